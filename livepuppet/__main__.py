@@ -1,0 +1,7 @@
+"""`python -m livepuppet` is `livepuppet`."""
+
+import sys
+
+from livepuppet.cli import main
+
+sys.exit(main())

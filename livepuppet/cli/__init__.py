@@ -1,0 +1,99 @@
+"""The command line: finds the command, runs it, and turns every error into one line and an exit code.
+
+Each command is one module of this package with `SUMMARY`, `add_arguments(parser)` and `run(options) -> exit code`. Without a
+command's name the arguments are those of `live`: `livepuppet --avatar mona_lisa.jpg` moves the puppet.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from types import ModuleType
+
+from livepuppet.errors import LivepuppetError
+from livepuppet.version import __version__
+
+COMMANDS = ("live",)
+"""In the order `--help` shows them; module names, with '-' for '_'."""
+
+
+def command(name: str) -> ModuleType:
+    return import_module(f"livepuppet.cli.{name.replace('-', '_')}")
+
+
+class Page(argparse.RawDescriptionHelpFormatter):
+    """Help as wide as the terminal, at most 100 columns, option names apart from their text."""
+
+    def __init__(self, prog: str) -> None:
+        width = min(
+            100,
+            max(60, int(os.environ.get("COLUMNS", 0) or os.get_terminal_size().columns if sys.stdout.isatty() else 100)),
+        )
+        super().__init__(prog, max_help_position=30, width=width)
+
+
+def build_parser(name: str) -> argparse.ArgumentParser:
+    """The parser of one command; that of `live` also carries --version and lists the other commands."""
+    module = command(name)
+    live = name == "live"
+    epilog: str = getattr(module, "EPILOG", "")
+    if live:
+        others = "\n".join(f"  {other:<16} {command(other).SUMMARY}" for other in COMMANDS if other != "live")
+        epilog += f"\nother commands (livepuppet COMMAND --help):\n{others}\n"
+    parser = argparse.ArgumentParser(
+        prog="livepuppet" if live else f"livepuppet {name}",
+        description=module.SUMMARY,
+        epilog=epilog,
+        formatter_class=Page,
+        allow_abbrev=False,
+    )
+    module.add_arguments(parser)
+    if live:
+        parser.add_argument("--version", action="version", version=f"livepuppet {__version__}")
+    parser.add_argument("--verbose", action="store_true", help="show how it decides, and whole tracebacks")
+    return parser
+
+
+class Lines(logging.Formatter):
+    """What the program says: plain lines; only warnings and errors are named as such."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
+        return f"livepuppet: {level}{record.getMessage()}"
+
+
+def speak(verbose: bool, quiet: bool) -> None:
+    """Send the package's log to stderr, as lines for a person."""
+    logger = logging.getLogger("livepuppet")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Lines())
+    logger.handlers = [handler]
+    logger.propagate = False
+    logger.setLevel(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
+    os.environ.setdefault("GLOG_minloglevel", "2")  # MediaPipe's C++ side writes a page of its own otherwise
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code: 0 done, 1 failed on the way, 2 a request that cannot be met, 130 Ctrl-C."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    name = words.pop(0) if words and words[0] in COMMANDS else "live"
+    options = build_parser(name).parse_args(words)
+    speak(options.verbose, getattr(options, "quiet", False))
+    try:
+        return int(command(name).run(options))
+    except LivepuppetError as error:
+        if options.verbose:
+            traceback.print_exc()
+        print(f"livepuppet: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("livepuppet: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 1

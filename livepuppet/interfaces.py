@@ -1,0 +1,222 @@
+"""The vocabulary that every part shares: what flows (Image, Frame, Motion, Avatar, Status) and who acts on it.
+
+One frame's way:  Source --Frame--> Channel --newest Frame--> Puppet --Frame--> Sink, Sink, ...
+                                                 engine.observe -> transfer -> render
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image: TypeAlias = NDArray[np.uint8]
+"""A picture: RGB, uint8, shape (H, W, 3), C-contiguous. BGR exists only inside files that talk to OpenCV."""
+
+Floats: TypeAlias = NDArray[np.float64]
+Size: TypeAlias = tuple[int, int]
+"""Width and height in pixels, in that order."""
+
+Mouth: TypeAlias = Literal["driver", "avatar", "none"]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Frame:
+    """One picture on its way from a source to the sinks.
+
+    image: RGB uint8 (H, W, 3).
+    index: position in the source's count; gaps are frames that were dropped on the way.
+    captured_at: time.monotonic() seconds at which the source had the picture; travels unchanged to the sinks, so
+        capture-to-sink latency is a subtraction.
+    media_time: seconds since the start of the recording the frame was read from; None from a camera.
+    """
+
+    image: Image
+    index: int
+    captured_at: float
+    media_time: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """A point in an engine's own space of motions. Two motions of one engine blend linearly (see `blend`).
+
+    pose: float64 (P,), the rigid part, in units that do not depend on the picture's size (radians, face widths, log scale).
+    expression: float64 (E,), the rest, likewise without pixels.
+    view: yaw, pitch, roll of the head in radians as the camera sees it, all 0 when it looks straight into the lens;
+        yaw > 0 when the head turns to the picture's right side, pitch > 0 when it looks down, roll > 0 when it tilts clockwise in
+        the picture. Zeros where the engine knows no head.
+    points: float64 (N, 2), where the engine saw the driver, in pixels of the observed image. For people to look at, and to find
+        the driver's place in the picture; nothing else computes with it.
+    detail: what the engine wants to carry along besides (the pixels of the driver's mouth, say); never blended or smoothed: the
+        newer one wins.
+    """
+
+    pose: Floats
+    expression: Floats
+    view: Floats = field(default_factory=lambda: np.zeros(3))
+    points: Floats = field(default_factory=lambda: np.zeros((0, 2)))
+    detail: object | None = None
+
+    def blend(self, other: Motion, weight: float) -> Motion:
+        """The motion `weight` (0 … 1) of the way from this one to `other`; points and detail are the nearer one's."""
+        if weight <= 0:
+            return self
+        if weight >= 1:
+            return other
+        nearer = other if weight >= 0.5 else self
+        return replace(
+            nearer,
+            pose=self.pose + weight * (other.pose - self.pose),
+            expression=self.expression + weight * (other.expression - self.expression),
+            view=self.view + weight * (other.view - self.view),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """What a person may adjust while the puppet moves.
+
+    gain: how strongly the driver's motion moves the avatar; 1 = as much as the driver moved, 0 = not at all (0 … 2).
+    smoothing: 0 = none, 1 = the default strength, up to 4. See smoothing.py.
+    mouth: the inside of an open mouth: the driver's own, one made from the portrait's palette, or none.
+    relative: move by how the driver moved since the reference frame (True), or take the driver's motion as it is (False).
+    """
+
+    gain: float = 1.0
+    smoothing: float = 1.0
+    mouth: Mouth = "driver"
+    relative: bool = True
+
+
+@runtime_checkable
+class Avatar(Protocol):
+    """A portrait made ready by one engine. Immutable: it may be shared between threads and puppets."""
+
+    @property
+    def image(self) -> Image:
+        """The portrait at output size, RGB uint8 (H, W, 3): what `render` returns for `neutral`, bit for bit."""
+
+    @property
+    def neutral(self) -> Motion:
+        """The motion that leaves the portrait as it is."""
+
+
+class Engine(Protocol):
+    """Moves a portrait. Holds no state that a frame could change, except where the tracker last saw the face.
+
+    Motions come in two kinds that share the type: what `observe` returns is the driver's; what `transfer` returns is the avatar's,
+    relative to `avatar.neutral`, and is what `render` takes.
+    """
+
+    name: str
+
+    @property
+    def device(self) -> str:
+        """Where it computes, for people: device, precision and provider, as used and not as asked for."""
+
+    def prepare(self, portrait: Image, size: Size | None = None) -> Avatar:
+        """Make a portrait ready: once per portrait, may take seconds, may run in another thread than `observe`.
+
+        portrait: RGB uint8 (H, W, 3), any size. size: the output's width and height; None keeps the portrait's own shape.
+        Raises NoFaceError, saying what to do about it, where the engine needs a face and finds none. Says (logging, level INFO) when
+        it chose among several faces.
+        """
+
+    def observe(self, image: Image) -> Motion | None:
+        """What the driver does in this frame; None: no face. image: RGB uint8 (H, W, 3)."""
+
+    def transfer(self, avatar: Avatar, reference: Motion, driving: Motion, tuning: Tuning) -> Motion:
+        """The avatar's motion, for the driver's motion since `reference`. driving == reference gives `avatar.neutral`."""
+
+    def render(self, avatar: Avatar, motion: Motion, tuning: Tuning) -> Image:
+        """The picture, shaped as `avatar.image`. `avatar.neutral` gives `avatar.image` exactly."""
+
+    def distance(self, avatar: Avatar, driving: Motion) -> float:
+        """How far the driver's pose and expression are from the portrait's own, for choosing a reference frame.
+
+        0 = alike; about 1 = a poor reference. Comparable between frames of one driver and one avatar only (FOMM, best-frame search).
+        """
+
+    def close(self) -> None:
+        """Free what the engine holds. May be called twice."""
+
+
+class Source(Protocol):
+    """Delivers driving frames. Opened by being constructed (raises SourceError or UsageError), used by one thread."""
+
+    name: str
+    live: bool
+    """True: frames that nobody took in time are dropped. False: `read` is never called before the last frame was taken."""
+    fps: float
+    """Nominal frames per second, > 0."""
+    mirrored: bool
+    """Whether people expect to see themselves as in a mirror here (a webcam), unless they say otherwise."""
+
+    @property
+    def trouble(self) -> str:
+        """One line for people while the source is not delivering but still trying (an unplugged camera); else ''."""
+
+    def read(self) -> Frame | None:
+        """Wait for the next frame; None: the source has ended or was closed. Raises SourceError."""
+
+    def close(self) -> None:
+        """Stop, and free the device. May be called twice and from another thread, where it ends a waiting `read`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Status:
+    """What a window may show beside the picture.
+
+    message: one line, '' for none.  driving: the camera picture the driver sees of themselves (never shown by any other sink).
+    points: where the engine sees the driver, (N, 2) in pixels of `driving`.  guide: show the framing guide (no reference yet).
+    armed: how much of the 'hold still' has passed, 0 … 1.  overlay: opacity of the avatar laid over the camera picture, 0 … 1.
+    statistics, help: lines of text, empty when not asked for.
+    """
+
+    message: str = ""
+    driving: Image | None = None
+    points: Floats = field(default_factory=lambda: np.zeros((0, 2)))
+    guide: bool = False
+    armed: float = 0.0
+    overlay: float = 0.0
+    avatar: Image | None = None
+    statistics: tuple[str, ...] = ()
+    help: tuple[str, ...] = ()
+    recording: bool = False
+
+
+class Sink(Protocol):
+    """Takes finished frames. `open` before the first `write`; all calls from one thread; none of them may wait long."""
+
+    name: str
+    live: bool
+    """True where a person watches as it happens (window, virtual camera); False where only the result counts (a file)."""
+
+    def open(self, size: Size, fps: float, *, lossless: bool) -> None:
+        """Get ready for frames of this size. lossless: `write` waits rather than drop (nobody is watching live).
+
+        Raises SinkError, saying what to do.
+        """
+
+    def write(self, frame: Frame) -> None:
+        """Take one frame. Raises SinkError when the sink has failed (also earlier, in its own thread)."""
+
+    def close(self) -> None:
+        """Finish: a file is complete and playable afterwards. May be called twice. Raises SinkError."""
+
+
+@runtime_checkable
+class Screen(Protocol):
+    """A sink that a person sits in front of: it shows a status and hears keys."""
+
+    def show(self, status: Status) -> None:
+        """What to draw beside the frames from now on."""
+
+    def keys(self) -> list[str]:
+        """Keys pressed since the last call: single characters, upper case letters, 'left', 'right', 'up', 'down', 'esc'.
+
+        'close' when the window was closed by the person.
+        """

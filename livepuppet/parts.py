@@ -1,0 +1,49 @@
+"""The table of parts: kind and name -> where it lives. Looked up by name, imported only when asked for.
+
+A new engine, source or sink is one new file and one line here.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, Literal
+
+from livepuppet.errors import MissingPartError
+
+Kind = Literal["engine", "source", "sink"]
+
+PARTS: dict[Kind, dict[str, str]] = {
+    "engine": {
+        "landmark": "livepuppet.engines.landmark:LandmarkEngine",
+        "fomm": "livepuppet.engines.fomm:FommEngine",
+    },
+    "source": {
+        "camera": "livepuppet.sources.camera:CameraSource",
+        "video": "livepuppet.sources.video:VideoSource",
+        "demo": "livepuppet.sources.demo:DemoSource",
+    },
+    "sink": {
+        "window": "livepuppet.sinks.window:Window",
+        "virtual": "livepuppet.sinks.virtual_camera:VirtualCamera",
+        "file": "livepuppet.sinks.recorder:Recorder",
+        "none": "livepuppet.sinks.null:Null",
+    },
+}
+
+EXTRAS = {"torch": "torch", "yaml": "torch", "onnx": "torch", "ray": "ray", "c2pa": "c2pa"}
+"""Packages that a plain installation lacks -> the extra that brings them."""
+
+
+def find(kind: Kind, name: str) -> Any:
+    """The class of the part. Raises MissingPartError naming the known ones, or the pip line of a missing extra."""
+    known = PARTS[kind]
+    if name not in known:
+        raise MissingPartError(f"no {kind} named '{name}': choose one of {', '.join(known)}")
+    module, _, attribute = known[name].partition(":")
+    try:
+        return getattr(import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing in EXTRAS:
+            raise MissingPartError(f"{kind} '{name}' needs the package {missing}: pip install 'livepuppet[{EXTRAS[missing]}]'") from error
+        raise

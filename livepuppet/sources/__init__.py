@@ -1,0 +1,1 @@
+"""Sources: where driving frames come from."""
