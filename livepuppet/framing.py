@@ -1,0 +1,67 @@
+"""Pure geometry of pictures: the part of the camera picture that is looked at, fitting one shape into another, paste-back.
+
+Boxes are (x0, y0, x1, y1) in pixels, x1 and y1 exclusive; sizes are (width, height).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from livepuppet.interfaces import Floats, Image, Size
+
+Box = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class CameraCrop:
+    """The part of the camera picture that drives the puppet: `zoom` ≥ 1 times enlarged, moved by a share of the free margin.
+
+    x, y: −1 (left, top) … 1 (right, bottom); 0 is centred.
+    """
+
+    zoom: float = 1.0
+    x: float = 0.0
+    y: float = 0.0
+
+    MOST = 4.0
+
+    def zoomed(self, factor: float) -> CameraCrop:
+        return replace(self, zoom=float(np.clip(self.zoom * factor, 1.0, self.MOST)))
+
+    def moved(self, dx: float, dy: float) -> CameraCrop:
+        return replace(self, x=float(np.clip(self.x + dx, -1, 1)), y=float(np.clip(self.y + dy, -1, 1)))
+
+    def box(self, size: Size) -> Box:
+        """The box inside a picture of `size`; it keeps the picture's shape and lies wholly inside."""
+        width, height = size
+        w, h = max(1, round(width / self.zoom)), max(1, round(height / self.zoom))
+        x0 = round((width - w) * (1 + self.x) / 2)
+        y0 = round((height - h) * (1 + self.y) / 2)
+        return x0, y0, x0 + w, y0 + h
+
+    def cut(self, image: Image) -> Image:
+        """The part itself; the very same array where nothing is cut away."""
+        if self.zoom <= 1.0:
+            return image
+        x0, y0, x1, y1 = self.box((image.shape[1], image.shape[0]))
+        return np.ascontiguousarray(image[y0:y1, x0:x1])
+
+
+def bounds(points: Floats) -> tuple[float, float, float, float]:
+    """The smallest box (x0, y0, x1, y1), as floats, round points of shape (N, 2 or more)."""
+    low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
+    return float(low[0]), float(low[1]), float(high[0]), float(high[1])
+
+
+def limited(size: Size, longest: int) -> Size:
+    """The size scaled down, never up, so that its long side is at most `longest`; both sides at least 1."""
+    width, height = size
+    scale = min(1.0, longest / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def even(size: Size) -> Size:
+    """The size with odd sides rounded down, as video codecs and virtual cameras want it; at least 2."""
+    return max(2, size[0] - size[0] % 2), max(2, size[1] - size[1] % 2)
