@@ -140,6 +140,9 @@ class Engine(Protocol):
         0 = alike; about 1 = a poor reference. Comparable between frames of one driver and one avatar only (FOMM, best-frame search).
         """
 
+    def idle(self, avatar: Avatar, seconds: float) -> Motion:
+        """The avatar's own small motion while nobody drives it (breathing, a blink now and then), smooth in `seconds`."""
+
     def close(self) -> None:
         """Free what the engine holds. May be called twice."""
 
