@@ -15,7 +15,7 @@ FLOOR_1 = {
     "channel", "meter", "framing", "smoothing", "face", "artifacts", "parts", "portraits", "film",
 }  # fmt: skip
 PARTS = {"engines", "sources", "sinks"}
-PART_FREE = {"session", "puppet"}  # floors that work through protocols and must not know any part
+PART_FREE = {"channel"}  # floors that work through protocols and must not know any part
 LINES_AT_MOST = 400
 
 
