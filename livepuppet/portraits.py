@@ -1,0 +1,189 @@
+"""Portraits: picture files of any kind -> one upright RGB image. Everything that is odd about a file ends here."""
+
+from __future__ import annotations
+
+import io
+import logging
+import threading
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pictures
+from PIL import ImageCms, ImageOps, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
+
+from livepuppet.errors import PortraitError, UsageError
+from livepuppet.interfaces import Image
+
+log = logging.getLogger(__name__)
+
+LIVE_LIMIT = 1280
+"""Long side in pixels of a portrait that moves live: sharper than any video call shows, and quick to warp."""
+
+SMALLEST_SIDE = 32
+LARGEST_DECODED = 100_000_000
+"""Pixels that a format without reduced decoding may have: 300 MB as RGB."""
+
+NEUTRAL = (128, 128, 128)
+"""What shows through the transparent parts of a picture."""
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".jp2", ".avif", ".ppm", ".pgm", ".tga"})
+"""The files of a folder that are taken for portraits."""
+
+ASSETS = Path(__file__).parent / "assets"
+
+_warning_filters = threading.Lock()  # warnings.catch_warnings changes what all threads see
+
+
+def load_portrait(path: str | Path, limit: int | None = LIVE_LIMIT) -> Image:
+    """Read a picture file: RGB uint8 (H, W, 3), upright, sRGB, transparent parts over a neutral grey.
+
+    limit: longest side in pixels, larger pictures are reduced to it; None keeps the size.
+    Raises PortraitError in one line for a file that is no picture, is damaged, or is too large to decode safely. The size is looked at
+    before anything is decoded; a JPEG of any size is decoded at a reduced scale.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file, _open(path, file) as picture:
+            return _decode(path, picture, limit)
+    except UnidentifiedImageError:
+        raise PortraitError(f"{path} is no picture that can be read: give a JPEG, PNG or WebP file{_hint(path)}") from None
+    except FileNotFoundError:
+        raise PortraitError(f"no such picture: {path}") from None
+    except IsADirectoryError:
+        raise PortraitError(f"{path} is a folder, not a picture") from None
+    except (OSError, SyntaxError, ValueError, EOFError) as error:  # what Pillow's readers raise for a damaged file
+        if isinstance(error, PortraitError):
+            raise
+        reason = getattr(error, "strerror", None) or "it is damaged or cut short"
+        raise PortraitError(f"cannot read the picture {path}: {reason}") from error
+
+
+def find_portraits(paths: Iterable[str | Path]) -> list[Path]:
+    """The picture files that the paths name: files as given, folders by their pictures in alphabetical order.
+
+    Raises UsageError where a path does not exist or nothing is left.
+    """
+    found: list[Path] = []
+    given = [Path(path) for path in paths]
+    for path in given:
+        if path.is_dir():
+            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file() and not p.name.startswith("."))
+            if not inside:
+                raise UsageError(f"no pictures in the folder {path}: put JPEG, PNG or WebP files there")
+            found += inside
+        elif path.exists():
+            found.append(path)
+        else:
+            raise PortraitError(f"no such picture or folder: {path}")
+    if not found:
+        raise UsageError("no portrait given: name picture files or folders of pictures")
+    return list(dict.fromkeys(found))
+
+
+def shipped_avatars() -> list[Path]:
+    """The portraits that come with the package, in alphabetical order."""
+    return sorted((ASSETS / "avatars").glob("*.jpg"))
+
+
+def _open(path: Path, file: io.BufferedReader) -> Pictures.Image:
+    """The file's header read, nothing decoded."""
+    start = file.peek(4)[:4]
+    if not start:
+        raise PortraitError(f"{path} is empty (0 bytes)")
+    if start[:2] == b"\xff\xd8":
+        return JpegImageFile(file)  # not through Image.open, which refuses huge pictures that could be decoded at a reduced scale
+    try:
+        with _warning_filters, warnings.catch_warnings():
+            warnings.simplefilter("ignore", Pictures.DecompressionBombWarning)
+            return Pictures.open(file)
+    except Pictures.DecompressionBombError:
+        raise _too_large(path, "far more") from None
+
+
+def _too_large(path: Path, size: str) -> PortraitError:
+    return PortraitError(
+        f"{path} has {size} than the {LARGEST_DECODED // 1_000_000} million pixels that can be decoded safely: save it smaller, or as baseline JPEG"
+    )
+
+
+def _hint(path: Path) -> str:
+    if path.suffix.lower() in {".heic", ".heif"}:
+        return " (HEIC: export it as JPEG)"
+    if path.suffix.lower() in {".mp4", ".mov", ".webm", ".mkv", ".avi"}:
+        return " (this is a film: save a still from it)"
+    return ""
+
+
+def _decode(path: Path, picture: Pictures.Image, limit: int | None) -> Image:
+    width, height = picture.size
+    if min(width, height) < SMALLEST_SIDE:
+        raise PortraitError(f"{path} is only {width}x{height} pixels: a portrait needs {SMALLEST_SIDE} at least, and looks good from 256")
+    bound = limit or max(width, height)
+    if limit is None and width * height > LARGEST_DECODED:
+        bound = int((LARGEST_DECODED / (width * height)) ** 0.5 * max(width, height))
+    if picture.info.get("progressive") and width * height > LARGEST_DECODED:  # held whole in memory, whatever the scale
+        raise _too_large(path, f"{width}x{height} pixels (progressive), more")
+    picture.draft("RGB" if picture.mode == "YCbCr" else picture.mode, (min(width, bound), min(height, bound)))
+    if picture.size[0] * picture.size[1] > LARGEST_DECODED:
+        raise _too_large(path, f"{width}x{height} pixels, more")
+    if getattr(picture, "n_frames", 1) > 1:
+        log.info("%s is animated (%d pictures): taking the first", path, picture.n_frames)  # type: ignore[attr-defined]
+        picture.seek(0)
+    picture.load()
+    picture = ImageOps.exif_transpose(picture)
+    picture = _eight_bit_rgb(picture)
+    if max(picture.size) > bound:
+        scale = bound / max(picture.size)
+        size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+        log.debug("%s: %dx%d reduced to %dx%d", path, width, height, *size)
+        picture = picture.resize(size, Pictures.Resampling.LANCZOS, reducing_gap=3.0)
+    return np.array(picture, dtype=np.uint8)
+
+
+def _eight_bit_rgb(picture: Pictures.Image) -> Pictures.Image:
+    """Any of Pillow's modes as 8-bit sRGB."""
+    if picture.mode.startswith(("I", "F")):
+        return Pictures.fromarray(_eight_bit_grey(np.asarray(picture))).convert("RGB")
+    if picture.mode == "1":
+        return picture.convert("RGB")
+    if picture.mode in {"P", "PA", "LA", "La", "RGBa"} or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+    alpha = picture.getchannel("A") if picture.mode == "RGBA" else None
+    profile = picture.info.get("icc_profile")
+    if picture.mode not in {"RGB", "L", "CMYK", "LAB"}:
+        picture = picture.convert("RGB")
+    if profile:
+        picture = _to_srgb(picture, profile)
+    picture = picture.convert("RGB")
+    if alpha is not None and alpha.getextrema() != (255, 255):
+        picture = Pictures.composite(picture, Pictures.new("RGB", picture.size, NEUTRAL), alpha)
+    return picture
+
+
+def _eight_bit_grey(values: NDArray[Any]) -> Image:
+    """Integers of 16 bits or reals of 0 … 1 as bytes; integers or reals that already fit a byte stay as they are."""
+    top = float(values.max(initial=0))
+    if values.dtype.kind == "f" and top <= 1:
+        scale = 255.0
+    elif top <= 255 and values.dtype.itemsize > 2:
+        scale = 1.0
+    else:
+        scale = 255 / 65535
+    scaled: Image = np.clip(np.rint(values.astype(np.float64) * scale), 0, 255).astype(np.uint8)
+    return scaled
+
+
+def _to_srgb(picture: Pictures.Image, profile: bytes) -> Pictures.Image:
+    """Colours as the file's own colour profile means them; a profile that cannot be used is left aside."""
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        converted = ImageCms.profileToProfile(picture, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError) as error:
+        log.debug("colour profile left aside: %s", error)
+        return picture
+    return converted or picture
