@@ -107,7 +107,8 @@ def _open(path: Path, file: io.BufferedReader) -> Pictures.Image:
 
 def _too_large(path: Path, size: str) -> PortraitError:
     return PortraitError(
-        f"{path} has {size} than the {LARGEST_DECODED // 1_000_000} million pixels that can be decoded safely: save it smaller, or as baseline JPEG"
+        f"{path} has {size} than the {LARGEST_DECODED // 1_000_000} million pixels that can be decoded safely: "
+        "save it smaller, or as baseline JPEG"
     )
 
 
