@@ -1,1 +1,12 @@
-"""First Order Motion Model networks in PyTorch: import, export and training. Never imported by the live path."""
+"""First Order Motion Model networks in PyTorch: import, export and training. Never imported by the live path.
+
+from livepuppet.networks import checkpoint
+from livepuppet.networks.configuration import Configuration, Hourglass
+from livepuppet.networks.keypoints import Keypoints, relative
+
+model = checkpoint.build(Configuration(keypoints=16), align_corners=True)    fresh weights, training mode
+model = checkpoint.load(path, configuration=checkpoint.read_configuration(yaml))    eval mode, float32, CPU
+source = model.detector(picture)                           Keypoints of (B, C, H, W) in 0 ... 1
+generated = model.generator(picture, source, driving)      .prediction, .motion.{deformation, occlusion, mask}
+checkpoint.save(path, model, epoch=1)                      in the original project's layout
+"""

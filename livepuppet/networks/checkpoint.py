@@ -1,0 +1,132 @@
+"""Checkpoints in the layout of the original project: read safely, checked strictly, written.
+
+model = load(Path("vox-adv-cpk.pth.tar"))                      # configuration inferred from the shapes
+model = load(path, configuration=read_configuration(yaml), align_corners=True)
+model.detector, model.generator                                # eval mode, float32, CPU
+model = build(Configuration(keypoints=16), align_corners=True) # fresh weights, to train
+save(path, model, epoch=3)
+"""
+
+from __future__ import annotations
+
+import pickle
+import tarfile
+import warnings
+import zipfile
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from livepuppet.errors import ModelError
+from livepuppet.networks.configuration import Configuration
+from livepuppet.networks.generator import Generator
+from livepuppet.networks.keypoints import KeypointDetector
+
+ALIGN_CORNERS = True
+"""What `grid_sample` did when the published weights were trained (torch 1.0 had no such argument, and aligned)."""
+
+PARTS = ("generator", "kp_detector")
+
+
+@dataclass(frozen=True)
+class Model:
+    """The two networks of a First Order Motion Model with the numbers they were built from."""
+
+    configuration: Configuration
+    align_corners: bool
+    detector: KeypointDetector
+    generator: Generator
+
+
+def build(configuration: Configuration, *, align_corners: bool = ALIGN_CORNERS) -> Model:
+    """Fresh networks, in training mode as torch makes them."""
+    detector = KeypointDetector(configuration)
+    return Model(configuration, align_corners, detector, Generator(configuration, align_corners=align_corners))
+
+
+def load(path: Path, *, configuration: Configuration | None = None, align_corners: bool = ALIGN_CORNERS) -> Model:
+    """A checkpoint as networks in eval mode. Every tensor must be there and fit, none may be left over. Raises ModelError."""
+    weights = read(path)
+    shapes = {f"{part}.{name}": tuple(tensor.shape) for part in PARTS for name, tensor in weights[part].items()}
+    model = build(configuration or Configuration.infer(shapes), align_corners=align_corners)
+    for part, network in (("generator", model.generator), ("kp_detector", model.detector)):
+        _check(path, part, shapes, network.state_dict())
+        network.load_state_dict({name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights[part].items()})
+        network.eval()
+    return model
+
+
+def save(path: Path, model: Model, *, epoch: int) -> None:
+    """Write a checkpoint that the original project's own code loads."""
+    state = {part: OrderedDict(net.state_dict()) for part, net in (("generator", model.generator), ("kp_detector", model.detector))}
+    torch.save({**state, "epoch": epoch}, path)
+
+
+def read_configuration(path: Path) -> Configuration:
+    """The YAML file that belongs to a checkpoint. Raises ModelError."""
+    import yaml
+
+    try:
+        tree = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise ModelError(f"cannot read the configuration {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path} is no YAML file") from error
+    if not isinstance(tree, dict):
+        raise ModelError(f"{path} is not laid out as the original project's YAML files are")
+    return Configuration.parse(tree)
+
+
+def read(path: Path) -> dict[str, Mapping[str, Tensor]]:
+    """The tensors of `generator` and `kp_detector`. Never runs code from the file. Raises ModelError in one line."""
+    if not path.is_file():
+        raise ModelError(f"no checkpoint at {path}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what torch thinks of an odd file is said below, once
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if _could_be_pickle(path):
+            raise ModelError(
+                f"{path.name} holds more than tensors, which may be code that runs when it is read; it was not read. "
+                "Get the checkpoint from its original source."
+            ) from error
+        raise ModelError(_no_checkpoint(path)) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, tarfile.TarError, zipfile.BadZipFile, AttributeError) as error:
+        raise ModelError(_no_checkpoint(path)) from error
+    if not isinstance(content, dict) or not all(isinstance(content.get(part), dict) for part in PARTS):
+        raise ModelError(f"{path.name} is no First Order Motion Model: it should hold {' and '.join(PARTS)}")
+    for part in PARTS:
+        if not all(isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in content[part].items()):
+            raise ModelError(f"{path.name} is no First Order Motion Model: {part} holds something other than named tensors")
+    return {part: content[part] for part in PARTS}
+
+
+def _no_checkpoint(path: Path) -> str:
+    return (
+        f"{path.name} ({path.stat().st_size} bytes) is no readable checkpoint: cut short while downloading, or another kind of file. "
+        "Do not unpack the .tar; download it again and compare its size."
+    )
+
+
+def _could_be_pickle(path: Path) -> bool:
+    """Whether the file at least begins as torch's formats do: a zip, a pickle protocol 2 … 5, or a tar."""
+    with path.open("rb") as file:
+        start = file.read(2)
+    return zipfile.is_zipfile(path) or start in {b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"} or tarfile.is_tarfile(path)
+
+
+def _check(path: Path, part: str, shapes: Mapping[str, tuple[int, ...]], wanted: Mapping[str, Any]) -> None:
+    found = {name.removeprefix(f"{part}."): shape for name, shape in shapes.items() if name.startswith(f"{part}.")}
+    for name, tensor in wanted.items():
+        if name not in found:
+            raise ModelError(f"{path.name} does not fit its configuration: {part} lacks {name}")
+        if found[name] != tuple(tensor.shape):
+            raise ModelError(f"{path.name} does not fit its configuration: {part}.{name} is {found[name]}, not {tuple(tensor.shape)}")
+    if extra := sorted(set(found) - set(wanted)):
+        raise ModelError(f"{path.name} does not fit its configuration: {part} also holds {extra[0]} ({len(extra)} tensors too many)")

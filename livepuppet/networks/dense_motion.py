@@ -1,0 +1,72 @@
+"""From two sets of keypoints to a motion of every pixel (Siarohin et al., NeurIPS 2019, section 3.2, equations 4 and 8 … 11)."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from livepuppet.networks.configuration import Configuration
+from livepuppet.networks.keypoints import Keypoints, inverse, product
+from livepuppet.networks.layers import HourglassNetwork, Shrink, coordinate_grid, sample
+
+
+class DenseMotion(NamedTuple):
+    """deformation: (B, h, w, 2), where in the source each pixel comes from. occlusion: (B, 1, h, w), 1 = visible in the source.
+
+    mask: (B, K+1, h, w), how far each keypoint's motion counts at each pixel; the first is the resting background.
+    """
+
+    deformation: Tensor
+    occlusion: Tensor
+    mask: Tensor
+
+
+def bells(points: Tensor, grid: Tensor, variance: float = 0.01) -> Tensor:
+    """Gaussians around (B, K, 2) points on an (h, w, 2) grid -> (B, K, h, w); `variance` as in training, in units of the grid."""
+    distance = grid[None, None] - points[:, :, None, None, :]
+    return torch.exp(-0.5 / variance * (distance * distance).sum(dim=-1))
+
+
+class DenseMotionNetwork(nn.Module):
+    """Built from a Configuration; `generator.dense_motion_network` of a checkpoint."""
+
+    def __init__(self, configuration: Configuration, *, align_corners: bool) -> None:
+        super().__init__()
+        shape = configuration.dense_motion
+        parts = configuration.keypoints + 1
+        self.hourglass = HourglassNetwork(parts * (configuration.channels + 1), shape)
+        self.mask = nn.Conv2d(self.hourglass.outputs, parts, 7, padding=3)
+        self.has_occlusion = configuration.occlusion
+        self.occlusion = nn.Conv2d(self.hourglass.outputs, 1, 7, padding=3) if configuration.occlusion else nn.Identity()
+        self.down = Shrink(configuration.channels, shape.scale) if shape.scale != 1 else nn.Identity()
+        self.align_corners = align_corners
+
+    def forward(self, picture: Tensor, source: Keypoints, driving: Keypoints) -> DenseMotion:
+        """picture: the whole source picture (B, C, H, W)."""
+        return self.estimate(self.down(picture), source, driving)
+
+    @torch.jit.export
+    def estimate(self, small: Tensor, source: Keypoints, driving: Keypoints) -> DenseMotion:
+        """The same from the already shrunk source picture `small` (B, C, h, w), which is constant for a portrait."""
+        batch, channels, height, width = small.shape
+        parts = source.value.shape[1] + 1
+        grid = coordinate_grid(height, width, small.device)
+
+        # Equation 4: z -> source + J_source J_driving^-1 (z - driving), for every keypoint; the background stays where it is.
+        frames = product(source.jacobian, inverse(driving.jacobian))
+        offset = grid.view(1, 1, height * width, 2) - driving.value[:, :, None, :]
+        moved = torch.matmul(offset, frames.transpose(2, 3)) + source.value[:, :, None, :]
+        resting = grid.view(1, 1, height * width, 2).expand(batch, 1, height * width, 2)
+        motions = torch.cat((resting, moved), dim=1).view(batch, parts, height, width, 2)
+
+        # All K+1 deformed copies in one sampling: they lie below each other in a grid K+1 times as high.
+        copies = sample(small, motions.view(batch, parts * height, width, 2), self.align_corners)
+        copies = copies.view(batch, channels, parts, height, width).transpose(1, 2)
+        heat = bells(driving.value, grid) - bells(source.value, grid)
+        heat = torch.cat((torch.zeros_like(heat[:, :1]), heat), dim=1).to(small.dtype)
+        features = self.hourglass(torch.cat((heat[:, :, None], copies), dim=2).reshape(batch, -1, height, width))
+
+        mask = torch.softmax(self.mask(features).float(), dim=1)
+        deformation = (motions * mask[..., None]).sum(dim=1)
+        occlusion = torch.sigmoid(self.occlusion(features).float()) if self.has_occlusion else torch.ones_like(mask[:, :1])
+        return DenseMotion(deformation, occlusion, mask)
