@@ -1,0 +1,148 @@
+"""The default engine: 478 face landmarks drive a full-resolution mesh warp of the portrait. No weights, no GPU."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from livepuppet.engines.landmark import retarget
+from livepuppet.engines.landmark.background import Backdrop, build_backdrop
+from livepuppet.engines.landmark.eyes import measure_eyes
+from livepuppet.engines.landmark.face_model import OVAL
+from livepuppet.engines.landmark.idle import idle_vectors
+from livepuppet.engines.landmark.lids import draw_lash_lines, hidden_eyes, lash_colours, lid_sources, set_eyeballs, shift_gaze
+from livepuppet.engines.landmark.mesh import Net, Posed, build_net, down_of, pose_net
+from livepuppet.engines.landmark.mouth import DriverMouth, cut_mouth, paint_mouth, presence, skin_colour
+from livepuppet.engines.landmark.portrait import fit
+from livepuppet.engines.landmark.raster import Grid, affines, areas, build_grid, enlarge, sample_affines, soften, to_grid, triangle_ids
+from livepuppet.engines.landmark.retarget import Likeness
+from livepuppet.errors import NoFaceError
+from livepuppet.face import FaceTracker, Landmarks, find_faces
+from livepuppet.interfaces import Floats, Image, Motion, Size, Tuning
+
+log = logging.getLogger("livepuppet.landmark")
+
+SMALLEST_FACE_PX = 24
+
+
+@dataclass(frozen=True, eq=False)
+class LandmarkAvatar:
+    """A portrait made ready. Immutable; shared freely between threads."""
+
+    image: Image
+    neutral: Motion
+    landmarks: Landmarks
+    likeness: Likeness
+    net: Net
+    upright: Floats
+    grid: Grid
+    backdrop: Backdrop
+    skin: Floats
+    lashes: Floats
+
+
+class LandmarkEngine:
+    """MediaPipe's face mesh in, a warped portrait out. See `livepuppet.interfaces.Engine`."""
+
+    name = "landmark"
+
+    def __init__(self, device: str = "auto") -> None:
+        """device is accepted for the sake of the other engines: this one computes on the CPU."""
+        self._tracker: FaceTracker | None = None
+        if device not in ("auto", "cpu"):
+            log.info("the landmark engine needs no %s: it computes on the CPU", device)
+
+    @property
+    def device(self) -> str:
+        return "CPU (MediaPipe, OpenCV)"
+
+    def prepare(self, portrait: Image, size: Size | None = None) -> LandmarkAvatar:
+        faces = find_faces(portrait)
+        if not faces:
+            raise NoFaceError("no face found in the portrait: choose a picture where one face is well visible, upright and not too small")
+        if len(faces) > 1:
+            log.info("%d faces in the portrait: taking the largest", len(faces))
+        image, landmarks = fit(portrait, faces[0], size)
+        if np.ptp(landmarks[:, 0]) < SMALLEST_FACE_PX:
+            raise NoFaceError(f"the face in the portrait is only {np.ptp(landmarks[:, 0]):.0f} pixels wide: choose a closer picture")
+        return build_avatar(image, landmarks)
+
+    def observe(self, image: Image) -> Motion | None:
+        if self._tracker is None:
+            self._tracker = FaceTracker()
+        landmarks = self._tracker.track(image)
+        if landmarks is None:
+            return None
+        height, width = image.shape[:2]
+        motion = retarget.observe(landmarks, width, height)
+        return Motion(motion.pose, motion.expression, motion.view, motion.points, cut_mouth(image, landmarks))
+
+    def transfer(self, avatar: LandmarkAvatar, reference: Motion, driving: Motion, tuning: Tuning) -> Motion:
+        return retarget.transfer(avatar.likeness, reference, driving, tuning)
+
+    def render(self, avatar: LandmarkAvatar, motion: Motion, tuning: Tuning) -> Image:
+        if not motion.pose.any() and not motion.expression.any():
+            return avatar.image.copy()
+        posed = pose_net(avatar.net, avatar.likeness, motion)
+        out = warp(avatar, posed, motion)
+        amount = presence(posed.shape, avatar.likeness.placed.shape)
+        if amount > 0 and tuning.mouth != "none":
+            driver = motion.detail if isinstance(motion.detail, DriverMouth) else None
+            paint_mouth(out, posed.points, avatar.likeness.placed.scale, avatar.skin, driver, tuning.mouth, amount)
+        return out
+
+    def distance(self, avatar: LandmarkAvatar, driving: Motion) -> float:
+        return retarget.distance(avatar.likeness, driving)
+
+    def idle(self, avatar: LandmarkAvatar, seconds: float) -> Motion:
+        pose, expression = idle_vectors(seconds)
+        view = avatar.neutral.view - np.array([pose[1], -pose[0], -pose[2]])
+        return Motion(pose, expression, view)
+
+    def close(self) -> None:
+        if self._tracker is not None:
+            self._tracker.close()
+            self._tracker = None
+
+
+def build_avatar(image: Image, landmarks: Landmarks) -> LandmarkAvatar:
+    """The portrait at output size with its landmarks -> everything that does not change from frame to frame."""
+    height, width = image.shape[:2]
+    observed = retarget.observe(landmarks, width, height)
+    placed = retarget.place(landmarks)
+    low, high = landmarks[:, :2].min(0), landmarks[:, :2].max(0)
+    room = np.concatenate([low, [width, height] - high]) / placed.scale + 0.3
+    likeness = Likeness(placed, measure_eyes(placed.shape), np.maximum(room, 0.2), retarget.turn_limits(float(observed.view[0])), observed)
+    net = build_net(landmarks, down_of(landmarks))
+    grid = build_grid(width, height)
+    hull = cv2.convexHull(np.round(landmarks[OVAL, :2]).astype(np.int32))[:, 0]
+    backdrop = build_backdrop(image, hull, placed.scale, grid)
+    upright = np.sign(areas(net.points[net.triangles]))
+    image.setflags(write=False)
+    return LandmarkAvatar(
+        image, retarget.neutral(observed), landmarks, likeness, net, upright, grid, backdrop,
+        skin_colour(image, landmarks), lash_colours(image, landmarks),
+    )  # fmt: skip
+
+
+def warp(avatar: LandmarkAvatar, posed: Posed, motion: Motion) -> Image:
+    """The portrait as the posed net has it: skin, lids, gaze and everything around; the mouth's own pixels where it is open."""
+    net, grid = avatar.net, avatar.grid
+    ids = triangle_ids(posed.points, net.triangles, avatar.upright, hidden_eyes(net, posed), grid)
+    table = affines(posed.points, lid_sources(net.points, posed.closing), net.triangles)
+    set_eyeballs(table, net, avatar.likeness.placed, posed, motion)
+    x, y = sample_affines(ids, table, grid)
+    shift_gaze(x, y, ids, net, posed.gaze)
+    x, y = soften(x), soften(y)
+    out = cv2.remap(avatar.image, enlarge(x, grid), enlarge(y, grid), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    person = avatar.backdrop.person
+    if person is not None:
+        moved = cv2.remap(person, *to_grid(x, y, grid), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+        alpha = enlarge(np.asarray(moved, np.float32), grid)
+        out = cv2.blendLinear(out, avatar.backdrop.plate, alpha, 1 - alpha)
+    picture = np.asarray(out, dtype=np.uint8)
+    draw_lash_lines(picture, avatar.lashes, posed)
+    return picture

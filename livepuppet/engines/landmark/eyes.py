@@ -1,0 +1,54 @@
+"""Lids and gaze: measured in the face's own frame, where turning the head does not open or close an eye."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from livepuppet.engines.landmark.face_model import IRIS, LOWER_LID, UPPER_LID
+from livepuppet.interfaces import Floats
+
+EYES_SIZE = 6
+"""Closing of the two lids (1 = closed, below 0 = wider), then gaze (right, down) of each eye in eye widths."""
+CLOSED_BELOW = 0.3
+"""An eye open by less than this share of its reference is closed: MediaPipe's lids never quite meet."""
+GAZE_REST = 0.012
+"""Eye widths; smaller changes of gaze are the iris model's noise."""
+GAZE_LIMIT = 0.2
+LID_FOLLOWS_GAZE = 1.2
+"""How much of its opening an eye loses per eye width of looking down."""
+
+
+@dataclass(frozen=True, eq=False)
+class Eyes:
+    """opening (2,): between the lids. gaze (2, 2): the iris from the middle of the corners, right and down. All in eye widths."""
+
+    opening: Floats
+    gaze: Floats
+
+
+def measure_eyes(shape: Floats) -> Eyes:
+    """Of a face in its own frame (478, 3)."""
+    opening, gaze = [], []
+    for upper, lower, iris in zip(UPPER_LID, LOWER_LID, IRIS, strict=True):
+        outer, inner = shape[upper[0]], shape[upper[-1]]
+        width = float(np.linalg.norm(inner - outer))
+        opening.append(float(np.linalg.norm(shape[upper[3:6]] - shape[lower[3:6]], axis=1).mean()) / width)
+        along = (inner - outer)[:2] / width
+        off = (shape[iris] - (outer + inner) / 2)[:2] / width
+        gaze.append((off @ along, off @ np.array([-along[1], along[0]])))
+    return Eyes(np.array(opening), np.array(gaze))
+
+
+def retarget_eyes(portrait: Eyes, rest: Eyes, now: Eyes, gain: float) -> Floats:
+    """The avatar's eyes (EYES_SIZE,) for the driver's change from `rest` to `now`."""
+    # both eyes look at the same thing, so their mean halves the noise; a closing eye's iris is a guess and counts less
+    seen = np.clip(now.opening / np.maximum(rest.opening, 1e-3), 0.05, 1.0)[:, None]
+    gaze = (seen * (now.gaze - rest.gaze)).sum(0) / seen.sum()
+    gaze = np.sign(gaze) * np.maximum(np.abs(gaze) - GAZE_REST, 0)
+    ratio = now.opening / np.maximum(rest.opening, 1e-3)
+    closing = np.clip((1 - ratio) / (1 - CLOSED_BELOW), -0.5, 1.0)
+    closing = np.clip(closing * gain, -0.6, 1.0)
+    gaze = np.clip(gaze * gain, -GAZE_LIMIT, GAZE_LIMIT)
+    return np.concatenate([closing, gaze, gaze])

@@ -1,0 +1,155 @@
+"""The portrait as a net of triangles: the face, five rings around it for hair, ears, neck and shoulders, and how they move together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from livepuppet.engines.landmark.face_model import CHIN, COUNT, EYES, FOREHEAD, LOWER_LID, MOUTH, OVAL, TRIANGLES, UPPER_LID
+from livepuppet.engines.landmark.retarget import Likeness, pose_face, to_matrix
+from livepuppet.interfaces import Floats, Motion
+
+
+@dataclass(frozen=True)
+class Ring:
+    """One ring. size: times the face's rim. behind: depth behind the rim, face widths. head, neck: how far it follows the head's turning
+    and shifting beside and above the face, and under the chin. chin: how far it follows the rim's expression."""
+
+    size: float
+    behind: float
+    head: tuple[float, float]
+    neck: tuple[float, float]
+    chin: float
+
+
+RINGS = (
+    Ring(1.14, 0.16, (1.0, 1.0), (0.92, 0.95), 0.92),
+    Ring(1.4, 0.32, (1.0, 1.0), (0.45, 0.70), 0.55),
+    Ring(1.8, 0.35, (0.9, 0.95), (0.10, 0.40), 0.15),
+    Ring(2.4, 0.35, (0.3, 0.4), (0.0, 0.25), 0.0),
+    Ring(3.4, 0.35, (0.0, 0.0), (0.0, 0.10), 0.0),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Net:
+    """A portrait's triangles, built once.
+
+    points (V, 3): where they are in the portrait, pixels; the first 478 are the face. triangles (T, 3), ordered skin, rings, eyes, mouth.
+    eyes, mouth: the ranges of those triangles. turning, shifting, chin (R, 1): how far ring points follow. rims (R,): each ring point's
+    point on the face's rim.
+    """
+
+    points: Floats
+    triangles: NDArray[np.int32]
+    eyes: tuple[range, range]
+    mouth: range
+    turning: Floats
+    shifting: Floats
+    chin: Floats
+    rims: NDArray[np.int64]
+
+
+def build_net(face: Floats, down: Floats) -> Net:
+    """face: landmarks (478, 3) in pixels; down (2,): the direction from forehead to chin in the picture, length 1."""
+    width = float(np.linalg.norm(face[OVAL].max(0) - face[OVAL].min(0)) / 1.6)
+    centre = face[OVAL].mean(0)
+    out = face[OVAL] - centre
+    below = out[:, :2] @ down / np.maximum(np.linalg.norm(out[:, :2], axis=1), 1e-6)
+    below = smooth(np.clip((below - 0.2) / 0.6, 0, 1))
+    points, turning, shifting, chin = [], [], [], []
+    for ring in RINGS:
+        at = centre + ring.size * out
+        at[:, 2] = face[OVAL, 2] + ring.behind * width
+        points.append(at)
+        turning.append(ring.head[0] * (1 - below) + ring.neck[0] * below)
+        shifting.append(ring.head[1] * (1 - below) + ring.neck[1] * below)
+        chin.append(np.full(len(OVAL), ring.chin))
+    skin_and_rings = np.concatenate([TRIANGLES, ring_triangles()])
+    ends = np.cumsum([len(skin_and_rings), len(EYES[0]), len(EYES[1]), len(MOUTH)])
+    return Net(
+        points=np.concatenate([face, *points]),
+        triangles=np.concatenate([skin_and_rings, EYES[0], EYES[1], MOUTH]).astype(np.int32),
+        eyes=(range(ends[0], ends[1]), range(ends[1], ends[2])),
+        mouth=range(ends[2], ends[3]),
+        turning=np.concatenate(turning)[:, None],
+        shifting=np.concatenate(shifting)[:, None],
+        chin=np.concatenate(chin)[:, None],
+        rims=np.tile(OVAL, len(RINGS)),
+    )
+
+
+def ring_triangles() -> NDArray[np.int32]:
+    """Two triangles per rim point and ring."""
+    count = len(OVAL)
+
+    def point(ring: int, i: int) -> int:
+        return int(OVAL[i % count]) if ring == 0 else COUNT + (ring - 1) * count + i % count
+
+    out = []
+    for ring in range(len(RINGS)):
+        for i in range(count):
+            out.append((point(ring, i), point(ring + 1, i), point(ring, i + 1)))
+            out.append((point(ring, i + 1), point(ring + 1, i), point(ring + 1, i + 1)))
+    return np.array(out, dtype=np.int32)
+
+
+def smooth(x: Floats) -> Floats:
+    """0 … 1 -> 0 … 1 with level ends (smoothstep)."""
+    return np.asarray(x * x * (3 - 2 * x))
+
+
+def down_of(face: Floats) -> Floats:
+    """The direction from forehead to chin in the picture (2,), length 1."""
+    along = face[CHIN, :2] - face[FOREHEAD, :2]
+    return np.asarray(along / max(float(np.linalg.norm(along)), 1e-6))
+
+
+LID_RISE = 0.15
+"""How far the lower lid rises when the eye closes, as a share of the opening."""
+LID_OVERLAP = 0.06
+"""Share of the opening by which a closed upper lid laps over the lower one, so that no white shows."""
+
+
+@dataclass(frozen=True, eq=False)
+class Posed:
+    """The net for one motion. points (V, 3) pixels; shape (478, 3) the face in its own frame; closing (2,), gaze (2, 2) of the eyes."""
+
+    points: Floats
+    shape: Floats
+    closing: Floats
+    gaze: Floats
+
+
+def pose_net(net: Net, likeness: Likeness, motion: Motion) -> Posed:
+    """Move the net."""
+    face, shape, eyes = pose_face(likeness, motion)
+    placed = likeness.placed
+    rotation = to_matrix(motion.pose[:3])
+    scale = float(np.exp(motion.pose[5]))
+    face = set_lids(face, net.points[:COUNT], likeness, rotation, scale, eyes[:2])
+    ring = net.points[COUNT:]
+    turned = scale * (ring - placed.position) @ rotation.T + placed.position
+    shift = np.append(motion.pose[3:5], 0.0) * placed.scale
+    change = (shape - placed.shape)[net.rims] @ (rotation @ placed.rotation).T * (placed.scale * scale)
+    moved = ring + net.turning * (turned - ring) + net.shifting * shift + net.chin * change
+    return Posed(np.concatenate([face, moved]), shape, eyes[:2], eyes[2:].reshape(2, 2))
+
+
+def set_lids(face: Floats, rest: Floats, likeness: Likeness, rotation: Floats, scale: float, closing: Floats) -> Floats:
+    """Close the lids: between the corners they stand where the portrait's stood, brought together by `closing` (1 = shut)."""
+    face = face.copy()
+    for upper, lower, shut in zip(UPPER_LID, LOWER_LID, closing, strict=True):
+        corners = face[[upper[0], upper[-1]]].mean(0) - scale * rotation @ rest[[upper[0], upper[-1]]].mean(0)
+        low = scale * rest[lower[1:-1]] @ rotation.T + corners
+        high = scale * rest[upper[1:-1]] @ rotation.T + corners
+        gap = high - low
+        if shut > 0:
+            low = low + gap * shut * LID_RISE
+            high = low + gap * (1 - shut * (1 + LID_OVERLAP * (shut > 0.9)) if shut > 0.9 else 1 - shut)
+        else:
+            high, low = high - gap * shut * 0.7, low + gap * shut * 0.3
+        face[lower[1:-1]], face[upper[1:-1]] = low, high
+    return face

@@ -1,0 +1,232 @@
+"""From landmarks to motion: the head's pose, the face's expression, and what both become on another face.
+
+A driver's motion has pose = rotation vector (3), position (2) and log size (1); position and size in quarters of the image's longer side,
+which is about a face width. Its expression is the face in its own frame (see face_model.py) minus the average face, (478 x 3).
+An avatar's motion has pose = rotation vector (3), shift (2, face widths), log scale (1), and as expression the points' shifts in the
+portrait's own frame (478 x 3), then the closing of both lids and the shift of the gaze; all zero for the portrait as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from livepuppet.engines.landmark.eyes import EYES_SIZE, Eyes, measure_eyes, retarget_eyes
+from livepuppet.engines.landmark.face_model import COUNT, LOWER_LIP, NOSE, OVAL, RIGID, TEMPLATE, UPPER_LIP
+from livepuppet.face import Landmarks
+from livepuppet.interfaces import Floats, Motion, Tuning
+
+POSE_UNIT = 0.25
+"""Positions and sizes of the driver are in this share of the image's longer side."""
+ORIGIN = TEMPLATE[RIGID].mean(0)
+MODEL = TEMPLATE - ORIGIN
+"""The average face about the middle of its rigid points: turning it there moves its position least."""
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """A face as a rigidly placed shape: landmarks = scale · shape @ rotation.T + position.
+
+    rotation (3, 3); scale: pixels per face width; position (3,) pixels; shape (478, 3) in the face's own frame, about ORIGIN.
+    """
+
+    rotation: Floats
+    scale: float
+    position: Floats
+    shape: Floats
+
+
+def umeyama(model: Floats, points: Floats, weights: Floats) -> tuple[float, Floats, Floats]:
+    """scale, rotation, position that bring `model` (N, 3) nearest to `points` (N, 3) (Umeyama, PAMI 1991, with weights)."""
+    share = (weights / weights.sum())[:, None]
+    centre, target = (share * model).sum(0), (share * points).sum(0)
+    a, b = model - centre, points - target
+    u, d, v = np.linalg.svd((share * b).T @ a)
+    keep = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ v))])
+    rotation = (u * keep) @ v
+    scale = float((d * keep).sum() / (share * a * a).sum())
+    return scale, rotation, target - scale * rotation @ centre
+
+
+def place(landmarks: Landmarks, model: Floats = MODEL) -> Placed:
+    """Where the head is, from the points over bone; those that disagree count less (three rounds of Tukey-like weights)."""
+    weights = np.ones(len(RIGID))
+    scale, rotation, position = umeyama(model[RIGID], landmarks[RIGID], weights)
+    for _ in range(3):
+        off = np.linalg.norm(scale * model[RIGID] @ rotation.T + position - landmarks[RIGID], axis=1) / scale
+        weights = 1.0 / (1.0 + (off / max(float(np.median(off)), 1e-4)) ** 2)
+        scale, rotation, position = umeyama(model[RIGID], landmarks[RIGID], weights)
+    return Placed(rotation, scale, position, (landmarks - position) @ rotation / scale)
+
+
+def to_vector(rotation: Floats) -> Floats:
+    """Rotation matrix -> rotation vector (axis times angle, radians)."""
+    cosine = np.clip((np.trace(rotation) - 1) / 2, -1.0, 1.0)
+    axis = np.array([rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]]) / 2
+    sine = float(np.linalg.norm(axis))
+    angle = float(np.arctan2(sine, cosine))
+    return np.asarray(axis * (angle / sine if sine > 1e-9 else 1.0))
+
+
+def to_matrix(vector: Floats) -> Floats:
+    """Rotation vector -> rotation matrix (Rodrigues)."""
+    angle = float(np.linalg.norm(vector))
+    if angle < 1e-12:
+        return np.eye(3)
+    x, y, z = vector / angle
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.asarray(np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross)
+
+
+def view(rotation: Floats) -> Floats:
+    """Yaw (to the picture's right), pitch (down) and roll (clockwise), radians."""
+    nose, right = -rotation[:, 2], rotation[:, 0]
+    return np.array([np.arctan2(nose[0], -nose[2]), np.arctan2(nose[1], np.hypot(nose[0], nose[2])), np.arctan2(right[1], right[0])])
+
+
+def observe(landmarks: Landmarks, width: int, height: int) -> Motion:
+    """The driver's motion (without detail) from landmarks in pixels of an image of this size."""
+    placed = place(landmarks)
+    unit = max(width, height) * POSE_UNIT
+    position = (placed.position[:2] - [width / 2, height / 2]) / unit
+    pose = np.concatenate([to_vector(placed.rotation), position, [np.log(placed.scale / unit)]])
+    return Motion(pose, (placed.shape - MODEL).ravel(), view(placed.rotation), landmarks[:, :2].copy())
+
+
+def expression_weights() -> Floats:
+    """(478, 3): how far a point follows the driver's. The forehead's rim and the bridge of the nose are bone; depth is the noisiest."""
+    y = TEMPLATE[:, 1]
+    brows = TEMPLATE[[105, 334], 1].mean()
+    weights = np.clip((y - (brows - 0.18)) / 0.12, 0, 1)
+    weights[OVAL] = np.clip((y[OVAL] - TEMPLATE[2, 1]) / 0.25, 0, 1)
+    weights[NOSE] *= 0.35
+    return np.asarray(np.stack([weights, weights, 0.6 * weights], 1))
+
+
+WEIGHTS = expression_weights()
+LOWER_FACE = np.clip((TEMPLATE[:, 1] - TEMPLATE[4, 1]) / 0.08, 0, 1)[:, None]
+
+
+@dataclass(frozen=True, eq=False)
+class Likeness:
+    """What of a portrait the retargeting needs: its placed face, its eyes, and how far it may move.
+
+    room: left, top, right, bottom: how far the face may shift, face widths. turn: least and greatest yaw change, radians.
+    """
+
+    placed: Placed
+    eyes: Eyes
+    room: Floats
+    turn: tuple[float, float]
+    observed: Motion
+
+
+PITCH_LIMIT = np.radians(28)
+ROLL_LIMIT = np.radians(50)
+SCALE_LIMIT = 0.35
+"""Log scale."""
+
+
+def soften(value: float, low: float, high: float) -> float:
+    """value, held between low < 0 < high: unchanged up to 60 % of the limit, then ever slower."""
+    limit = high if value > 0 else -low
+    if limit <= 1e-6:
+        return 0.0
+    size, knee = abs(value), 0.6 * limit
+    if size > knee:
+        size = knee + (limit - knee) * np.tanh((size - knee) / (limit - knee))
+    return float(np.copysign(size, value))
+
+
+def turn_limits(yaw: float) -> tuple[float, float]:
+    """How far a portrait that already looks aside by `yaw` may turn (radians): little towards the side that the photo does not show."""
+    aside = abs(yaw)
+    back = np.radians(40) * max(0.2, 1 - aside / np.radians(45))
+    away = max(np.radians(10), np.radians(40) - 0.6 * aside)
+    return (-float(back), float(away)) if yaw > 0 else (-float(away), float(back))
+
+
+def proportion(shape: Floats) -> float:
+    """Width of the mouth, face widths."""
+    return float(np.linalg.norm(shape[61] - shape[291]))
+
+
+def transfer(likeness: Likeness, reference: Motion, driving: Motion, tuning: Tuning) -> Motion:
+    """The avatar's motion for the driver's since the reference (module docstring); `detail` passes through."""
+    if not tuning.relative:
+        reference = absolute_reference(likeness, driving)
+    gain = tuning.gain
+    rest, now = MODEL + reference.expression.reshape(COUNT, 3), MODEL + driving.expression.reshape(COUNT, 3)
+    turned = to_matrix(driving.pose[:3]) @ to_matrix(reference.pose[:3]).T
+    rotation = to_vector(turned) * gain
+    rotation = np.array(
+        [
+            soften(rotation[0], -PITCH_LIMIT, PITCH_LIMIT),
+            # the rotation vector's y turns the nose to the picture's left when positive
+            -soften(-rotation[1], *likeness.turn),
+            soften(rotation[2], -ROLL_LIMIT, ROLL_LIMIT),
+        ]
+    )
+    shift = (driving.pose[3:5] - reference.pose[3:5]) / np.exp(reference.pose[5]) * gain
+    left, top, right, bottom = likeness.room
+    shift = np.array([soften(shift[0], -left, right), soften(shift[1], -top, bottom)])
+    scale = soften((driving.pose[5] - reference.pose[5]) * gain, -SCALE_LIMIT, SCALE_LIMIT)
+
+    change = (now - rest) * WEIGHTS * gain
+    width = np.clip(proportion(likeness.placed.shape) / proportion(rest), 0.75, 1.25)
+    change *= 1 + (width - 1) * LOWER_FACE
+    eyes = retarget_eyes(likeness.eyes, measure_eyes(rest), measure_eyes(now), gain)
+    return Motion(
+        np.concatenate([rotation, shift, [scale]]),
+        np.concatenate([change.ravel(), eyes]),
+        view(to_matrix(rotation) @ likeness.placed.rotation),
+        driving.points,
+        driving.detail,
+    )
+
+
+def distance(likeness: Likeness, driving: Motion) -> float:
+    """How unlike the portrait's own pose and expression the driver's are: a sixth of a turn, or lips 0.15 face widths off, count 1."""
+    turned = to_matrix(driving.pose[:3]) @ likeness.placed.rotation.T
+    unlike = (driving.expression - likeness.observed.expression).reshape(COUNT, 3) * WEIGHTS
+    lips = np.concatenate([UPPER_LIP, LOWER_LIP])
+    own, theirs = likeness.eyes.opening, measure_eyes(MODEL + driving.expression.reshape(COUNT, 3)).opening
+    return float(
+        np.linalg.norm(to_vector(turned)) / (np.pi / 3)
+        + np.linalg.norm(unlike[lips, :2], axis=1).mean() / 0.15
+        + np.abs(theirs / np.maximum(own, 0.05) - 1).mean() / 2
+    )
+
+
+def absolute_reference(likeness: Likeness, driving: Motion) -> Motion:
+    """The reference that makes the avatar look where the driver looks, with the driver's expression as it is, staying in place."""
+    return Motion(np.concatenate([likeness.observed.pose[:3], driving.pose[3:]]), np.zeros_like(driving.expression))
+
+
+def neutral(observed: Motion) -> Motion:
+    """The avatar's motion that changes nothing."""
+    return Motion(np.zeros(6), np.zeros(COUNT * 3 + EYES_SIZE), observed.view.copy())
+
+
+def pose_face(likeness: Likeness, motion: Motion) -> tuple[Floats, Floats, Floats]:
+    """The portrait's face for an avatar's motion: points (478, 3) in pixels before the lids are set, its shape, and the eyes' numbers."""
+    change, eyes = motion.expression[: COUNT * 3].reshape(COUNT, 3), motion.expression[COUNT * 3 :]
+    placed = likeness.placed
+    shape = part_lips(placed.shape + change)
+    rotation = to_matrix(motion.pose[:3])
+    scale = placed.scale * np.exp(motion.pose[5])
+    shift = np.append(motion.pose[3:5], 0.0) * placed.scale
+    return scale * shape @ (rotation @ placed.rotation).T + placed.position + shift, shape, eyes
+
+
+def part_lips(shape: Floats) -> Floats:
+    """Lips may touch but not cross."""
+    upper, lower = UPPER_LIP[1:-1], LOWER_LIP[1:-1]
+    crossed = shape[upper, 1] > shape[lower, 1]
+    if crossed.any():
+        shape = shape.copy()
+        middle = (shape[upper[crossed]] + shape[lower[crossed]]) / 2
+        shape[upper[crossed]] = middle
+        shape[lower[crossed]] = middle
+    return shape

@@ -1,0 +1,338 @@
+"""Where a face is: image -> 478 landmarks in pixels (MediaPipe's face mesh with irises).
+
+Below Python 3.13 the models come inside MediaPipe 0.10.21; later releases carry none, so one file is fetched once (see `face_model`).
+Faces too small for the mesh's own detector are found by a wider search and then followed in an enlarged window.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from livepuppet.errors import ModelError
+from livepuppet.interfaces import Image
+
+Landmarks: TypeAlias = NDArray[np.float64]
+"""(478, 3): x and y in pixels of the image, z in the same unit (smaller is nearer to the camera). 468-477 are the irises."""
+
+Window: TypeAlias = tuple[int, int, int]
+"""Left, top and side of a square, in pixels; may reach beyond the image."""
+
+COUNT = 478
+WINDOW_SIDE_PX = 288
+"""A window is shown to the mesh at this size: the mesh's own input is 192 px, and the face fills about half of the window."""
+LONG_SIDE_PX = 1280
+"""Pictures are searched at this size at most: the detectors see 128 to 192 px anyway."""
+
+MODEL_ADDRESS = "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task"
+MODEL_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
+
+log = logging.getLogger("livepuppet.face")
+
+
+class Mesh(Protocol):
+    """A MediaPipe graph: image -> the landmarks of each face it sees."""
+
+    def find(self, image: Image) -> list[Landmarks]: ...
+
+    def close(self) -> None: ...
+
+
+class SolutionsMesh:
+    """The graph inside MediaPipe 0.10.21. static: look at each image afresh instead of following the last face."""
+
+    def __init__(self, static: bool, most: int = 1) -> None:
+        from mediapipe.python.solutions.face_mesh import FaceMesh
+
+        self._graph = FaceMesh(
+            static_image_mode=static,
+            max_num_faces=most,
+            refine_landmarks=True,
+            min_detection_confidence=0.3 if static else 0.4,
+            min_tracking_confidence=0.4,
+        )
+
+    def find(self, image: Image) -> list[Landmarks]:
+        height, width = image.shape[:2]
+        faces = self._graph.process(np.ascontiguousarray(image)).multi_face_landmarks or []
+        return [pixels(face.landmark, width, height) for face in faces]
+
+    def close(self) -> None:
+        self._graph.close()
+
+
+class TasksMesh:
+    """The Tasks API of later MediaPipe releases, with the model file beside it."""
+
+    def __init__(self, static: bool, most: int = 1) -> None:
+        from mediapipe.tasks.python.core.base_options import BaseOptions
+        from mediapipe.tasks.python.vision import FaceLandmarker, FaceLandmarkerOptions, RunningMode
+
+        self._static = static
+        self._time_ms = 0
+        self._graph = FaceLandmarker.create_from_options(
+            FaceLandmarkerOptions(
+                base_options=BaseOptions(model_asset_path=str(face_model())),
+                running_mode=RunningMode.IMAGE if static else RunningMode.VIDEO,
+                num_faces=most,
+                min_face_detection_confidence=0.3 if static else 0.4,
+                min_face_presence_confidence=0.3 if static else 0.4,
+                min_tracking_confidence=0.4,
+            )
+        )
+
+    def find(self, image: Image) -> list[Landmarks]:
+        from mediapipe import Image as Picture
+        from mediapipe import ImageFormat
+
+        height, width = image.shape[:2]
+        picture = Picture(image_format=ImageFormat.SRGB, data=np.ascontiguousarray(image))
+        if self._static:
+            result = self._graph.detect(picture)
+        else:
+            self._time_ms += 33  # only has to grow: the graph follows the face, it does not filter in time
+            result = self._graph.detect_for_video(picture, self._time_ms)
+        return [pixels(face, width, height) for face in result.face_landmarks]
+
+    def close(self) -> None:
+        self._graph.close()
+
+
+def open_mesh(static: bool, most: int = 1) -> Mesh:
+    """The mesh that the installed MediaPipe has. Raises ModelError where its model file cannot be had."""
+    return SolutionsMesh(static, most) if carries_models() else TasksMesh(static, most)
+
+
+def carries_models() -> bool:
+    """Whether the installed MediaPipe is one that has its models inside (0.10.21, Python below 3.13)."""
+    return sys.version_info < (3, 13)
+
+
+def pixels(points: Any, width: int, height: int) -> Landmarks:
+    """MediaPipe's normalised points in pixels; z is in units of the width."""
+    return np.array([(p.x * width, p.y * height, p.z * width) for p in points], dtype=np.float64)
+
+
+def box(landmarks: Landmarks) -> tuple[float, float, float]:
+    """Centre x, centre y and the longer side of the face's box, in pixels."""
+    low, high = landmarks[:, :2].min(0), landmarks[:, :2].max(0)
+    centre = (low + high) / 2
+    return float(centre[0]), float(centre[1]), float((high - low).max())
+
+
+def cut(image: Image, window: Window, side: int) -> Image:
+    """The window of the image at side by side pixels; black beyond the edges."""
+    left, top, reach = window
+    scale = side / reach
+    matrix = np.array([[scale, 0, (0.5 - left) * scale - 0.5], [0, scale, (0.5 - top) * scale - 0.5]])
+    shrink = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_LINEAR
+    if shrink == cv2.INTER_AREA and left >= 0 and top >= 0 and left + reach <= image.shape[1] and top + reach <= image.shape[0]:
+        return np.asarray(cv2.resize(image[top : top + reach, left : left + reach], (side, side), interpolation=shrink), dtype=np.uint8)
+    return np.asarray(cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_LINEAR), dtype=np.uint8)
+
+
+def window_round(x: float, y: float, side: float, factor: float = 2.2) -> Window:
+    """The square around a face whose box has this centre and side."""
+    reach = max(16, round(side * factor))
+    return round(x - reach / 2), round(y - reach / 2), reach
+
+
+def from_window(landmarks: Landmarks, window: Window, side: int) -> Landmarks:
+    """Landmarks found in `cut(image, window, side)` in pixels of the image."""
+    moved = landmarks * (window[2] / side)
+    moved[:, 0] += window[0]
+    moved[:, 1] += window[1]
+    return np.asarray(moved, dtype=np.float64)
+
+
+def distant_faces(image: Image, most: int = 1) -> list[Window]:
+    """Windows around faces that are too small for the mesh's own detector (below about 60 px), likeliest first.
+
+    MediaPipe 0.10.21 has a full-range detector; with later releases the picture is searched tile by tile.
+    """
+    if not carries_models():
+        height, width = image.shape[:2]
+        reach = max(32, min(height, width) // 2)
+        lefts = np.linspace(0, width - reach, max(1, round(2 * width / reach) - 1)).astype(int)
+        tops = np.linspace(0, height - reach, max(1, round(2 * height / reach) - 1)).astype(int)
+        return sorted(
+            ((int(left), int(top), reach) for left in lefts for top in tops),
+            key=lambda w: abs(w[0] + reach / 2 - width / 2) + abs(w[1] + reach / 2 - height / 2),
+        )
+    from mediapipe.python.solutions.face_detection import FaceDetection
+
+    height, width = image.shape[:2]
+    with FaceDetection(model_selection=1, min_detection_confidence=0.3) as detector:
+        found = detector.process(np.ascontiguousarray(image)).detections or []
+    windows = []
+    for face in sorted(found, key=lambda face: -face.score[0])[:most]:
+        b = face.location_data.relative_bounding_box
+        windows.append(
+            window_round((b.xmin + b.width / 2) * width, (b.ymin + b.height / 2) * height, max(b.width * width, b.height * height))
+        )
+    return windows
+
+
+class FaceTracker:
+    """Follows one face from image to image; finds it again after it was lost. Belongs to one thread at a time.
+
+    static: look at each image afresh (unrelated pictures, portraits).
+    """
+
+    def __init__(self, static: bool = False) -> None:
+        self._static = static
+        self._mesh = open_mesh(static)
+        self._close_up: Mesh | None = None
+        self._window: Window | None = None
+        self._misses = 0
+
+    def track(self, image: Image) -> Landmarks | None:
+        """The face's landmarks in pixels of the full image; None: no face. image: RGB uint8 (H, W, 3)."""
+        if self._window is not None:
+            found = self._look(image, self._window)
+            if found is not None:
+                return found
+            self._window = None
+        faces = self._mesh.find(image)
+        if faces:
+            self._misses = 0
+            return faces[0]
+        self._misses += 1
+        if self._misses > 3 and self._misses % 5 and not self._static:
+            return None  # an empty room: the wider search costs more than a frame's landmarks, so it runs every fifth frame
+        for window in distant_faces(image):
+            found = self._look(image, window)
+            if found is not None:
+                return found
+        return None
+
+    def _look(self, image: Image, window: Window) -> Landmarks | None:
+        """The face inside the window; the window follows when the face comes near its edge."""
+        if self._close_up is None:
+            self._close_up = open_mesh(self._static)
+        faces = self._close_up.find(cut(image, window, WINDOW_SIDE_PX))
+        if not faces:
+            return None
+        found = from_window(faces[0], window, WINDOW_SIDE_PX)
+        x, y, side = box(found)
+        left, top, reach = window
+        drift = max(abs(x - left - reach / 2), abs(y - top - reach / 2)) / reach
+        kept = drift < 0.12 and 0.35 < side / reach < 0.6
+        self._window = window if kept else window_round(x, y, side)
+        if side > min(image.shape[:2]) * 0.35:
+            self._window = None  # near enough for the mesh's own detector
+        self._misses = 0
+        return found
+
+    def close(self) -> None:
+        """Free the graphs. May be called twice."""
+        for mesh in (self._mesh, self._close_up):
+            if mesh is not None:
+                mesh.close()
+        self._mesh, self._close_up = Closed(), None
+
+
+class Closed:
+    """What a closed tracker holds, so that closing twice is harmless."""
+
+    def find(self, image: Image) -> list[Landmarks]:
+        raise RuntimeError("this tracker was closed")
+
+    def close(self) -> None:
+        return None
+
+
+def find_faces(image: Image, most: int = 5) -> list[Landmarks]:
+    """All faces of a picture, largest first, measured several times over in close-ups (a portrait is measured once and used for hours).
+
+    image: RGB uint8 (H, W, 3) of any size. Returns [] where there is nobody. Raises ModelError (see `face_model`).
+    """
+    height, width = image.shape[:2]
+    shrink = min(1.0, LONG_SIDE_PX / max(height, width))
+    size = max(1, round(width * shrink)), max(1, round(height * shrink))
+    small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8) if shrink < 1 else image
+    mesh, single = open_mesh(True, most), open_mesh(True)
+    try:
+        windows = [window_round(*box(face)) for face in mesh.find(small)]
+        windows += [w for w in distant_faces(small, most) if not any(overlap(w, other) for other in windows)]
+        if not windows:  # a face that fills the picture: give it room
+            side = max(small.shape[:2])
+            windows = [window_round(small.shape[1] / 2, small.shape[0] / 2, side, 1.6)]
+        faces: list[Landmarks] = []
+        for window in windows:
+            full = window_round((window[0] + window[2] / 2) / shrink, (window[1] + window[2] / 2) / shrink, window[2] / shrink, 1.0)
+            face = measure(image, full, single)
+            if face is not None and not any(same(face, other) for other in faces):
+                faces.append(face)
+    finally:
+        mesh.close()
+        single.close()
+    return sorted(faces, key=lambda face: -box(face)[2])[:most]
+
+
+def measure(image: Image, window: Window, mesh: Mesh) -> Landmarks | None:
+    """The landmarks of the face in the window: the mean over close-ups of slightly different size, which halves the mesh's noise."""
+    side = 2 * WINDOW_SIDE_PX
+    first = mesh.find(cut(image, window, side))
+    if not first:
+        return None
+    x, y, reach = box(from_window(first[0], window, side))
+    rounds = []
+    for factor, dx, dy in ((2.0, 0.0, 0.0), (1.8, 0.04, 0.03), (2.2, -0.04, 0.02), (1.9, 0.02, -0.04), (2.4, -0.02, -0.02)):
+        window = window_round(x + dx * reach, y + dy * reach, reach, factor)
+        found = mesh.find(cut(image, window, side))
+        if found:
+            rounds.append(from_window(found[0], window, side))
+    return np.asarray(np.median(rounds, axis=0), dtype=np.float64) if rounds else None
+
+
+def overlap(one: Window, other: Window) -> bool:
+    """Whether the windows' centres are nearer than half a side."""
+    apart = max(abs(one[0] + one[2] / 2 - other[0] - other[2] / 2), abs(one[1] + one[2] / 2 - other[1] - other[2] / 2))
+    return apart < max(one[2], other[2]) / 2
+
+
+def same(one: Landmarks, other: Landmarks) -> bool:
+    """Whether two sets of landmarks are the same person's."""
+    return bool(np.linalg.norm(one[:, :2].mean(0) - other[:, :2].mean(0)) < max(box(one)[2], box(other)[2]) / 2)
+
+
+def face_model() -> Path:
+    """The model file that MediaPipe's later releases need: LIVEPUPPET_FACE_MODEL, or the per-user cache, fetched once and checked.
+
+    Raises ModelError, saying what to do.
+    """
+    named = os.environ.get("LIVEPUPPET_FACE_MODEL")
+    if named:
+        path = Path(named)
+        if not path.is_file():
+            raise ModelError(f"LIVEPUPPET_FACE_MODEL names {path}, which is no file: point it at face_landmarker.task or unset it")
+        return path
+    from platformdirs import user_cache_path
+
+    path = user_cache_path("livepuppet") / "face_landmarker.task"
+    if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == MODEL_SHA256:
+        return path
+    log.info("fetching MediaPipe's face model once (4 MB) …")
+    by_hand = f"download {MODEL_ADDRESS} by hand and set LIVEPUPPET_FACE_MODEL to the file"
+    try:
+        with urllib.request.urlopen(MODEL_ADDRESS, timeout=60) as answer:
+            data = answer.read()
+        if hashlib.sha256(data).hexdigest() != MODEL_SHA256:
+            raise ModelError(f"MediaPipe's face model arrived damaged (its sha256 is not the expected one): try again, or {by_hand}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(f".{os.getpid()}.part")
+        partial.write_bytes(data)
+        partial.replace(path)
+    except OSError as error:
+        raise ModelError(f"MediaPipe's face model cannot be fetched ({error}): {by_hand}") from error
+    return path
