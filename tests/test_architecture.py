@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "livepuppet"
 GROUND = {"errors", "interfaces", "version"}
 FLOOR_1 = {
     "channel", "meter", "framing", "smoothing", "face", "artifacts", "parts", "portraits", "film",
+    "watermark", "label", "marking", "credentials", "identity",
 }  # fmt: skip
 PARTS = {"engines", "sources", "sinks"}
 PART_FREE = {"channel"}  # floors that work through protocols and must not know any part

@@ -1,0 +1,185 @@
+"""Content credentials (C2PA): a signed statement inside a file about how it was made; written after a recording, read by `verify`.
+
+Nothing here uses the network: no timestamp authority, no trust list, no remote manifests. The statement names the program, the engine
+and the marks, never a person, a file name, a machine or a place.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from livepuppet.errors import SinkError
+from livepuppet.identity import Identity, own_identity
+from livepuppet.version import __version__
+
+log = logging.getLogger("livepuppet.credentials")
+
+ASSERTION = "org.livepuppet.generation"
+"""Label of our own assertion; its data is `Facts.statement`."""
+SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+OFFLINE = {
+    "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},
+    "builder": {"thumbnail": {"enabled": False}},
+}
+"""c2pa's settings: ask no server for anything, and store no preview of the picture in the manifest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the credentials say about a file.
+
+    engine: 'landmark', 'fomm' …  watermark: whether the frames carry the invisible mark.  session_id: the one in the mark, if any.
+    label: the visible text, if any.
+    """
+
+    engine: str
+    watermark: bool
+    session_id: int | None = None
+    label: str | None = None
+
+    @property
+    def source_type(self) -> str:
+        """IPTC's word for it: the landmark engine moves the portrait's own pixels, led by trained networks; others generate them."""
+        return "compositeWithTrainedAlgorithmicMedia" if self.engine == "landmark" else "trainedAlgorithmicMedia"
+
+    def statement(self) -> dict[str, Any]:
+        return {
+            "generator": "livepuppet",
+            "version": __version__,
+            "made_from": "a still portrait, moved by a driving performance",
+            "synthetic": True,
+            "engine": self.engine,
+            "watermark": self.watermark,
+            "session_id": self.session_id if self.watermark else None,
+            "label": self.label,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What the credentials in a file say.
+
+    state: 'trusted' (signed by somebody on a trust list), 'valid' (unaltered since it was signed, by somebody unknown) or 'invalid'.
+    generator: the program they name.  statement: livepuppet's own assertion, None where another program wrote them.
+    source_types: IPTC digital source types of all actions, without the address.  issuer: who the certificate says it is; anyone can
+    write anything into a certificate of their own.  problems: c2pa's codes for what is wrong.
+    """
+
+    state: str
+    generator: str
+    statement: dict[str, Any] | None
+    source_types: tuple[str, ...]
+    issuer: str
+    problems: tuple[str, ...]
+
+
+def signable(path: Path) -> bool:
+    """Whether this kind of file (by its ending) has a place for credentials: MP4, MOV, JPEG, PNG, WebP, GIF and some more."""
+    return media_type(path) is not None
+
+
+def media_type(path: Path) -> str | None:
+    import mimetypes
+
+    import c2pa
+
+    kind = mimetypes.guess_type(path.name)[0]
+    return kind if kind in c2pa.Builder.get_supported_mime_types() else None
+
+
+def sign_file(path: Path, *, facts: Facts, identity: Identity | None = None) -> None:
+    """Put credentials into a finished file. identity: who signs; None: this user's own key, made at first use.
+
+    The file is replaced in one step by its signed copy; whatever fails on the way leaves it as it was.
+    Raises SinkError (cannot be signed: the file is whole, but carries no credentials).
+    """
+    import c2pa
+
+    kind = media_type(path)
+    if kind is None:
+        raise SinkError(f"{path.name} carries no credentials: '{path.suffix}' files have no place for them; .mp4, .jpg and .png have")
+    signed = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
+    try:
+        who = identity or own_identity()
+        signer = c2pa.Signer.from_info(c2pa.C2paSignerInfo(who.algorithm, who.certificates, who.key, None))
+        with (
+            c2pa.Context(c2pa.Settings.from_dict(OFFLINE)) as context,
+            c2pa.Builder(manifest(facts), context) as builder,
+            path.open("rb") as source,
+            signed.open("w+b") as target,
+        ):
+            builder.sign(signer, kind, source, target)
+        shutil.copymode(path, signed)
+        os.replace(signed, path)
+    except (c2pa.C2paError, OSError) as error:
+        raise SinkError(f"{path.name} is whole but carries no credentials, signing failed: {error}") from error
+    finally:
+        signed.unlink(missing_ok=True)
+    log.debug("%s signed: %s", path.name, facts.source_type)
+
+
+def manifest(facts: Facts) -> dict[str, Any]:
+    """The claim in c2pa's terms (C2PA 2.x, actions v2)."""
+    action = {
+        "action": "c2pa.created",
+        "digitalSourceType": SOURCE_TYPE + facts.source_type,
+        "softwareAgent": {"name": "livepuppet", "version": __version__},
+        "description": "Generated by livepuppet from a still portrait and a driving performance.",
+    }
+    return {
+        "claim_generator_info": [{"name": "livepuppet", "version": __version__}],
+        "title": "livepuppet recording",
+        "assertions": [
+            {"label": "c2pa.actions.v2", "data": {"actions": [action]}},
+            {"label": ASSERTION, "data": facts.statement()},
+        ],
+    }
+
+
+def read_credentials(path: Path) -> Credentials | None:
+    """What the credentials in the file say; None: it has none, or is of a kind that cannot carry any. Raises OSError."""
+    import c2pa
+
+    kind = media_type(path)
+    if kind is None:
+        return None
+    with c2pa.Context(c2pa.Settings.from_dict(OFFLINE)) as context, path.open("rb") as stream:
+        try:
+            with c2pa.Reader(kind, stream, context=context) as reader:
+                return parsed(json.loads(reader.json()))
+        except c2pa.C2paError.ManifestNotFound:
+            return None
+        except c2pa.C2paError as error:
+            return Credentials("invalid", "", None, (), "", (str(error),))
+
+
+def parsed(store: dict[str, Any]) -> Credentials:
+    """c2pa's manifest store, read with nothing taken for granted: anyone can write a manifest."""
+    active = store.get("manifests", {}).get(store.get("active_manifest"), {})
+    generators = active.get("claim_generator_info") or [{}]
+    statement: dict[str, Any] | None = None
+    source_types: list[str] = []
+    for assertion in active.get("assertions", []):
+        data = assertion.get("data")
+        if not isinstance(data, dict):
+            continue
+        if assertion.get("label") == ASSERTION:
+            statement = data
+        elif str(assertion.get("label", "")).startswith("c2pa.actions"):
+            actions = [action for action in data.get("actions", []) if isinstance(action, dict)]
+            source_types += [str(action["digitalSourceType"]).rpartition("/")[2] for action in actions if "digitalSourceType" in action]
+    return Credentials(
+        state=str(store.get("validation_state", "Invalid")).lower(),
+        generator=" ".join(str(generators[0].get(key, "")) for key in ("name", "version")).strip(),
+        statement=statement,
+        source_types=tuple(source_types),
+        issuer=str(active.get("signature_info", {}).get("issuer", "")),
+        problems=tuple(str(status.get("code")) for status in store.get("validation_status", [])),
+    )

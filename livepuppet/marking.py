@@ -1,0 +1,45 @@
+"""What every finished frame goes through between the puppet and the sinks: the visible label, then the invisible mark."""
+
+from __future__ import annotations
+
+import secrets
+
+from livepuppet import label as labels
+from livepuppet.interfaces import Image
+from livepuppet.label import Corner
+from livepuppet.watermark.code import IDS
+
+
+class Mark:
+    """Marks the frames of one session. Call `apply` once per finished frame, from one thread.
+
+    session_id: 0 … 65535, what the watermark carries; drawn at random unless given.
+    watermark: whether frames carry it.  label: the visible text, None for none.  corner: where the label stands.
+    """
+
+    def __init__(
+        self,
+        session_id: int | None = None,
+        *,
+        watermark: bool = True,
+        label: str | None = None,
+        corner: Corner = "bottom-right",
+    ) -> None:
+        """Raises UsageError for a label that cannot be drawn, ValueError for a session id outside its range."""
+        self.session_id = secrets.randbelow(IDS) if session_id is None else session_id
+        self.watermark = watermark
+        self.label = None if label is None else labels.checked(label)
+        self.corner: Corner = corner
+        self._embedder = None
+        if watermark:
+            from livepuppet.watermark.embedder import Embedder
+
+            self._embedder = Embedder(self.session_id)
+
+    def apply(self, image: Image) -> Image:
+        """The marked picture; the one given is left as it is. image: RGB uint8 (H, W, 3)."""
+        if self.label is not None:
+            image = labels.draw(image, self.label, self.corner)
+        if self._embedder is not None:
+            image = self._embedder.embed(image)
+        return image

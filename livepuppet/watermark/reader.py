@@ -1,0 +1,172 @@
+"""Finds the mark in pictures that codecs, calls, scaling, cropping or a screenshot have been at.
+
+A portrait stands almost still, so averaging frames does not remove it; what removes it is prewhitening: the picture minus its
+surroundings, divided by how busy the surroundings are, which leaves something like noise to the mark. The whitened frames are averaged,
+and the mean is searched once over scale, mirroring and position: it is brought to two samples per cell, folded onto one tile (all
+repetitions of the tile add up), and correlated with the sync cells over all positions at once by FFT.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from livepuppet.interfaces import Image
+from livepuppet.watermark.code import CELLS, TILE, decode, sync
+
+
+class Level(NamedTuple):
+    """A resolution to look at.
+
+    cell: pixels per cell of the mark, were the picture not cropped.  smallest, largest: the cell sizes searched here, relative to that.
+    """
+
+    cell: float
+    smallest: float
+    largest: float
+
+
+LEVELS = (Level(3.0, 0.65, 1.7), Level(6.0, 0.3, 0.65))
+"""Whole pictures, rescaled or cropped by up to 40 % of the short side; then pictures that fill only a part of theirs (screenshots)."""
+STEP = 0.006
+"""Relative step between scales: half a step is a third of a cell at the edges of a 16:9 picture."""
+PER_CELL = 2
+SIDE = TILE * PER_CELL
+"""Samples along each side of the folded tile."""
+FLATTEST = 0.5
+"""Added to the busyness, in levels of 255: what is flatter than this is not blown up to noise."""
+FOUND = 7.5
+"""Score above which a mark counts as found; measured in benchmarks/watermark.py."""
+CERTAIN = 10.0
+"""Score that ends the search."""
+READABLE = 6.5
+"""Lead (see `code.decode`) above which the session id counts as read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the reader saw.
+
+    found: whether the mark is there.  score: the best match in standard deviations of all positions' matches.
+    session_id: the 16 bits, None where the mark is absent or too faint to spell them.  lead: see `code.decode`.
+    scale: size of the picture's cells relative to an uncropped picture.  mirrored: left and right are swapped.
+    frames: how many frames were looked at.
+    """
+
+    found: bool
+    score: float
+    session_id: int | None
+    lead: float
+    scale: float
+    mirrored: bool
+    frames: int
+
+
+class Reader:
+    """Takes frames of one picture or video, all of one size, and says whether they carry the mark."""
+
+    def __init__(self) -> None:
+        self._sums: list[NDArray[np.float32]] = []
+        self._shape: tuple[int, ...] = ()
+        self._frames = 0
+
+    def add(self, image: Image) -> None:
+        """Look at one more frame. image: RGB uint8 (H, W, 3), shaped as the first one. Raises ValueError if it is not."""
+        if self._sums and image.shape != self._shape:
+            raise ValueError(f"frames of one video have one size: {image.shape} != {self._shape}")
+        white = [whiten(image, level.cell) for level in LEVELS]
+        self._sums = [total + new for total, new in zip(self._sums, white, strict=True)] if self._sums else white
+        self._shape = image.shape
+        self._frames += 1
+
+    def read(self) -> Reading:
+        """What all frames together say."""
+        best = Match(0.0, 1.0, False, (0, 0), 0)
+        for number, white in enumerate(self._sums):
+            if best.score < FOUND:
+                best = max(best, search(white, number))
+        if best.score == 0:
+            return Reading(False, 0.0, None, 0.0, 1.0, False, self._frames)
+        session_id, lead = decode(aligned(fold(self._sums[best.level], LEVELS[best.level].cell * best.scale), best))
+        found = best.score >= FOUND
+        known = session_id if found and lead >= READABLE else None
+        return Reading(found, best.score, known, lead, best.scale, best.mirrored, self._frames)
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Match:
+    """The best position of the sync cells at one scale. position: row and column in samples of the folded tile. level: in LEVELS."""
+
+    score: float
+    scale: float
+    mirrored: bool
+    position: tuple[int, int]
+    level: int
+
+
+def whiten(image: Image, cell: float) -> NDArray[np.float32]:
+    """Brightness minus its surroundings over their busyness, float32, -2 … 2, with CELLS · cell pixels on the short side."""
+    height, width = image.shape[:2]
+    factor = CELLS * cell / min(height, width)
+    grey: NDArray[Any] = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
+    detail = grey - cv2.GaussianBlur(grey, (0, 0), 0.6 * cell)
+    busyness = cv2.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), 0.8 * cell)) + FLATTEST
+    return np.clip(detail / busyness, -2, 2)
+
+
+def search(white: NDArray[np.float32], number: int) -> Match:
+    """The best match over the level's scales, likeliest first, ended by a certain one; then once more around it in finer steps."""
+    level = LEVELS[number]
+    scales = np.exp(np.arange(np.log(level.smallest), np.log(level.largest), STEP))
+    best = Match(0.0, 1.0, False, (0, 0), number)
+    for scale in sorted((float(scale) for scale in scales), key=lambda scale: abs(np.log(scale))):
+        best = max(best, match(fold(white, level.cell * scale), scale, number))
+        if best.score > CERTAIN:
+            break
+    around = [best.scale * (1 + STEP * part) for part in (-1.0, -0.75, -0.5, -0.25, 0.25, 0.5, 0.75, 1.0)]
+    return max(best, *(match(fold(white, level.cell * scale), scale, number) for scale in around))
+
+
+def fold(white: NDArray[np.float32], cell: float) -> NDArray[np.float64]:
+    """The whitened picture, its cells `cell` pixels wide, at PER_CELL samples per cell, all tiles added up: (SIDE, SIDE)."""
+    factor = PER_CELL / cell
+    size = (max(1, round(white.shape[1] * factor)), max(1, round(white.shape[0] * factor)))
+    small = cv2.resize(white, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
+    rows, columns = -(-size[1] // SIDE), -(-size[0] // SIDE)
+    padded = np.zeros((rows * SIDE, columns * SIDE), np.float32)
+    padded[: size[1], : size[0]] = small
+    return np.asarray(padded.reshape(rows, SIDE, columns, SIDE).sum((0, 2)), np.float64)
+
+
+@lru_cache(maxsize=1)
+def templates() -> NDArray[np.complex128]:
+    """Conjugate spectra of the sync cells as `fold` sees them, straight and mirrored: (2, SIDE, SIDE // 2 + 1)."""
+    big = np.tile(sync(), (3, 3)).astype(np.float32)
+    smooth = cv2.resize(big, (3 * SIDE, 3 * SIDE))[SIDE : 2 * SIDE, SIDE : 2 * SIDE]
+    return np.conj(np.fft.rfft2(np.stack([smooth, smooth[:, ::-1]])))
+
+
+def match(folded: NDArray[np.float64], scale: float, level: int) -> Match:
+    """Where the sync cells fit best. The tile's own spectrum is flattened first, so that a striped picture does not look like a match."""
+    spectrum = np.fft.rfft2(folded)
+    spectrum /= np.abs(spectrum) + np.abs(spectrum).mean() * 0.5 + 1e-12
+    spectrum[0, 0] = 0
+    surface = np.fft.irfft2(spectrum * templates())
+    surface /= surface.std(axis=(1, 2), keepdims=True) + 1e-12
+    mirrored, row, column = np.unravel_index(int(np.argmax(surface)), surface.shape)
+    return Match(float(surface[mirrored, row, column]), scale, bool(mirrored), (int(row), int(column)), level)
+
+
+def aligned(folded: NDArray[np.float64], best: Match) -> NDArray[np.float64]:
+    """The folded picture turned to the tile's own origin, one value per cell: (TILE, TILE)."""
+    turned = np.roll(folded, (-best.position[0], -best.position[1]), (0, 1))
+    if best.mirrored:
+        turned = turned[:, ::-1]
+    return np.asarray(turned.reshape(TILE, PER_CELL, TILE, PER_CELL).sum((1, 3)))
