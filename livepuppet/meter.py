@@ -1,0 +1,245 @@
+"""What a run costs, as it happens: frames per second, capture-to-sink latency, drops, and the time of every stage.
+
+The parts of one frame's age add up: `wait` (capture until the animation took it) + the stages = capture-to-sink latency.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from livepuppet.interfaces import Floats, Frame
+
+KEPT = 4096
+"""Newest measurements kept per series, for percentiles and plots: 2 min at 30 fps. Counts, means and extremes are of the whole run."""
+
+FPS_WINDOW_S = 2.0
+PERCENTILES = (50.0, 95.0, 99.0)
+MS = 1000.0
+
+
+class Series:
+    """One measured quantity: exact count, sum and largest of all values, and the newest KEPT of them with their moments."""
+
+    def __init__(self, kept: int = KEPT) -> None:
+        self.count = 0
+        self.total = 0.0
+        self.worst = 0.0
+        self._values = np.zeros(kept)
+        self._moments = np.zeros(kept)
+
+    def add(self, value: float, moment: float) -> None:
+        place = self.count % len(self._values)
+        self._values[place] = value
+        self._moments[place] = moment
+        self.worst = value if self.count == 0 else max(self.worst, value)
+        self.count += 1
+        self.total += value
+
+    def newest(self) -> tuple[Floats, Floats]:
+        """The kept moments and values, oldest first."""
+        kept = len(self._values)
+        if self.count <= kept:
+            return self._moments[: self.count].copy(), self._values[: self.count].copy()
+        first = self.count % kept
+        return np.roll(self._moments, -first), np.roll(self._values, -first)
+
+    def spread(self) -> Spread:
+        if not self.count:
+            return Spread()
+        p50, p95, p99 = np.percentile(self._values[: min(self.count, len(self._values))], PERCENTILES)
+        mean = self.total / self.count
+        return Spread(self.count, mean * MS, float(p50) * MS, float(p95) * MS, float(p99) * MS, self.worst * MS)
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How one quantity was distributed, in milliseconds. count, mean and worst: whole run; percentiles: the newest KEPT."""
+
+    count: int = 0
+    mean: float = 0.0
+    p50: float = 0.0
+    p95: float = 0.0
+    p99: float = 0.0
+    worst: float = 0.0
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """A run in numbers. Times in milliseconds unless the name says otherwise.
+
+    fps: pictures delivered per second, over the last two seconds; mean_fps: since the start.  source_fps: what the source produced,
+    dropped frames included.  latency: capture to sink.  interval: between deliveries.  age_bound_ms: the longest that one frame was
+    worked on, plus one source interval: with a one-frame channel latency cannot exceed it, so a larger latency.worst shows a queue.
+    """
+
+    seconds: float = 0.0
+    taken: int = 0
+    delivered: int = 0
+    dropped: int = 0
+    fps: float = 0.0
+    mean_fps: float = 0.0
+    source_fps: float = 0.0
+    latency: Spread = Spread()
+    interval: Spread = Spread()
+    age_bound_ms: float = 0.0
+    stages: Mapping[str, Spread] = field(default_factory=dict)
+    about: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def drop_rate(self) -> float:
+        """Dropped frames among all that the source produced, 0 … 1."""
+        return self.dropped / max(1, self.dropped + self.taken)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: plain numbers and text only, times rounded to microseconds."""
+        return {**_rounded(asdict(self)), "drop_rate": round(self.drop_rate, 4)}
+
+    def lines(self) -> tuple[str, ...]:
+        """For people, one fact a line: what it is, a tab, its value."""
+        late = self.latency
+        lines = [
+            f"fps\t{self.fps:.1f}" + (f"  (source {self.source_fps:.1f})" if self.source_fps else ""),
+            f"latency\t{late.p50:.0f} ms   p95 {late.p95:.0f}   p99 {late.p99:.0f}   worst {late.worst:.0f}",
+            f"dropped\t{self.dropped} of {self.dropped + self.taken}  ({self.drop_rate:.1%})",
+        ]
+        lines += [f"{name}\t{spread.p50:.1f} ms   p95 {spread.p95:.1f}" for name, spread in self.stages.items()]
+        lines += [f"{name}\t{text}" for name, text in self.about.items()]
+        return tuple(lines)
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _rounded(item) for key, item in value.items()}
+    return round(value, 3) if isinstance(value, float) else value
+
+
+class Meter:
+    """Counts and times a session. Every method may be called from any thread.
+
+    clock: monotonic seconds, the same clock that stamps `Frame.captured_at`.  about: facts to show beside the numbers
+    (engine, device, source, sizes), see `describe`.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic, kept: int = KEPT, **about: str) -> None:
+        self._clock = clock
+        self._kept = kept
+        self._lock = threading.Lock()
+        self._about = dict(about)
+        self._clear()
+
+    def _clear(self) -> None:
+        self._started = self._clock()
+        self._latency = Series(self._kept)
+        self._interval = Series(self._kept)
+        self._source_interval = Series(self._kept)
+        self._busy = Series(self._kept)
+        self._stages: dict[str, Series] = {}
+        self._taken = self._dropped = 0
+        self._last_index: int | None = None
+        self._last_captured_at = 0.0
+        self._taken_at: float | None = None
+        self._delivered_at: float | None = None
+
+    def reset(self) -> None:
+        """Forget all measurements (after the warm-up, say); what was described stays."""
+        with self._lock:
+            self._clear()
+
+    def describe(self, **facts: str) -> None:
+        """Add or change facts shown beside the numbers, by name; an empty text removes one."""
+        with self._lock:
+            self._about = {name: text for name, text in (self._about | facts).items() if text}
+
+    def frame_in(self, frame: Frame) -> None:
+        """The animation has taken this frame from the channel. Numbers left out since the last one count as dropped."""
+        now = self._clock()
+        with self._lock:
+            steps = 0 if self._last_index is None else frame.index - self._last_index
+            if steps > 0:  # a reopened source may count from 0 again: that drops nothing
+                self._dropped += steps - 1
+                elapsed = frame.captured_at - self._last_captured_at
+                if elapsed >= 0:
+                    self._source_interval.add(elapsed / steps, now)
+            self._taken += 1
+            self._last_index, self._last_captured_at = frame.index, frame.captured_at
+            self._taken_at = now
+            self._stage("wait").add(max(0.0, now - frame.captured_at), now)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time the block. Stages are listed in the order they first ended: `with meter.stage("observe"): …`."""
+        start = self._clock()
+        try:
+            yield
+        finally:
+            self.add(name, self._clock() - start)
+
+    def add(self, name: str, seconds: float) -> None:
+        """Record a stage that was timed elsewhere (in a sink's own thread, say)."""
+        now = self._clock()
+        with self._lock:
+            self._stage(name).add(seconds, now)
+
+    def _stage(self, name: str) -> Series:
+        if name not in self._stages:
+            self._stages[name] = Series(self._kept)
+        return self._stages[name]
+
+    def delivered(self, frame: Frame, now: float | None = None) -> None:
+        """The animated frame is with the sinks; `frame.captured_at` is still the driving frame's own."""
+        now = self._clock() if now is None else now
+        with self._lock:
+            self._latency.add(max(0.0, now - frame.captured_at), now)
+            if self._delivered_at is not None:
+                self._interval.add(max(0.0, now - self._delivered_at), now)
+            self._delivered_at = now
+            if self._taken_at is not None:
+                self._busy.add(max(0.0, now - self._taken_at), now)
+                self._taken_at = None
+
+    def latencies(self) -> tuple[Floats, Floats]:
+        """The newest deliveries: seconds since the start of measuring, and each one's capture-to-sink latency in seconds."""
+        with self._lock:
+            moments, values = self._latency.newest()
+            return moments - self._started, values
+
+    def stage_times(self) -> dict[str, Floats]:
+        """The newest times of every stage, in seconds."""
+        with self._lock:
+            return {name: series.newest()[1] for name, series in self._stages.items()}
+
+    def snapshot(self) -> Statistics:
+        """All numbers as they stand. Costs about half a millisecond: for a screen, a few times a second is enough."""
+        now = self._clock()
+        with self._lock:
+            seconds = max(0.0, now - self._started)
+            source = self._source_interval
+            interval = source.total / source.count if source.count else 0.0
+            return Statistics(
+                seconds=seconds,
+                taken=self._taken,
+                delivered=self._latency.count,
+                dropped=self._dropped,
+                fps=self._fps(now),
+                mean_fps=self._latency.count / seconds if seconds else 0.0,
+                source_fps=1.0 / interval if interval else 0.0,
+                latency=self._latency.spread(),
+                interval=self._interval.spread(),
+                age_bound_ms=(self._busy.worst + source.worst) * MS if self._busy.count else 0.0,
+                stages={name: series.spread() for name, series in self._stages.items()},
+                about=dict(self._about),
+            )
+
+    def _fps(self, now: float) -> float:
+        """Deliveries of the last FPS_WINDOW_S seconds, per second; it falls while nothing is delivered."""
+        moments, _ = self._latency.newest()
+        recent = moments[moments > now - FPS_WINDOW_S]
+        span = now - float(recent[0]) if len(recent) > 1 else 0.0
+        return (len(recent) - 1) / span if span > 0 else 0.0
