@@ -1,5 +1,67 @@
-"""livepuppet: bring a still portrait to life with your webcam, in real time."""
+"""livepuppet: bring a still portrait to life with your webcam, in real time.
+
+Importing it is quick and changes nothing in the process: each name below is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from livepuppet.version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from livepuppet.errors import LivepuppetError, NoFaceError, PortraitError, RunError, SinkError, SourceError, UsageError
+    from livepuppet.interfaces import Avatar, Engine, Frame, Image, Motion, Sink, Source, Tuning
+    from livepuppet.opening import open_engine, open_puppet, open_sink, open_source
+    from livepuppet.portraits import load_portrait
+    from livepuppet.puppet import Puppet
+    from livepuppet.session import Session
+
+_HOMES = {
+    "errors": ("LivepuppetError", "NoFaceError", "PortraitError", "RunError", "SinkError", "SourceError", "UsageError"),
+    "interfaces": ("Avatar", "Engine", "Frame", "Image", "Motion", "Sink", "Source", "Tuning"),
+    "opening": ("open_engine", "open_puppet", "open_sink", "open_source"),
+    "portraits": ("load_portrait",),
+    "puppet": ("Puppet",),
+    "session": ("Session",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Avatar",
+    "Engine",
+    "Frame",
+    "Image",
+    "LivepuppetError",
+    "Motion",
+    "NoFaceError",
+    "PortraitError",
+    "Puppet",
+    "RunError",
+    "Session",
+    "Sink",
+    "SinkError",
+    "Source",
+    "SourceError",
+    "Tuning",
+    "UsageError",
+    "__version__",
+    "load_portrait",
+    "open_engine",
+    "open_puppet",
+    "open_sink",
+    "open_source",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'livepuppet' has no attribute '{name}'")
+    value = getattr(import_module(f"livepuppet.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

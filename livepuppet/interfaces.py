@@ -30,7 +30,7 @@ class Frame:
     index: position in the source's count; gaps are frames that were dropped on the way.
     captured_at: time.monotonic() seconds at which the source had the picture; travels unchanged to the sinks, so
         capture-to-sink latency is a subtraction.
-    media_time: seconds since the start of the recording the frame was read from; None from a camera.
+    media_time: seconds since the start of the recording the frame was read from, growing on when the recording loops; None from a camera.
     """
 
     image: Image

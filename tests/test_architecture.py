@@ -16,7 +16,7 @@ FLOOR_1 = {
     "watermark", "label", "marking", "credentials", "identity",
 }  # fmt: skip
 PARTS = {"engines", "sources", "sinks"}
-PART_FREE = {"channel"}  # floors that work through protocols and must not know any part
+PART_FREE = {"session", "puppet", "desk"}  # floors that work through protocols and must not know any part
 LINES_AT_MOST = 400
 
 
@@ -29,7 +29,7 @@ def room(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def floor(name: str) -> int:
+def floor(name: str) -> float:
     if name in GROUND:
         return 0
     if name in FLOOR_1:
@@ -44,7 +44,7 @@ def floor(name: str) -> int:
     return EXTRA_FLOORS[name]
 
 
-EXTRA_FLOORS: dict[str, int] = {"controls": 4}
+EXTRA_FLOORS: dict[str, float] = {"reference": 1, "gallery": 3, "controls": 3, "desk": 3.5, "opening": 4}
 """Rooms that came later, each with its floor."""
 
 
@@ -69,9 +69,7 @@ def test_imports_point_down(path: Path) -> None:
             continue
         assert floor(below) <= floor(here), f"{path.name} (floor {floor(here)}) imports {name} (floor {floor(below)})"
         if floor(below) == floor(here):
-            assert floor(here) <= 1 or here == below or (here, below) in {("session", "controls")}, (
-                f"{path.name} imports its neighbour {name}"
-            )
+            assert floor(here) <= 1 or here == below, f"{path.name} imports its neighbour {name}"
 
 
 @pytest.mark.parametrize("kind", sorted(PARTS))

@@ -1,0 +1,219 @@
+"""The puppet: an engine, an avatar, a reference and a tuning. The only state that outlives a frame.
+
+`animate` takes a driving frame and returns the avatar's frame. Whatever changes abruptly (a new reference, a face that comes back, the end
+of idling) goes through one ease, from the motion shown last to the motion wanted now, so that the picture never jumps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+
+import cv2
+import numpy as np
+
+from livepuppet.interfaces import Avatar, Engine, Floats, Frame, Image, Motion, Tuning
+from livepuppet.meter import Meter
+from livepuppet.reference import HOLD_STILL_S, BetterReference, HoldStill
+from livepuppet.smoothing import MotionFilter
+
+BLEND_S = 0.3
+"""How long a change of reference or of avatar, or the return of the face, takes."""
+HOLD_S = 0.6
+"""A lost face is held as it was for this long ..."""
+SETTLE_S = 1.5
+"""... then eases to the idle motion over this long."""
+
+
+@dataclass(frozen=True, eq=False)
+class Condition:
+    """How the puppet is, for those who show it.
+
+    face: the driver's face was seen in the last frame.  referenced: motion is being counted from a reference.
+    armed: how much of the hold still has passed, 0 … 1.  points: where the driver was seen, (N, 2) in pixels.
+    """
+
+    face: bool = False
+    referenced: bool = False
+    armed: float = 0.0
+    points: Floats = field(default_factory=lambda: np.zeros((0, 2)))
+
+
+def seconds_of(frame: Frame) -> float:
+    """The clock that motion runs on: the recording's own where there is one, else the capture time."""
+    return frame.captured_at if frame.media_time is None else frame.media_time
+
+
+class Puppet:
+    """Moves one avatar by what a driver does. Not thread-safe: one thread animates.
+
+    hold_s: how long the driver must hold still for the reference to arm. Use it as a context manager to free the engine.
+    """
+
+    def __init__(
+        self, engine: Engine, avatar: Avatar, tuning: Tuning | None = None, *, hold_s: float = HOLD_STILL_S, meter: Meter | None = None
+    ) -> None:
+        self.engine = engine
+        self.avatar = avatar
+        self.tuning = tuning or Tuning()
+        self.meter = meter or Meter()
+        self.hold_s = hold_s
+        self.searching = False
+        self.condition = Condition()
+        self._filter = MotionFilter(self.tuning.smoothing)
+        self._reference: Motion | None = None
+        self._hold = HoldStill(hold_s)
+        self._search: BetterReference | None = None
+        self._driving: Motion | None = None
+        self._shown = avatar.neutral
+        self._ease: tuple[Motion, float, float] | None = None  # from which motion, since when, for how long
+        self._lost_since: float | None = None
+        self._last_seconds: float | None = None
+        self._fade: tuple[Image, float] | None = None
+        self._picture = avatar.image
+
+    def __enter__(self) -> Puppet:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.engine.close()
+
+    # What a frame does
+
+    def animate(self, frame: Frame) -> Frame:
+        """The avatar's frame for a driving frame: same index, same time. Until a reference is armed, the portrait at rest."""
+        now = seconds_of(frame)
+        if self._last_seconds is not None and now < self._last_seconds:  # the recording began again
+            self._forget_time(now)
+        self._last_seconds = now
+        with self.meter.stage("observe"):
+            seen = self.engine.observe(frame.image)
+        if seen is None:
+            self._hold.lost()
+            self.condition = Condition(face=False, referenced=self._reference is not None)
+            return self._finish(frame, self._unattended(now), now)
+        if self._lost_since is not None:
+            self._lost_since = None
+            self._filter.reset()
+            self._begin_ease(now, BLEND_S)
+        with self.meter.stage("smooth"):
+            self._filter.strength = self.tuning.smoothing
+            self._driving = self._filter(seen, now)
+        self._choose_reference(seen, now)
+        self.condition = Condition(True, self._reference is not None, self._hold.progress, seen.points)
+        return self._finish(frame, self._wanted(), now)
+
+    def rest(self, index: int, captured_at: float) -> Frame:
+        """A frame while the source delivers nothing (a lost camera): hold, then idle. Never the camera's picture."""
+        frame = Frame(self._picture, index, captured_at)
+        self._last_seconds = captured_at
+        self._hold.lost()
+        self.condition = replace(self.condition, face=False, armed=0.0)
+        return self._finish(frame, self._unattended(captured_at), captured_at)
+
+    # What a person may do
+
+    def reset_reference(self) -> None:
+        """Count motion from how the driver is now; the change blends. Without a face in sight, arm again as at the start."""
+        if self._driving is None or self._lost_since is not None:
+            self._reference, self._hold = None, HoldStill(self.hold_s)
+        else:
+            self._take_reference(self._driving)
+
+    def search_reference(self, on: bool) -> None:
+        """Keep looking for a frame that is more like the portrait than the reference, and take it when it comes."""
+        self.searching, self._search = on, None
+
+    def wear(self, avatar: Avatar) -> None:
+        """Change the avatar; the pictures cross-fade. The new avatar's picture must have the same size.
+
+        Raises ValueError: another size.
+        """
+        if avatar.image.shape != self.avatar.image.shape:
+            raise ValueError(
+                f"the new avatar is {avatar.image.shape}, the present one {self.avatar.image.shape}: prepare it at the same size"
+            )
+        self._fade = (self._picture, self._last_seconds if self._last_seconds is not None else 0.0)
+        self._shown, self._ease, self._search = avatar.neutral, None, None
+        self.avatar = avatar
+
+    # How it is done
+
+    def _choose_reference(self, seen: Motion, now: float) -> None:
+        def distance(motion: Motion) -> float:
+            return self.engine.distance(self.avatar, motion)
+
+        if self._reference is None:
+            chosen = self._hold.watch(seen, now, distance)
+            if chosen is not None:
+                self._take_reference(chosen, now)
+        elif self.searching:
+            if self._search is None:
+                self._search = BetterReference(distance(self._reference))
+            if self._search.watch(seen, distance):
+                self._take_reference(seen, now)
+
+    def _take_reference(self, motion: Motion, now: float | None = None) -> None:
+        self._reference = motion
+        self._begin_ease(now if now is not None else (self._last_seconds or 0.0), BLEND_S)
+
+    def _wanted(self) -> Motion:
+        if self._reference is None or self._driving is None:
+            return self.avatar.neutral
+        with self.meter.stage("transfer"):
+            return self.engine.transfer(self.avatar, self._reference, self._driving, self.tuning)
+
+    def _unattended(self, now: float) -> Motion:
+        """The motion while no face is seen: as it was, then idle."""
+        if self._lost_since is None:
+            self._lost_since = now
+            self._ease = None
+        lost = now - self._lost_since
+        if lost < HOLD_S:
+            return self._shown
+        if self._ease is None:
+            self._begin_ease(now, SETTLE_S)
+        return self.engine.idle(self.avatar, lost - HOLD_S)
+
+    def _begin_ease(self, now: float, duration: float) -> None:
+        self._ease = (self._shown, now, duration)
+
+    def _eased(self, wanted: Motion, now: float) -> Motion:
+        if self._ease is None:
+            return wanted
+        start, since, duration = self._ease
+        weight = smoothstep((now - since) / duration)
+        if weight >= 1.0 and self._lost_since is None:
+            self._ease = None
+        return start.blend(wanted, weight)
+
+    def _finish(self, frame: Frame, wanted: Motion, now: float) -> Frame:
+        self._shown = self._eased(wanted, now)
+        with self.meter.stage("render"):
+            picture = self.engine.render(self.avatar, self._shown, self.tuning)
+            picture = self._faded(picture, now)
+        self._picture = picture
+        return replace(frame, image=picture)
+
+    def _faded(self, picture: Image, now: float) -> Image:
+        if self._fade is None:
+            return picture
+        before, since = self._fade
+        weight = smoothstep((now - since) / BLEND_S)
+        if weight >= 1.0:
+            self._fade = None
+            return picture
+        return np.asarray(cv2.addWeighted(before, 1.0 - weight, picture, weight, 0.0), np.uint8)
+
+    def _forget_time(self, now: float) -> None:
+        """The clock jumped back: nothing that remembers a time may remember the old one."""
+        self._filter.reset()
+        self._ease, self._fade, self._hold = None, None, HoldStill(self.hold_s)
+        if self._lost_since is not None:
+            self._lost_since = now
+
+
+def smoothstep(share: float) -> float:
+    """0 below 0, 1 above 1, with flat ends between."""
+    share = min(1.0, max(0.0, share))
+    return share * share * (3.0 - 2.0 * share)

@@ -1,0 +1,246 @@
+"""The loop: a capture thread fills the channel, the main thread animates the newest frame and hands it to every sink.
+
+The camera's own picture goes into `Status.driving`, which only a screen ever sees. No other sink gets anything but what the puppet drew.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from livepuppet.channel import Channel
+from livepuppet.controls import press
+from livepuppet.desk import Desk
+from livepuppet.errors import LivepuppetError, SinkError
+from livepuppet.gallery import Gallery
+from livepuppet.interfaces import Frame, Image, Screen, Sink, Source
+from livepuppet.meter import Meter, Statistics
+from livepuppet.puppet import Puppet, seconds_of
+
+TICK_S = 1 / 30
+"""Longest wait for a frame before keys are read and the window is drawn again."""
+SILENCE_S = 0.5
+"""A live source that delivers nothing for this long counts as lost; the puppet then rests."""
+
+log = logging.getLogger("livepuppet.session")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a session ends by itself, and how fast it goes. seconds: of the source's own time; fps: most frames a second."""
+
+    seconds: float | None = None
+    frames: int | None = None
+    fps: float | None = None
+
+
+class Session:
+    """Drives one puppet from one source into any number of sinks, until something ends it.
+
+    new_recording: makes the sink (and says the file's name) that key R starts; mark: the last touch to every finished picture.
+    Errors in any thread end `run` with that error, except a sink's: it is reported, the others go on.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        puppet: Puppet,
+        sinks: Sequence[Sink],
+        *,
+        gallery: Gallery | None = None,
+        meter: Meter | None = None,
+        mirror: bool = False,
+        limits: Limits | None = None,
+        new_recording: Callable[[], tuple[Sink, Path]] | None = None,
+        mark: Callable[[Image], Image] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.source, self.puppet, self.gallery = source, puppet, gallery
+        self.meter = meter or puppet.meter
+        self.failures: list[SinkError] = []
+        """What went wrong with sinks while the others went on."""
+        self.delivered = 0
+        self.first_delivered_at: float | None = None
+        self.reason = ""
+        """Why the session ended, for people."""
+        self._sinks = list(sinks)
+        self._limits = limits or Limits()
+        self._clock = clock
+        self._mark = mark
+        self._new_recording = new_recording
+        self._recording: Sink | None = None
+        self.desk = Desk(puppet, self.meter, gallery, mirror=mirror, record=self._toggle_recording, end=self.end, clock=clock)
+        self._shown: Image = puppet.avatar.image
+        self._first_at: float | None = None
+        self._last: Frame | None = None
+        self._heard_at = clock()
+        self._rested_at = 0.0
+        self._over = threading.Event()
+        live = source.live
+        self._lossless = not live and not any(sink.live for sink in self._sinks)
+        self._channel = Channel(lossless=not live)
+
+    # The run
+
+    def run(self) -> Statistics:
+        """Open the sinks, run to the end, close everything. Raises what the source or the engine raised."""
+        capture = threading.Thread(target=self._capture, name="livepuppet-capture")
+        try:
+            self._open_sinks()
+            self._heard_at = self._clock()
+            capture.start()
+            while not self._over.is_set():
+                self.step(TICK_S)
+        finally:
+            self._over.set()
+            self._channel.close()
+            self.source.close()
+            if capture.ident is not None:
+                capture.join()
+            if self.gallery is not None:
+                self.gallery.close()
+            for sink in list(self._sinks):
+                self._close_sink(sink)
+        return self.meter.snapshot()
+
+    def step(self, timeout: float) -> None:
+        """One turn of the loop: take the newest frame if one comes within `timeout` seconds, animate it, hear the keys."""
+        frame = self._channel.take(timeout)
+        now = self._clock()
+        if frame is not None:
+            self._heard_at = now
+            if self._due(frame):
+                self.meter.frame_in(frame)
+                self._deliver(self._animated(frame))
+        elif self._channel.ended:
+            self.end(self.reason or "the source has ended")
+        elif self.source.live and now - self._heard_at > SILENCE_S and now - self._rested_at >= TICK_S:
+            self._rested_at = now
+            self.desk.darken()
+            self._deliver(self.puppet.rest(self._last.index if self._last else 0, now))
+        self._swap_avatar()
+        self._hear_keys()
+        if not self._sinks and not self._over.is_set():
+            self.end("no output is left")
+
+    def end(self, reason: str) -> None:
+        """Finish after the present frame; may be called from any thread."""
+        self.reason = reason
+        self._over.set()
+
+    def _capture(self) -> None:
+        error: BaseException | None = None
+        try:
+            while not self._over.is_set():
+                frame = self.source.read()
+                if frame is None or not self._channel.put(frame):
+                    break
+        except BaseException as caught:  # it is raised again in the main thread, where a person will see it
+            error = caught
+        self._channel.close(error)
+
+    # One frame
+
+    def _due(self, frame: Frame) -> bool:
+        """Whether this frame is wanted: the end is not reached, and no more than so many a second."""
+        now = seconds_of(frame)
+        if self._first_at is None:
+            self._first_at = now
+        limits = self._limits
+        if limits.seconds is not None and now - self._first_at >= limits.seconds:
+            self.end(f"{limits.seconds:g} seconds are over")
+            return False
+        if limits.fps is not None and self._last is not None:
+            since = now - seconds_of(self._last)
+            return since < 0 or since >= 0.9 / limits.fps  # a tenth of tolerance, so that a 30 fps camera passes a cap of 30
+        return True
+
+    def _animated(self, frame: Frame) -> Frame:
+        self._last = frame
+        return self.puppet.animate(replace(frame, image=self.desk.framed(frame.image)))
+
+    def _deliver(self, frame: Frame) -> None:
+        if self.desk.frozen:
+            frame = replace(frame, image=self._shown)
+        elif self._mark is not None:
+            with self.meter.stage("mark"):
+                frame = replace(frame, image=self._mark(frame.image))
+        self._shown = frame.image
+        status = None
+        if any(isinstance(sink, Screen) for sink in self._sinks):
+            status = self.desk.status(self.source.trouble, self._recording is not None)
+        for sink in list(self._sinks):
+            try:
+                with self.meter.stage(sink.name):
+                    if status is not None and isinstance(sink, Screen):
+                        sink.show(status)
+                    sink.write(frame)
+            except SinkError as error:
+                self._give_up(sink, error)
+        self.meter.delivered(frame)
+        self.delivered += 1
+        self.first_delivered_at = self.first_delivered_at or self._clock()
+        if self._limits.frames is not None and self.delivered >= self._limits.frames:
+            self.end(f"{self._limits.frames} frames are done")
+
+    # Sinks
+
+    def _open_sinks(self) -> None:
+        height, width = self.puppet.avatar.image.shape[:2]
+        for sink in self._sinks:
+            sink.open((width, height), self._limits.fps or self.source.fps, lossless=self._lossless)
+
+    def _give_up(self, sink: Sink, error: SinkError) -> None:
+        log.warning("%s", error)
+        self.desk.say(str(error))
+        self.failures.append(error)
+        self._close_sink(sink)
+
+    def _close_sink(self, sink: Sink) -> None:
+        if sink in self._sinks:
+            self._sinks.remove(sink)
+        if sink is self._recording:
+            self._recording = None
+        try:
+            sink.close()
+        except SinkError as error:
+            if str(error) not in map(str, self.failures):
+                log.warning("%s", error)
+                self.failures.append(error)
+
+    def _toggle_recording(self) -> str:
+        if self._recording is not None:
+            self._close_sink(self._recording)
+            return "recording finished"
+        if self._new_recording is None:
+            return "no place to record to"
+        height, width = self._shown.shape[:2]
+        try:
+            sink, path = self._new_recording()
+            sink.open((width, height), self._limits.fps or self.source.fps, lossless=False)
+        except LivepuppetError as error:
+            return str(error)
+        self._recording = sink
+        self._sinks.append(sink)
+        return f"recording to {path}"
+
+    # The person
+
+    def _hear_keys(self) -> None:
+        for sink in self._sinks[:]:
+            if isinstance(sink, Screen):
+                pressed = sink.keys()
+                for key in pressed:
+                    self.desk.say(press(self.desk, key))
+
+    def _swap_avatar(self) -> None:
+        if self.gallery is None:
+            return
+        avatar = self.gallery.poll()
+        if avatar is not None:
+            self.puppet.wear(avatar)
+        self.desk.say(self.gallery.trouble())
