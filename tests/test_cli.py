@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pictures
 
+from livepuppet.interfaces import Image
 from livepuppet.portraits import shipped_avatars
 
 ADA = str(shipped_avatars()[0])
@@ -33,9 +34,9 @@ def livepuppet(*arguments: str, cwd: Path, timeout: float = 120) -> subprocess.C
     )
 
 
-def frames_of(path: Path) -> list[np.ndarray]:
+def frames_of(path: Path) -> list[Image]:
     with av.open(str(path)) as film:
-        return [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+        return [np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in film.decode(video=0)]
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +137,20 @@ def test_verbose_shows_the_traceback(tmp_path: Path) -> None:
 def test_help_is_a_page_with_examples_and_every_option(tmp_path: Path) -> None:
     result = livepuppet("--help", cwd=tmp_path)
     assert result.returncode == 0
-    for option in "--avatar --camera --output --size --fps --mirror --engine --seconds --frames --stats --verbose --version".split():
+    for option in [
+        "--avatar",
+        "--camera",
+        "--output",
+        "--size",
+        "--fps",
+        "--mirror",
+        "--engine",
+        "--seconds",
+        "--frames",
+        "--stats",
+        "--verbose",
+        "--version",
+    ]:
         assert option in result.stdout
     assert "examples:" in result.stdout and max(map(len, result.stdout.splitlines())) <= 110
 

@@ -17,7 +17,7 @@ def test_every_public_name_can_be_had_and_the_list_is_sorted() -> None:
         assert getattr(livepuppet, name) is not None
     assert dir(livepuppet) == sorted(livepuppet.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nonesuch'"):
-        _ = livepuppet.nonesuch  # type: ignore[attr-defined]
+        _ = livepuppet.nonesuch
 
 
 def test_every_part_in_the_table_exists_and_has_its_kind_s_members() -> None:
