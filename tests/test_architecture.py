@@ -14,6 +14,7 @@ GROUND = {"errors", "interfaces", "version"}
 FLOOR_1 = {
     "channel", "meter", "framing", "smoothing", "face", "artifacts", "parts", "portraits", "film",
     "watermark", "label", "marking", "credentials", "identity",
+    "playback", "encoding",
 }  # fmt: skip
 PARTS = {"engines", "sources", "sinks"}
 PART_FREE = {"session", "puppet", "desk"}  # floors that work through protocols and must not know any part

@@ -1,0 +1,271 @@
+"""Films read with PyAV: upright RGB pictures with their exact timestamps, none lost, damaged packets skipped and counted."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import av.error
+import numpy as np
+from av.buffer import Buffer
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from livepuppet.errors import SourceError, UsageError
+from livepuppet.interfaces import Image, Size
+
+log = logging.getLogger(__name__)
+
+OPEN_TIMEOUT_S = 10.0
+READ_TIMEOUT_S = 5.0
+DEFAULT_FPS = 25.0
+"""Where a film does not say."""
+
+HOPELESS = 200
+"""Damaged packets in a row after which a film counts as ended."""
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """One frame of a film. image: RGB uint8 (H, W, 3), upright. pts: its timestamp in units of the film's `time_base`."""
+
+    image: Image
+    pts: int
+
+
+class Film:
+    """A film file or a stream, opened for reading.
+
+    size: width and height of the upright pictures, square pixels. fps: average frames per second. time_base: seconds per unit of
+    `Picture.pts`. start_pts: of the first frame. duration: seconds, None where unknown. frame_count: as the file claims, None where it
+    does not. audio: whether there is sound. skipped: damaged packets left out so far.
+
+    Raises UsageError for a path that is no film or has no pictures, SourceError for an address that does not answer. Used by one thread.
+    """
+
+    def __init__(self, path: str | Path, *, limit: int | None = None) -> None:
+        """limit: longest side in pixels to which larger pictures are reduced while they are decoded; None keeps their size."""
+        self.path = str(path)
+        self.live = is_url(path)
+        self.skipped = 0
+        self._limit = limit
+        self._container = open_container(self.path)
+        self._stream = self._find_video()
+        self._last_pts: int | None = None
+        self._pictures = self._decode()
+        first = next(self._pictures, None)
+        if first is None:
+            self.close()
+            raise UsageError(f"{self.path} holds no picture that can be decoded{self._damage()}")
+        self._pending: Picture | None = first
+        self.start_pts = first.pts
+        self.size: Size = (first.image.shape[1], first.image.shape[0])
+
+    def _find_video(self) -> VideoStream:
+        streams = [s for s in self._container.streams.video if not s.disposition & Disposition.attached_pic]
+        if not streams:
+            sound = " (only sound)" if self._container.streams.audio else ""
+            self._container.close()
+            raise UsageError(f"{self.path} has no video stream{sound}: give a film with pictures")
+        stream = streams[0]
+        # Threads that work on several frames at once are quicker, but each holds back a frame: not for streams watched as they happen.
+        stream.thread_type = "SLICE" if self.live else "AUTO"
+        return stream
+
+    @property
+    def fps(self) -> float:
+        rate = self._stream.average_rate or self._stream.guessed_rate
+        return float(rate) if rate and 0 < rate < 1000 else DEFAULT_FPS
+
+    @property
+    def time_base(self) -> Fraction:
+        return Fraction(self._stream.time_base or Fraction(1, 90_000))
+
+    @property
+    def duration(self) -> float | None:
+        if self._stream.duration:
+            return float(self._stream.duration * self.time_base)
+        return self._container.duration / av.time_base if self._container.duration else None
+
+    @property
+    def frame_count(self) -> int | None:
+        return self._stream.frames or None
+
+    @property
+    def audio(self) -> bool:
+        return bool(self._container.streams.audio)
+
+    def seconds(self, pts: int) -> float:
+        """Seconds since the film's first frame."""
+        return float((pts - self.start_pts) * self.time_base)
+
+    def read(self) -> Picture | None:
+        """The next frame; None at the end. Raises SourceError where a stream stops answering."""
+        if self._pending is not None:
+            picture, self._pending = self._pending, None
+            return picture
+        return next(self._pictures, None)
+
+    def __iter__(self) -> Iterator[Picture]:
+        while (picture := self.read()) is not None:
+            yield picture
+
+    def seek(self, seconds: float) -> None:
+        """Go to the first frame that is at least `seconds` after the film's first one, wherever the film is now."""
+        target = self.start_pts + round(seconds / self.time_base)
+        self._rewind(target if target > self.start_pts else None)
+        picture = self.read()
+        if picture is not None and picture.pts > target > self.start_pts:  # landed too late: this format cannot be searched
+            self._rewind(None)
+            picture = self.read()
+        while picture is not None and picture.pts < target:
+            picture = self.read()
+        self._pending = picture
+
+    def _rewind(self, pts: int | None) -> None:
+        """Start decoding at the key frame before `pts`, or at the very beginning."""
+        self._pictures.close()
+        try:
+            if pts is None:
+                raise ValueError
+            self._container.seek(pts, stream=self._stream, backward=True)
+        except (av.error.FFmpegError, ValueError):
+            self._container.close()
+            self._container = open_container(self.path)
+            self._stream = self._find_video()
+        self._last_pts = None
+        self._pending = None
+        self._pictures = self._decode()
+
+    def close(self) -> None:
+        """Free the file. May be called twice."""
+        self._pictures.close()
+        self._container.close()
+
+    def _damage(self) -> str:
+        return f" ({self.skipped} damaged packets)" if self.skipped else ""
+
+    def _decode(self) -> Generator[Picture, None, None]:
+        shape = None
+        for packet in self._packets():
+            try:
+                frames = packet.decode()
+            except av.error.EOFError:
+                frames = []
+            except av.error.FFmpegError as error:
+                self.skipped += 1
+                log.debug("%s: damaged packet left out: %s", self.path, error)
+                continue
+            for frame in frames:
+                assert isinstance(frame, av.VideoFrame)
+                picture = Picture(self._image(frame), self._next_pts(frame))
+                if shape is None:
+                    shape = picture.image.shape
+                if picture.image.shape == shape:
+                    yield picture
+                else:  # a stream may change its size on the way; whoever reads counts on one
+                    yield Picture(_resized(picture.image, (shape[1], shape[0])), picture.pts)
+        if self.skipped:
+            log.warning("%s: %d damaged packets left out", self.path, self.skipped)
+
+    def _packets(self) -> Iterator[av.Packet[VideoStream]]:
+        """All packets of the video, the empty one at the end included that makes the decoder give what it holds back."""
+        in_a_row = 0
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                return
+            except av.error.FFmpegError as error:
+                if self.live:
+                    raise SourceError(f"{self.path} stopped delivering: {_reason(error)}") from error
+                self.skipped += 1
+                in_a_row += 1
+                if in_a_row > HOPELESS:
+                    return
+                packets = self._container.demux(self._stream)  # goes on behind the damage
+                continue
+            in_a_row = 0
+            yield packet
+
+    def _next_pts(self, frame: av.VideoFrame) -> int:
+        """The frame's own timestamp; where it has none or steps back, one nominal frame after the last."""
+        pts = frame.pts
+        step = max(1, round(1 / (Fraction(self.fps).limit_denominator(100_000) * self.time_base)))
+        if pts is None:
+            pts = 0 if self._last_pts is None else self._last_pts + step
+        elif self._last_pts is not None and pts <= self._last_pts:
+            pts = self._last_pts + (step if self.live else 1)
+        self._last_pts = pts
+        return pts
+
+    def _image(self, frame: av.VideoFrame) -> Image:
+        width, height = frame.width, frame.height
+        aspect = self._stream.sample_aspect_ratio
+        if aspect and aspect > 0 and aspect != 1:
+            width = max(1, round(width * aspect))
+        if self._limit and max(width, height) > self._limit:
+            scale = self._limit / max(width, height)
+            width, height = max(1, round(width * scale)), max(1, round(height * scale))
+        return _upright(_pixels(frame, width, height), frame)
+
+
+def is_url(path: str | Path) -> bool:
+    """Whether it names something on the network rather than a file."""
+    return "://" in str(path)
+
+
+def open_container(path: str) -> InputContainer:
+    """Open a film for reading. Raises UsageError or SourceError in one line."""
+    url = is_url(path)
+    options = {"rtsp_transport": "tcp"} if url else {}
+    timeout = (OPEN_TIMEOUT_S, READ_TIMEOUT_S) if url else None
+    if not url and Path(path).is_dir():
+        raise UsageError(f"{path} is a folder, not a film")
+    if not url and Path(path).is_file() and Path(path).stat().st_size == 0:
+        raise UsageError(f"{path} is empty (0 bytes)")
+    try:
+        return av.open(path, options=options, timeout=timeout)
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        if url:
+            raise SourceError(f"cannot open {path}: {_reason(error)}") from error
+        if isinstance(error, FileNotFoundError):
+            raise UsageError(f"no such film: {path}") from None
+        if isinstance(error, av.error.InvalidDataError):
+            raise UsageError(f"{path} is no film that can be read, or it is cut short") from error
+        raise UsageError(f"cannot open {path}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, av.error.ExitError | TimeoutError):
+        return "no answer in time"
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _upright(image: Image, frame: av.VideoFrame) -> Image:
+    """Turn and flip as the file's display matrix says (a phone held upright films sideways and notes it there)."""
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if isinstance(matrix, Buffer):
+        a, b, _, c, d = np.frombuffer(memoryview(matrix), np.int32)[:5]  # where the picture's x and y axes go on the screen
+        if abs(int(b)) > abs(int(a)):
+            image = image.transpose(1, 0, 2)
+            a, d = c, b
+        if a < 0:
+            image = image[:, ::-1]
+        if d < 0:
+            image = image[::-1]
+    return np.ascontiguousarray(image)
+
+
+def _resized(image: Image, size: Size) -> Image:
+    return _pixels(av.VideoFrame.from_ndarray(image, format="rgb24"), *size)
+
+
+def _pixels(frame: av.VideoFrame, width: int, height: int) -> Image:
+    return np.asarray(frame.to_ndarray(format="rgb24", width=width, height=height), np.uint8)

@@ -1,0 +1,80 @@
+"""A film played as a source: at its own pace or as fast as it is taken, once or over and over."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+from livepuppet.errors import SourceError
+from livepuppet.film import Film
+from livepuppet.interfaces import Frame
+
+FALLEN_BEHIND_S = 0.1
+"""A reader later than this makes a recorded film wait for it: it goes on from there and never rushes to catch up."""
+
+
+class Playback:
+    """Delivers a film's frames, as the protocol `Source` asks.
+
+    paced: at the times its timestamps say, or as fast as frames are taken. loop: start again at the end, for ever; `media_time` goes on
+    growing. live: nobody waits for the reader (a network stream, or a film that stands in for a camera), so a late reader finds the next
+    frames due at once, and frames that nobody took in time are dropped.
+    Raises UsageError where the path is no film with pictures, SourceError where an address does not answer.
+    """
+
+    mirrored = False
+    trouble = ""
+
+    def __init__(self, path: str | Path, *, name: str, paced: bool, loop: bool, live: bool = False) -> None:
+        self._film = Film(path)
+        self.name = name
+        self.live = live or self._film.live
+        self.fps = self._film.fps
+        self._paced = paced and not self._film.live
+        self._loop = loop and not self._film.live
+        self._index = 0
+        self._round_s = 0.0
+        self._last_s = 0.0
+        self._started: float | None = None
+        self._closed = threading.Event()
+        self._reading = threading.Lock()
+
+    @property
+    def skipped(self) -> int:
+        """Damaged packets left out so far."""
+        return self._film.skipped
+
+    def read(self) -> Frame | None:
+        """The next frame; None at the end of a film that does not loop, or once closed. Raises SourceError."""
+        with self._reading:
+            if self._closed.is_set():
+                return None
+            picture = self._film.read()
+            if picture is None and self._loop:
+                self._round_s = self._last_s + 1 / self.fps
+                self._film.seek(0)
+                picture = self._film.read()
+            if picture is None:
+                if self._film.live:
+                    raise SourceError(f"{self.name} has ended")
+                return None
+            self._last_s = media_time = self._round_s + self._film.seconds(picture.pts)
+        if self._paced and not self._wait_until(media_time):
+            return None
+        frame = Frame(picture.image, self._index, time.monotonic(), media_time)
+        self._index += 1
+        return frame
+
+    def close(self) -> None:
+        """Stop; ends a `read` that waits in another thread. May be called twice."""
+        self._closed.set()
+        with self._reading:  # a read in progress is let finish: at most one frame, or the time-out of a network stream
+            self._film.close()
+
+    def _wait_until(self, media_time: float) -> bool:
+        """Sleep until the frame is due; False where the source was closed meanwhile."""
+        now = time.monotonic()
+        if self._started is None or (not self.live and now - (self._started + media_time) > FALLEN_BEHIND_S):
+            self._started = now - media_time
+        return not self._closed.wait(max(0.0, self._started + media_time - now))

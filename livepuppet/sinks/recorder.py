@@ -1,0 +1,108 @@
+"""Records what the puppet does to a film file, in a thread of its own: a slow disk never delays the window or the virtual camera."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from fractions import Fraction
+from pathlib import Path
+
+from livepuppet.encoding import CLOCK, H264_SUFFIXES, FilmWriter, h264
+from livepuppet.errors import SinkError, UsageError
+from livepuppet.interfaces import Frame, Size
+
+log = logging.getLogger(__name__)
+
+QUEUE_LENGTH = 16
+"""Frames that may wait for the encoder: half a second. A full-HD frame takes 6 MB."""
+
+CRF = 20
+PRESET = "veryfast"
+
+
+class Recorder:
+    """Writes H.264 to PATH (.mp4, .m4v, .mov or .mkv).
+
+    A frame's time is its place in the driving film where it has one (`media_time`), else when it was captured; the film starts at 0.
+    dropped: frames left out because the disk or the encoder was too slow; stays 0 when opened `lossless`.
+    """
+
+    live = False
+
+    def __init__(self, path: str | Path) -> None:
+        """Raises UsageError for a suffix that names no film format."""
+        self.path = Path(path)
+        if self.path.suffix.lower() not in H264_SUFFIXES:
+            raise UsageError(f"cannot record to '{path}': choose a name that ends in {', '.join(H264_SUFFIXES)}")
+        self.name = str(path)
+        self.dropped = 0
+        self._lossless = False
+        self._queue: queue.Queue[Frame | None] = queue.Queue(QUEUE_LENGTH)
+        self._thread: threading.Thread | None = None
+        self._failure: SinkError | None = None
+        self._failed = threading.Event()
+        self._reported = False
+
+    def open(self, size: Size, fps: float, *, lossless: bool) -> None:
+        """Create the file and start the thread. Raises SinkError where it cannot be written."""
+        self._lossless = lossless
+        writer = FilmWriter(self.path, size, format=h264(self.path.suffix.lower(), PRESET), fps=fps, crf=CRF)
+        self._thread = threading.Thread(target=self._record, args=(writer,), name=f"recorder {self.path.name}", daemon=True)
+        self._thread.start()
+
+    def write(self, frame: Frame) -> None:
+        """Hand one frame to the thread. Raises SinkError when the recording has failed; what was written until then is playable."""
+        self._raise_failure()
+        if self._thread is None:
+            raise SinkError(f"{self.path} is not open")
+        if self._lossless:
+            while not self._failed.is_set():
+                try:
+                    return self._queue.put(frame, timeout=0.1)
+                except queue.Full:
+                    continue
+            return self._raise_failure()
+        try:
+            self._queue.put_nowait(frame)
+        except queue.Full:
+            self.dropped += 1
+
+    def close(self) -> None:
+        """Write what waits and finish the film. May be called twice. Raises SinkError where `write` has not done so already."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        while thread.is_alive():
+            try:
+                self._queue.put(None, timeout=0.1)
+                break
+            except queue.Full:
+                continue
+        thread.join()
+        if self.dropped:
+            log.warning("%s lacks %d frames: the disk or the encoder was too slow", self.path, self.dropped)
+        self._raise_failure()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None and not self._reported:
+            self._reported = True
+            raise self._failure
+        if self._failure is not None and self._thread is not None:
+            raise SinkError(str(self._failure))
+
+    def _record(self, writer: FilmWriter) -> None:
+        last: int | None = None
+        start: float | None = None
+        try:
+            while (frame := self._queue.get()) is not None:
+                seconds = frame.captured_at if frame.media_time is None else frame.media_time
+                start = seconds if start is None else start
+                pts = round(Fraction(seconds - start) / CLOCK)
+                last = pts if last is None else max(pts, last + 1)
+                writer.write(frame.image, last)
+            writer.close()
+        except Exception as error:
+            self._failure = error if isinstance(error, SinkError) else SinkError(f"recording {self.path} failed: {error}")
+            self._failed.set()
+            writer.abandon()

@@ -1,0 +1,131 @@
+"""What every source promises (see interfaces.Source), held against all that can run here. A camera needs a device: tests/test_camera.py."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_film import make, number
+
+from livepuppet.errors import UsageError
+from livepuppet.interfaces import Source
+from livepuppet.sources.demo import DemoSource
+from livepuppet.sources.video import VideoSource
+
+FRAMES = 45
+MAKERS: dict[str, Callable[[Path], Source]] = {
+    "video": lambda film: VideoSource(film, paced=False),
+    "video paced": lambda film: VideoSource(film, paced=True),
+    "video looping": lambda film: VideoSource(film, paced=False, loop=True),
+    "demo": lambda film: DemoSource(paced=False),
+    "demo paced": lambda film: DemoSource(paced=True),
+}
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    return make(tmp_path / "film.mp4", FRAMES, step=900)
+
+
+@pytest.fixture(params=MAKERS)
+def source(request: pytest.FixtureRequest, film: Path) -> Iterator[Source]:
+    made = MAKERS[request.param](film)
+    yield made
+    made.close()
+
+
+def test_describes_itself(source: Source) -> None:
+    assert source.name and source.fps > 0 and source.trouble == ""
+    assert isinstance(source.live, bool) and isinstance(source.mirrored, bool)
+
+
+def test_frames_are_rgb_pictures_with_growing_index_and_time(source: Source) -> None:
+    frames = []
+    before = time.monotonic()
+    for _ in range(10):
+        frame = source.read()
+        assert frame is not None
+        frames.append(frame)
+    after = time.monotonic()
+    for frame in frames:
+        assert frame.image.dtype == np.uint8 and frame.image.ndim == 3 and frame.image.shape[2] == 3
+        assert frame.image.flags.c_contiguous and frame.image.shape == frames[0].image.shape
+        assert before <= frame.captured_at <= after
+        assert frame.media_time is not None
+    assert [f.index for f in frames] == list(range(10))
+    assert all(a.captured_at <= b.captured_at for a, b in itertools.pairwise(frames))
+    assert np.all(np.diff([f.media_time or 0.0 for f in frames]) > 0) and frames[0].media_time == 0
+
+
+def test_closing_twice_and_reading_after_closing(source: Source) -> None:
+    assert source.read() is not None
+    source.close()
+    source.close()
+    assert source.read() is None
+
+
+def test_closing_from_another_thread_ends_the_reading(source: Source) -> None:
+    ended = threading.Event()
+
+    def drain() -> None:
+        while source.read() is not None:
+            pass
+        ended.set()
+
+    thread = threading.Thread(target=drain)
+    thread.start()
+    time.sleep(0.1)
+    source.close()
+    thread.join(timeout=10)
+    assert ended.is_set() and not thread.is_alive()
+
+
+@pytest.mark.parametrize("paced", [False, True])
+def test_a_recorded_film_loses_no_frame(film: Path, paced: bool) -> None:
+    source = VideoSource(film, paced=paced)
+    assert not source.live
+    numbers: list[int] = []
+    while (frame := source.read()) is not None:
+        if len(numbers) == 20:
+            time.sleep(0.2)  # a slow reader
+        numbers.append(number(frame.image))
+    source.close()
+    assert numbers == list(range(FRAMES))
+
+
+def test_pacing_follows_the_timestamps(film: Path) -> None:
+    """Never early: a frame is not delivered before its time (late is up to the machine)."""
+    source = VideoSource(film, paced=True)
+    frames = [frame for _ in range(FRAMES) if (frame := source.read()) is not None]
+    source.close()
+    for frame in frames:
+        assert frame.captured_at - frames[0].captured_at >= (frame.media_time or 0) - 1e-3
+    assert source.read() is None
+
+
+def test_a_loop_goes_on_without_a_seam(film: Path) -> None:
+    source = VideoSource(film, paced=False, loop=True)
+    frames = [source.read() for _ in range(FRAMES * 2 + 5)]
+    source.close()
+    assert [number(f.image) for f in frames if f] == [i % FRAMES for i in range(FRAMES * 2 + 5)]
+    steps = np.diff([f.media_time or 0.0 for f in frames if f])
+    assert np.allclose(steps, 0.01, atol=2e-3)
+
+
+def test_the_demo_loops(tmp_path: Path) -> None:
+    source = DemoSource(paced=False)
+    frames = [source.read() for _ in range(302)]
+    source.close()
+    first, again = frames[1], frames[301]
+    assert first is not None and again is not None
+    assert np.array_equal(first.image, again.image) and again.media_time == pytest.approx((first.media_time or 0) + 10, abs=1e-6)
+
+
+def test_bad_films_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such film"):
+        VideoSource(tmp_path / "nothing.mp4", paced=True)
