@@ -82,6 +82,7 @@ class FilmWriter:
         self._size = size
         self._closed = False
         self._made = False
+        self._broken = False
         self._last_pts: int | None = None
         self._time_base = time_base
         if not self.path.parent.is_dir():
@@ -129,7 +130,7 @@ class FilmWriter:
         if self._closed:
             return
         try:
-            if self.written:
+            if self.written and not self._broken:
                 self._encode(None)
         finally:
             self._closed = True
@@ -156,6 +157,7 @@ class FilmWriter:
             for packet in self._stream.encode(frame):
                 self._container.mux(packet)
         except (av.error.FFmpegError, OSError) as error:
+            self._broken = True  # FFmpeg crashes when it is given more packets after some failures
             raise self._failure(error) from error
 
     def _failure(self, error: Exception) -> SinkError:
