@@ -1,0 +1,53 @@
+"""The virtual camera without a device: its own pictures and what it says. With real drivers: tests/machine/guest/drivers.py."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from livepuppet.devices import list_virtual
+from livepuppet.errors import SinkError
+from livepuppet.interfaces import Frame
+from livepuppet.sinks.virtual_camera import VirtualCamera
+from livepuppet.sinks.virtual_camera.outlet import accepted_size
+from livepuppet.sinks.virtual_camera.still import fitted, starting
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems list no virtual cameras")
+def test_without_a_device_one_line_names_the_command_that_brings_one() -> None:
+    if list_virtual():
+        pytest.skip("this computer has a virtual camera")
+    sink = VirtualCamera()
+    with pytest.raises(SinkError, match="livepuppet virtual-camera install") as refusal:
+        sink.open((640, 480), 30, lossless=False)
+    assert "\n" not in str(refusal.value)
+    sink.close()
+    sink.close()
+
+
+def test_writing_before_opening_is_said() -> None:
+    with pytest.raises(SinkError, match="not open"):
+        VirtualCamera().write(Frame(np.zeros((4, 4, 3), np.uint8), 0, time.monotonic()))
+
+
+def test_sizes_are_even() -> None:
+    assert accepted_size((641, 361)) == ((1280, 720) if sys.platform == "darwin" else (640, 360))
+
+
+def test_the_starting_picture_says_something_at_every_size() -> None:
+    for size in ((1280, 720), (320, 240), (64, 64)):
+        picture = starting(size)
+        assert picture.shape == (size[1], size[0], 3) and picture.dtype == np.uint8
+        assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 3
+
+
+def test_pictures_are_fitted_whole_and_sharp() -> None:
+    picture = np.random.default_rng(1).integers(0, 255, (361, 641, 3), np.uint8)
+    assert fitted(picture, (641, 361)) is picture
+    assert np.array_equal(fitted(picture, (640, 360)), picture[:360, :640])
+    wide = fitted(np.full((100, 100, 3), 200, np.uint8), (320, 180))
+    assert wide.shape == (180, 320, 3)
+    assert (wide[:, :70] == 0).all() and (wide[:, 70:250] == 200).all() and (wide[:, 250:] == 0).all()
