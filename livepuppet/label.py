@@ -18,7 +18,7 @@ CORNERS: tuple[Corner, ...] = get_args(Corner)
 DEFAULT_TEXT = "artificially generated"
 LONGEST = 60
 """Characters that fit beside a face without becoming unreadably small."""
-TEXT_HEIGHT = 1 / 32
+TEXT_HEIGHT = 1 / 40
 """Letter size as a part of the picture's short side, but at least SMALLEST pixels."""
 SMALLEST = 11
 GROUND = 0.55

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "livepuppet"
 GROUND = {"errors", "interfaces", "version"}
 FLOOR_1 = {
     "channel", "devices", "meter", "framing", "smoothing", "face", "artifacts", "parts", "portraits", "film",
-    "watermark", "label", "marking", "credentials", "identity",
+    "watermark", "label", "marking", "credentials", "identity", "verification", "consent",
     "playback", "encoding",
 }  # fmt: skip
 PARTS = {"engines", "sources", "sinks"}

@@ -33,6 +33,8 @@ class Level(NamedTuple):
 
 LEVELS = (Level(3.0, 0.65, 1.7), Level(6.0, 0.3, 0.65))
 """Whole pictures, rescaled or cropped by up to 40 % of the short side; then pictures that fill only a part of theirs (screenshots)."""
+FINEST = 1.25
+"""Pixels per cell in the picture as it came below which no mark is left to find: smaller scales are not searched."""
 STEP = 0.006
 """Relative step between scales: half a step is a third of a cell at the edges of a 16:9 picture."""
 PER_CELL = 2
@@ -87,9 +89,10 @@ class Reader:
     def read(self) -> Reading:
         """What all frames together say."""
         best = Match(0.0, 1.0, False, (0, 0), 0)
+        smallest = FINEST * CELLS / min(self._shape[:2]) if self._sums else 1.0
         for number, white in enumerate(self._sums):
             if best.score < FOUND:
-                best = max(best, search(white, number))
+                best = max(best, search(white, number, smallest))
         if best.score == 0:
             return Reading(False, 0.0, None, 0.0, 1.0, False, self._frames)
         session_id, lead = decode(aligned(fold(self._sums[best.level], LEVELS[best.level].cell * best.scale), best))
@@ -121,11 +124,13 @@ def whiten(image: Image, cell: float) -> NDArray[np.float32]:
     return np.clip(detail / busyness, -2, 2)
 
 
-def search(white: NDArray[np.float32], number: int) -> Match:
+def search(white: NDArray[np.float32], number: int, smallest: float = 0.0) -> Match:
     """The best match over the level's scales, likeliest first, ended by a certain one; then once more around it in finer steps."""
     level = LEVELS[number]
-    scales = np.exp(np.arange(np.log(level.smallest), np.log(level.largest), STEP))
     best = Match(0.0, 1.0, False, (0, 0), number)
+    if max(level.smallest, smallest) >= level.largest:
+        return best
+    scales = np.exp(np.arange(np.log(max(level.smallest, smallest)), np.log(level.largest), STEP))
     for scale in sorted((float(scale) for scale in scales), key=lambda scale: abs(np.log(scale))):
         best = max(best, match(fold(white, level.cell * scale), scale, number))
         if best.score > CERTAIN:
@@ -138,11 +143,13 @@ def fold(white: NDArray[np.float32], cell: float) -> NDArray[np.float64]:
     """The whitened picture, its cells `cell` pixels wide, at PER_CELL samples per cell, all tiles added up: (SIDE, SIDE)."""
     factor = PER_CELL / cell
     size = (max(1, round(white.shape[1] * factor)), max(1, round(white.shape[0] * factor)))
-    small = cv2.resize(white, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
-    rows, columns = -(-size[1] // SIDE), -(-size[0] // SIDE)
-    padded = np.zeros((rows * SIDE, columns * SIDE), np.float32)
-    padded[: size[1], : size[0]] = small
-    return np.asarray(padded.reshape(rows, SIDE, columns, SIDE).sum((0, 2)), np.float64)
+    small = cv2.resize(white, size, interpolation=cv2.INTER_LINEAR if factor > 0.5 else cv2.INTER_AREA)
+    folded = np.zeros((SIDE, SIDE))
+    for top in range(0, size[1], SIDE):
+        for left in range(0, size[0], SIDE):
+            piece = small[top : top + SIDE, left : left + SIDE]
+            folded[: piece.shape[0], : piece.shape[1]] += piece
+    return folded
 
 
 @lru_cache(maxsize=1)

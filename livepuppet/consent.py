@@ -1,0 +1,37 @@
+"""One sentence on consent, said once to each user, the first time a portrait moves live that did not come with the package."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import platformdirs
+
+from livepuppet.portraits import ASSETS
+
+log = logging.getLogger("livepuppet.consent")
+
+SENTENCE = (
+    "If this is a real person's portrait: animate it only with their consent, and let those who watch know that it is synthetic "
+    "(--label writes it into the picture; 'livepuppet about' tells more)."
+)
+FILE = "consent-shown"
+
+
+def consent_line(portrait: Path, folder: Path | None = None) -> str | None:
+    """The sentence to show for this portrait; None where it was shown before, or the portrait came with the package.
+
+    Asking counts as showing, and is remembered for this user by an empty file: neither which portrait nor when. Never raises: where
+    nothing can be remembered, the sentence is said again next time.
+    """
+    if portrait.resolve().is_relative_to(ASSETS.resolve()):
+        return None
+    place = folder or platformdirs.user_data_path("livepuppet", appauthor=False)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        (place / FILE).touch(exist_ok=False)
+    except FileExistsError:
+        return None if (place / FILE).exists() else SENTENCE
+    except OSError as error:
+        log.debug("cannot remember that the sentence on consent was shown: %s", error)
+    return SENTENCE

@@ -1,0 +1,212 @@
+"""What a file says about its own making: its content credentials and its invisible mark, put together and put into words."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from livepuppet.credentials import Credentials, read_credentials, signable
+from livepuppet.errors import UsageError
+from livepuppet.interfaces import Image
+from livepuppet.portraits import SUFFIXES, load_portrait
+from livepuppet.watermark.reader import FOUND, Reader, Reading
+
+log = logging.getLogger("livepuppet.verification")
+
+Verdict: TypeAlias = Literal["livepuppet", "altered", "other", "nothing"]
+"""livepuppet: a mark of ours.  altered: the file is not as it was when its credentials were signed, and no mark of ours was found.
+other: only another program's credentials.  nothing: neither mark nor credentials."""
+
+STRETCHES = 6
+"""Parts of a video that are read one by one where the whole shows no mark: an excerpt of ours may stand inside something else."""
+PER_STRETCH = 4
+"""Frames read of each."""
+SEEK_BEYOND = 3.0
+"""Seconds between frames from which seeking is quicker than decoding all that lies between."""
+ABSENT = "The absence of marks proves nothing: they can be removed, and most programs that make such pictures leave none."
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """path, and what was found there. stretch: from where to where, in seconds, the mark was read; None: all over the file."""
+
+    path: Path
+    credentials: Credentials | None
+    watermark: Reading
+    stretch: tuple[float, float] | None = None
+
+    @property
+    def ours(self) -> dict[str, Any] | None:
+        """livepuppet's own statement, if the file carries one and is unaltered since it was signed."""
+        return self.credentials.statement if self.credentials and self.credentials.state in {"valid", "trusted"} else None
+
+    @property
+    def verdict(self) -> Verdict:
+        if self.watermark.found or self.ours:
+            return "livepuppet"
+        if self.credentials is None:
+            return "nothing"
+        return "altered" if self.credentials.state == "invalid" else "other"
+
+    def sentences(self) -> list[str]:
+        """All of it in words, the verdict first."""
+        return [VERDICTS[self.verdict], *self._about_credentials(), *self._about_watermark(), *self._about_both()]
+
+    def _about_credentials(self) -> Iterator[str]:
+        found = self.credentials
+        if found is None:
+            yield (
+                "Content credentials: none."
+                if signable(self.path)
+                else f"Content credentials: none; '{self.path.suffix}' files carry none."
+            )
+            return
+        if found.state == "invalid":
+            problems = ", ".join(found.problems) or "unreadable"
+            yield f"Content credentials: broken ({problems}): the file was altered, or they were moved here from another."
+            return
+        said = ", ".join(dict.fromkeys(found.source_types)) or "nothing about how the picture was made"
+        author = found.generator or "a program that does not say its name"
+        yield f"Content credentials: written by {author}; they say: {said}."
+        if found.state == "trusted":
+            yield f"Signed by '{found.issuer}', who is on a trust list; unaltered since."
+        else:
+            yield (
+                f"Signed with a certificate in the name of '{found.issuer}', for which nobody vouches: "
+                "this proves that the file is unaltered since it was signed, not by whom."
+            )
+        if found.statement is not None and found.statement.get("watermark") is False:
+            yield "They say that the invisible mark was left out on request (--no-watermark)."
+
+    def _about_watermark(self) -> Iterator[str]:
+        mark = self.watermark
+        if not mark.found:
+            yield f"Invisible mark: not found (score {mark.score:.1f}; it counts as found from {FOUND})."
+            return
+        session = "too faint to read its session" if mark.session_id is None else f"session {mark.session_id}"
+        where = "" if self.stretch is None else f", between {self.stretch[0]:.1f} and {self.stretch[1]:.1f} s"
+        notes = ", mirrored" if mark.mirrored else ""
+        yield (
+            f"Invisible mark: livepuppet, synthetic; {session}{where}{notes} (score {mark.score:.1f}; "
+            f"fewer than 1 in 10,000 unmarked pictures reach {FOUND})."
+        )
+
+    def _about_both(self) -> Iterator[str]:
+        if not self.ours:
+            return
+        if self.watermark.found and self.watermark.session_id is not None and self.ours.get("session_id") != self.watermark.session_id:
+            yield f"The two disagree: the credentials name session {self.ours.get('session_id')}. One of them may come from another file."
+        if not self.watermark.found and self.ours.get("watermark"):
+            yield "The two disagree: the credentials say that the frames carry the invisible mark."
+
+    def as_json(self) -> dict[str, Any]:
+        found = self.credentials
+        mark = self.watermark
+        return {
+            "file": str(self.path),
+            "verdict": self.verdict,
+            "credentials": None
+            if found is None
+            else {
+                "state": found.state,
+                "generator": found.generator,
+                "digital_source_types": list(found.source_types),
+                "issuer": found.issuer,
+                "statement": found.statement,
+                "problems": list(found.problems),
+            },
+            "watermark": {
+                "found": mark.found,
+                "session_id": mark.session_id,
+                "score": round(mark.score, 2),
+                "threshold": FOUND,
+                "frames": mark.frames,
+                "mirrored": mark.mirrored,
+                "stretch_s": None if self.stretch is None else [round(second, 2) for second in self.stretch],
+            },
+            "sentences": self.sentences(),
+        }
+
+
+VERDICTS: dict[Verdict, str] = {
+    "livepuppet": "Marked as synthetic, made with livepuppet. Strong evidence, not proof: whoever has the program can mark any picture.",
+    "altered": f"The file was altered after its credentials were signed. {ABSENT}",
+    "other": f"No mark of livepuppet's; another program left credentials. {ABSENT}",
+    "nothing": f"No mark found. {ABSENT}",
+}
+
+
+def examine(path: Path) -> Finding:
+    """Read a picture or video. Raises UsageError for a file that is neither, or cannot be read."""
+    try:
+        credentials = read_credentials(path)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
+    if path.suffix.lower() in SUFFIXES - {".gif"}:
+        return Finding(path, credentials, read([load_portrait(path, limit=None)]))
+    frames, seconds = sampled(path)
+    whole = read(frames)
+    if whole.found or len(frames) < 2 * PER_STRETCH:
+        return Finding(path, credentials, whole)
+    best = Finding(path, credentials, whole)
+    for start in range(0, len(frames), PER_STRETCH):
+        part = read(frames[start : start + PER_STRETCH])
+        if part.score > best.watermark.score:
+            best = Finding(path, credentials, part, (seconds[start], seconds[min(start + PER_STRETCH, len(seconds)) - 1]))
+        if part.found:
+            break
+    return best
+
+
+def read(frames: list[Image]) -> Reading:
+    reader = Reader()
+    for image in frames:
+        reader.add(image)
+    return reader.read()
+
+
+def sampled(path: Path) -> tuple[list[Image], list[float]]:
+    """STRETCHES * PER_STRETCH frames, spread evenly over the video, and their times in seconds. Raises UsageError."""
+    import av
+
+    frames: list[Image] = []
+    seconds: list[float] = []
+    try:
+        with av.open(str(path)) as container:
+            for image, second in spread(container) if container.streams.video else ():
+                if not frames or image.shape == frames[0].shape:
+                    frames.append(image)
+                    seconds.append(second)
+    except (av.FFmpegError, OSError) as error:
+        if not frames:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise UsageError(f"{path} is neither a picture nor a video that can be read: {reason}") from error
+        log.warning("%s is damaged after %.1f s: looked at what comes before", path, seconds[-1])
+    if not frames:
+        raise UsageError(f"{path} holds no pictures: give an image or a video")
+    return frames, seconds
+
+
+def spread(container: Any) -> Iterator[tuple[Image, float]]:
+    """Frames at even distances, found by seeking where they are far apart. container: av's, with a video stream."""
+    stream = container.streams.video[0]
+    stream.thread_type = "AUTO"
+    wanted = STRETCHES * PER_STRETCH
+    length = container.duration / 1_000_000 if container.duration else 0.0
+    dues = [length * number / wanted for number in range(wanted)]
+    if length > wanted * SEEK_BEYOND:
+        for due in dues:
+            container.seek(int(due * 1_000_000))
+            frame = next(container.decode(stream), None)
+            if frame is not None:
+                yield frame.to_ndarray(format="rgb24"), float(frame.time or due)
+        return
+    taken = 0
+    for frame in container.decode(stream):
+        second = float(frame.time or 0.0)
+        if taken < wanted and second >= dues[taken]:
+            taken += 1
+            yield frame.to_ndarray(format="rgb24"), second
