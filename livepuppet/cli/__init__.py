@@ -18,7 +18,7 @@ from types import ModuleType
 from livepuppet.errors import LivepuppetError
 from livepuppet.version import __version__
 
-COMMANDS = ("live", "verify", "about")
+COMMANDS = ("live", "verify", "about", "synth")
 """In the order `--help` shows them; module names, with '-' for '_'."""
 
 
