@@ -18,11 +18,13 @@ RIM = (0.015, 0.06)
 
 @dataclass(frozen=True, eq=False)
 class Backdrop:
-    """plate: the portrait without the person (H, W, 3). person: 1 where pixels move with the person, 0 where they stay (h, w), on the
-    raster's grid; None where the whole picture moves as one sheet, because the person could not be told from the background."""
+    """plate: the portrait without the person (H, W, 3). person: 1 where pixels move with the person, 0 where they stay, on the raster's
+    grid with `above` more rows on top (a head that the photo cuts off is rounded there); None where the whole picture moves as one
+    sheet, because the person could not be told from the background."""
 
     plate: Image
     person: NDArray[np.float32] | None
+    above: int = 0
 
 
 def segment(image: Image) -> NDArray[np.float32] | None:
@@ -51,7 +53,27 @@ def build_backdrop(image: Image, face_hull: NDArray[np.int32], face_width: float
     soft = (near * near * (3 - 2 * near)).astype(np.float32)
     plate = fill(image, (distance <= inner).astype(np.uint8))
     soft = np.asarray(cv2.blur(soft, (grid.step, grid.step)), dtype=np.float32)
-    return Backdrop(plate, np.asarray(cv2.remap(soft, grid.x, grid.y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), dtype=np.float32))
+    on_grid = np.asarray(cv2.remap(soft, grid.x, grid.y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), dtype=np.float32)
+    above = dome(on_grid[1], face_width / grid.step)
+    return Backdrop(plate, np.concatenate([above, on_grid[1:]]), len(above) - 1)
+
+
+DOME = (0.3, 0.2)
+"""A head cut off by the photo's upper edge is closed by an arch of this share of the cut's width, at most so many face widths high."""
+
+
+def dome(edge: NDArray[np.float32], face_width: float) -> NDArray[np.float32]:
+    """Rows (N, w) to put on top of `edge` (w,), the first row of the person: an arch over each stretch that the edge cuts off."""
+    rows = max(2, round(DOME[1] * face_width) + 2)
+    out = np.zeros((rows, len(edge)), np.float32)
+    cut = np.flatnonzero(np.diff(np.concatenate([[False], edge > 0.5, [False]]).astype(np.int8)))
+    x, height = np.arange(len(edge)), np.arange(rows, 0, -1)[:, None]
+    for start, end in zip(cut[::2], cut[1::2], strict=True):
+        wide = (end - start) / 2
+        rise = max(1.0, min(2 * wide * DOME[0], DOME[1] * face_width))
+        across = np.clip(1 - ((x - (start + end - 1) / 2) / wide) ** 2, 0, 1)
+        out = np.maximum(out, np.clip(rise * np.sqrt(across) - height + 0.5, 0, 1).astype(np.float32))
+    return np.minimum(np.asarray(cv2.blur(out, (3, 3)), dtype=np.float32), 1.0)
 
 
 def trust(person: NDArray[np.uint8], likely: NDArray[np.float32], face_hull: NDArray[np.int32]) -> float:

@@ -18,6 +18,7 @@ from livepuppet.engines.landmark.mesh import Net, Posed, build_net, down_of, pos
 from livepuppet.engines.landmark.mouth import DriverMouth, cut_mouth, paint_mouth, presence, skin_colour
 from livepuppet.engines.landmark.portrait import fit
 from livepuppet.engines.landmark.raster import Grid, affines, areas, build_grid, enlarge, sample_affines, soften, to_grid, triangle_ids
+from livepuppet.engines.landmark.registration import Registration, body_of
 from livepuppet.engines.landmark.retarget import Likeness
 from livepuppet.errors import NoFaceError
 from livepuppet.face import FaceTracker, Landmarks, find_faces
@@ -52,6 +53,7 @@ class LandmarkEngine:
     def __init__(self, device: str = "auto") -> None:
         """device is accepted for the sake of the other engines: this one computes on the CPU."""
         self._tracker: FaceTracker | None = None
+        self._registration = Registration()
         if device not in ("auto", "cpu"):
             log.info("the landmark engine needs no %s: it computes on the CPU", device)
 
@@ -77,7 +79,9 @@ class LandmarkEngine:
         if landmarks is None:
             return None
         height, width = image.shape[:2]
-        motion = retarget.observe(landmarks, width, height)
+        placed = retarget.place(landmarks)
+        seen = self._registration.refine(image, landmarks, placed)
+        motion = retarget.observe(landmarks, seen.placed, seen.anchor, width, height)
         return Motion(motion.pose, motion.expression, motion.view, motion.points, cut_mouth(image, landmarks))
 
     def transfer(self, avatar: LandmarkAvatar, reference: Motion, driving: Motion, tuning: Tuning) -> Motion:
@@ -111,8 +115,8 @@ class LandmarkEngine:
 def build_avatar(image: Image, landmarks: Landmarks) -> LandmarkAvatar:
     """The portrait at output size with its landmarks -> everything that does not change from frame to frame."""
     height, width = image.shape[:2]
-    observed = retarget.observe(landmarks, width, height)
     placed = retarget.place(landmarks)
+    observed = retarget.observe(landmarks, placed, body_of(placed), width, height)
     low, high = landmarks[:, :2].min(0), landmarks[:, :2].max(0)
     room = np.concatenate([low, [width, height] - high]) / placed.scale + 0.3
     likeness = Likeness(placed, measure_eyes(placed.shape), np.maximum(room, 0.2), retarget.turn_limits(float(observed.view[0])), observed)
@@ -140,7 +144,8 @@ def warp(avatar: LandmarkAvatar, posed: Posed, motion: Motion) -> Image:
     out = cv2.remap(avatar.image, enlarge(x, grid), enlarge(y, grid), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     person = avatar.backdrop.person
     if person is not None:
-        moved = cv2.remap(person, *to_grid(x, y, grid), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+        across, down = to_grid(x, y, grid)
+        moved = cv2.remap(person, across, down + np.float32(avatar.backdrop.above), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         alpha = enlarge(np.asarray(moved, np.float32), grid)
         out = cv2.blendLinear(out, avatar.backdrop.plate, alpha, 1 - alpha)
     picture = np.asarray(out, dtype=np.uint8)

@@ -14,11 +14,11 @@ BLINK_SECONDS = 0.32
 
 
 def sway(seconds: float) -> Floats:
-    """The head's pose (6,), see retarget: under a degree and under 1 % of the face; sums of slow waves whose periods never meet."""
+    """The head's and the body's pose (8,), see retarget: under a degree, under 1 % of the face; slow waves whose periods never meet."""
     wave = 2 * np.pi * seconds * np.array([BREATH_HZ, 0.071, 0.113, 0.047, 0.089])
     breath, *slow = np.sin(wave)
     turn = np.radians([0.35 * breath + 0.3 * slow[0], 0.8 * slow[1], 0.35 * slow[2]])
-    return np.concatenate([turn, [0.004 * slow[3], 0.004 * breath, 0.002 * breath]])
+    return np.concatenate([turn, [0.004 * slow[3], 0.004 * breath, 0.002 * breath, 0.0, 0.006 * breath]])
 
 
 def blink(seconds: float) -> float:

@@ -25,11 +25,11 @@ class Ring:
 
 
 RINGS = (
-    Ring(1.14, 0.16, (1.0, 1.0), (0.92, 0.95), 0.92),
-    Ring(1.4, 0.32, (1.0, 1.0), (0.45, 0.70), 0.55),
-    Ring(1.8, 0.35, (0.9, 0.95), (0.10, 0.40), 0.15),
-    Ring(2.4, 0.35, (0.3, 0.4), (0.0, 0.25), 0.0),
-    Ring(3.4, 0.35, (0.0, 0.0), (0.0, 0.10), 0.0),
+    Ring(1.14, 0.16, (1.0, 1.0), (0.75, 0.80), 0.70),
+    Ring(1.4, 0.32, (1.0, 1.0), (0.20, 0.25), 0.20),
+    Ring(1.8, 0.35, (0.9, 0.95), (0.02, 0.05), 0.0),
+    Ring(2.4, 0.35, (0.3, 0.4), (0.0, 0.0), 0.0),
+    Ring(3.4, 0.35, (0.0, 0.0), (0.0, 0.0), 0.0),
 )
 
 
@@ -38,8 +38,8 @@ class Net:
     """A portrait's triangles, built once.
 
     points (V, 3): where they are in the portrait, pixels; the first 478 are the face. triangles (T, 3), ordered skin, rings, eyes, mouth.
-    eyes, mouth: the ranges of those triangles. turning, shifting, chin (R, 1): how far ring points follow. rims (R,): each ring point's
-    point on the face's rim.
+    eyes, mouth: the ranges of those triangles. turning, shifting, body, chin (R, 1): how far ring points follow. rims (R,): their points
+    on the face's rim.
     """
 
     points: Floats
@@ -48,6 +48,7 @@ class Net:
     mouth: range
     turning: Floats
     shifting: Floats
+    body: Floats
     chin: Floats
     rims: NDArray[np.int64]
 
@@ -58,14 +59,15 @@ def build_net(face: Floats, down: Floats) -> Net:
     centre = face[OVAL].mean(0)
     out = face[OVAL] - centre
     below = out[:, :2] @ down / np.maximum(np.linalg.norm(out[:, :2], axis=1), 1e-6)
-    below = smooth(np.clip((below - 0.2) / 0.6, 0, 1))
-    points, turning, shifting, chin = [], [], [], []
+    below = smooth(np.clip((below - 0.15) / 0.5, 0, 1))
+    points, turning, shifting, body, chin = [], [], [], [], []
     for ring in RINGS:
         at = centre + ring.size * out
         at[:, 2] = face[OVAL, 2] + ring.behind * width
         points.append(at)
         turning.append(ring.head[0] * (1 - below) + ring.neck[0] * below)
         shifting.append(ring.head[1] * (1 - below) + ring.neck[1] * below)
+        body.append((1 - shifting[-1]) * below_chin(at, face, down) * (ring.size < RINGS[-1].size))
         chin.append(np.full(len(OVAL), ring.chin))
     skin_and_rings = np.concatenate([TRIANGLES, ring_triangles()])
     ends = np.cumsum([len(skin_and_rings), len(EYES[0]), len(EYES[1]), len(MOUTH)])
@@ -76,9 +78,16 @@ def build_net(face: Floats, down: Floats) -> Net:
         mouth=range(ends[2], ends[3]),
         turning=np.concatenate(turning)[:, None],
         shifting=np.concatenate(shifting)[:, None],
+        body=np.concatenate(body)[:, None],
         chin=np.concatenate(chin)[:, None],
         rims=np.tile(OVAL, len(RINGS)),
     )
+
+
+def below_chin(points: Floats, face: Floats, down: Floats) -> Floats:
+    """1 well below the chin, where there are shoulders and clothes; 0 from the mouth up (N,)."""
+    height = float(np.linalg.norm(face[CHIN, :2] - face[FOREHEAD, :2]))
+    return smooth(np.clip(((points[:, :2] - face[CHIN, :2]) @ down / height + 0.15) / 0.35, 0, 1))
 
 
 def ring_triangles() -> NDArray[np.int32]:
@@ -132,9 +141,9 @@ def pose_net(net: Net, likeness: Likeness, motion: Motion) -> Posed:
     face = set_lids(face, net.points[:COUNT], likeness, rotation, scale, eyes[:2])
     ring = net.points[COUNT:]
     turned = scale * (ring - placed.position) @ rotation.T + placed.position
-    shift = np.append(motion.pose[3:5], 0.0) * placed.scale
+    shift, body = (np.append(motion.pose[i : i + 2], 0.0) * placed.scale for i in (3, 6))
     change = (shape - placed.shape)[net.rims] @ (rotation @ placed.rotation).T * (placed.scale * scale)
-    moved = ring + net.turning * (turned - ring) + net.shifting * shift + net.chin * change
+    moved = ring + net.turning * (turned - ring) + net.shifting * shift + net.body * body + net.chin * change
     return Posed(np.concatenate([face, moved]), shape, eyes[:2], eyes[2:].reshape(2, 2))
 
 

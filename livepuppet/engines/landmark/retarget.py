@@ -1,9 +1,11 @@
 """From landmarks to motion: the head's pose, the face's expression, and what both become on another face.
 
-A driver's motion has pose = rotation vector (3), position (2) and log size (1); position and size in quarters of the image's longer side,
-which is about a face width. Its expression is the face in its own frame (see face_model.py) minus the average face, (478 x 3).
-An avatar's motion has pose = rotation vector (3), shift (2, face widths), log scale (1), and as expression the points' shifts in the
-portrait's own frame (478 x 3), then the closing of both lids and the shift of the gaze; all zero for the portrait as it is.
+A driver's motion has pose = rotation vector (3), position (2), log size (1) and the body's place (2), in quarters of the image's longer
+side, which is about a face width. Its expression is the face in its own frame (see face_model.py) minus the average face, (478 x 3).
+
+An avatar's motion has pose = rotation vector (3), shift (2, face widths), log scale (1) and the body's shift (2, face widths); its
+expression is the points' shifts in the portrait's own frame (478 x 3), then the closing of both lids and the shift of the gaze. All zero
+leave the portrait as it is.
 """
 
 from __future__ import annotations
@@ -85,13 +87,14 @@ def view(rotation: Floats) -> Floats:
     return np.array([np.arctan2(nose[0], -nose[2]), np.arctan2(nose[1], np.hypot(nose[0], nose[2])), np.arctan2(right[1], right[0])])
 
 
-def observe(landmarks: Landmarks, width: int, height: int) -> Motion:
-    """The driver's motion (without detail) from landmarks in pixels of an image of this size."""
-    placed = place(landmarks)
+def observe(landmarks: Landmarks, placed: Placed, body: Floats, width: int, height: int) -> Motion:
+    """The driver's motion (without detail). landmarks, placed, body (2,): in pixels of an image of this size."""
     unit = max(width, height) * POSE_UNIT
-    position = (placed.position[:2] - [width / 2, height / 2]) / unit
-    pose = np.concatenate([to_vector(placed.rotation), position, [np.log(placed.scale / unit)]])
-    return Motion(pose, (placed.shape - MODEL).ravel(), view(placed.rotation), landmarks[:, :2].copy())
+    middle = np.array([width / 2, height / 2])
+    places = (placed.position[:2] - middle) / unit, (body - middle) / unit
+    pose = np.concatenate([to_vector(placed.rotation), places[0], [np.log(placed.scale / unit)], places[1]])
+    shape = (landmarks - placed.position) @ placed.rotation / placed.scale
+    return Motion(pose, (shape - MODEL).ravel(), view(placed.rotation), landmarks[:, :2].copy())
 
 
 def expression_weights() -> Floats:
@@ -126,6 +129,8 @@ PITCH_LIMIT = np.radians(28)
 ROLL_LIMIT = np.radians(50)
 SCALE_LIMIT = 0.35
 """Log scale."""
+BODY_LIMIT = 0.5
+"""Face widths."""
 
 
 def soften(value: float, low: float, high: float) -> float:
@@ -168,9 +173,12 @@ def transfer(likeness: Likeness, reference: Motion, driving: Motion, tuning: Tun
             soften(rotation[2], -ROLL_LIMIT, ROLL_LIMIT),
         ]
     )
-    shift = (driving.pose[3:5] - reference.pose[3:5]) / np.exp(reference.pose[5]) * gain
+    per_width = gain / np.exp(reference.pose[5])
+    shift = (driving.pose[3:5] - reference.pose[3:5]) * per_width
+    body = (driving.pose[6:8] - reference.pose[6:8]) * per_width
     left, top, right, bottom = likeness.room
     shift = np.array([soften(shift[0], -left, right), soften(shift[1], -top, bottom)])
+    body = np.array([soften(amount, -BODY_LIMIT, BODY_LIMIT) for amount in body])
     scale = soften((driving.pose[5] - reference.pose[5]) * gain, -SCALE_LIMIT, SCALE_LIMIT)
 
     change = (now - rest) * WEIGHTS * gain
@@ -178,7 +186,7 @@ def transfer(likeness: Likeness, reference: Motion, driving: Motion, tuning: Tun
     change *= 1 + (width - 1) * LOWER_FACE
     eyes = retarget_eyes(likeness.eyes, measure_eyes(rest), measure_eyes(now), gain)
     return Motion(
-        np.concatenate([rotation, shift, [scale]]),
+        np.concatenate([rotation, shift, [scale], body]),
         np.concatenate([change.ravel(), eyes]),
         view(to_matrix(rotation) @ likeness.placed.rotation),
         driving.points,
@@ -206,7 +214,7 @@ def absolute_reference(likeness: Likeness, driving: Motion) -> Motion:
 
 def neutral(observed: Motion) -> Motion:
     """The avatar's motion that changes nothing."""
-    return Motion(np.zeros(6), np.zeros(COUNT * 3 + EYES_SIZE), observed.view.copy())
+    return Motion(np.zeros(8), np.zeros(COUNT * 3 + EYES_SIZE), observed.view.copy())
 
 
 def pose_face(likeness: Likeness, motion: Motion) -> tuple[Floats, Floats, Floats]:
