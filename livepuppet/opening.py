@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -74,12 +73,6 @@ def open_sink(text: str) -> Sink:
         known = ", ".join(sorted(FILM_SUFFIXES))
         raise UsageError(f"cannot write to '{text}': an output is window, virtual, none, or a file name ending in {known}")
     return cast(Sink, find("sink", "file")(path))
-
-
-def new_recording() -> tuple[Sink, Path]:
-    """A sink for a recording started from the window, and its file's name, which no file has yet."""
-    path = free_name(Path(time.strftime("livepuppet-%Y%m%d-%H%M%S.mp4")))
-    return open_sink(str(path)), path
 
 
 def free_name(path: Path) -> Path:

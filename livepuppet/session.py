@@ -70,8 +70,8 @@ class Session:
         self._sinks = list(sinks)
         self._limits = limits or Limits()
         self._clock = clock
-        self._mark = mark
-        self._new_recording = new_recording
+        self.mark = mark
+        self.new_recording = new_recording
         self._recording: Sink | None = None
         self.desk = Desk(puppet, self.meter, gallery, mirror=mirror, record=self._toggle_recording, end=self.end, clock=clock)
         self._shown: Image = puppet.avatar.image
@@ -166,9 +166,9 @@ class Session:
     def _deliver(self, frame: Frame) -> None:
         if self.desk.frozen:
             frame = replace(frame, image=self._shown)
-        elif self._mark is not None:
+        elif self.mark is not None:
             with self.meter.stage("mark"):
-                frame = replace(frame, image=self._mark(frame.image))
+                frame = replace(frame, image=self.mark(frame.image))
         self._shown = frame.image
         status = None
         if any(isinstance(sink, Screen) for sink in self._sinks):
@@ -216,11 +216,11 @@ class Session:
         if self._recording is not None:
             self._close_sink(self._recording)
             return "recording finished"
-        if self._new_recording is None:
+        if self.new_recording is None:
             return "no place to record to"
         height, width = self._shown.shape[:2]
         try:
-            sink, path = self._new_recording()
+            sink, path = self.new_recording()
             sink.open((width, height), self._limits.fps or self.source.fps, lossless=False)
         except LivepuppetError as error:
             return str(error)

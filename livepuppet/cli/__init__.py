@@ -1,17 +1,19 @@
 """The command line: finds the command, runs it, and turns every error into one line and an exit code.
 
-Each command is one module of this package with `SUMMARY`, `add_arguments(parser)` and `run(options) -> exit code`. Without a
-command's name the arguments are those of `live`: `livepuppet --avatar mona_lisa.jpg` moves the puppet.
+Each command is one module of this package with `SUMMARY`, `add_arguments(parser)` and `run(options) -> exit code`, and if it likes `USAGE`
+and `EPILOG`. Without a command's name the arguments are those of `live`: `livepuppet --avatar mona_lisa.jpg` moves the puppet.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import faulthandler
 import logging
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from types import ModuleType
 
@@ -37,21 +39,32 @@ class Page(argparse.RawDescriptionHelpFormatter):
         super().__init__(prog, max_help_position=30, width=width)
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose help may end with the list of the other commands; they are imported only when somebody reads it."""
+
+    others = False
+
+    def format_help(self) -> str:
+        page = super().format_help()
+        if self.others:
+            lines = [f"  {name:<16} {command(name).SUMMARY}" for name in COMMANDS if name != "live"]
+            page += "\nother commands (livepuppet COMMAND --help):\n" + "\n".join(lines) + "\n"
+        return page
+
+
 def build_parser(name: str) -> argparse.ArgumentParser:
     """The parser of one command; that of `live` also carries --version and lists the other commands."""
     module = command(name)
     live = name == "live"
-    epilog: str = getattr(module, "EPILOG", "")
-    if live:
-        others = "\n".join(f"  {other:<16} {command(other).SUMMARY}" for other in COMMANDS if other != "live")
-        epilog += f"\nother commands (livepuppet COMMAND --help):\n{others}\n"
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="livepuppet" if live else f"livepuppet {name}",
+        usage=getattr(module, "USAGE", None),
         description=module.SUMMARY,
-        epilog=epilog,
+        epilog=getattr(module, "EPILOG", ""),
         formatter_class=Page,
         allow_abbrev=False,
     )
+    parser.others = live
     module.add_arguments(parser)
     if live:
         parser.add_argument("--version", action="version", version=f"livepuppet {__version__}")
@@ -75,8 +88,35 @@ def speak(verbose: bool, quiet: bool) -> None:
     logger.handlers = [handler]
     logger.propagate = False
     logger.setLevel(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
-    os.environ.setdefault("GLOG_minloglevel", "2")  # MediaPipe's C++ side writes a page of its own otherwise
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+@contextlib.contextmanager
+def native_chatter_hidden(hidden: bool) -> Iterator[None]:
+    """Keep what C++ libraries write straight to the terminal (MediaPipe a page of it) away from the person; Python's own lines stay.
+
+    Everything Python prints goes to a copy of stderr meanwhile, crashes of the interpreter too.
+    """
+    try:
+        sys.stderr.flush()
+        terminal = sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):  # stderr is no file (a test, an embedding program): nothing to hide
+        hidden = False
+    if not hidden:
+        yield
+        return
+    before, stream = sys.stderr, os.fdopen(os.dup(terminal), "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, terminal)
+    os.close(nowhere)
+    sys.stderr = stream
+    faulthandler.enable(stream)
+    try:
+        yield
+    finally:
+        stream.flush()
+        faulthandler.disable()
+        os.dup2(stream.fileno(), terminal)
+        sys.stderr = before
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,6 +124,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     name = words.pop(0) if words and words[0] in COMMANDS else "live"
     options = build_parser(name).parse_args(words)
+    with native_chatter_hidden(not options.verbose):
+        return carry_out(name, options)
+
+
+def carry_out(name: str, options: argparse.Namespace) -> int:
     speak(options.verbose, getattr(options, "quiet", False))
     try:
         return int(command(name).run(options))

@@ -6,22 +6,35 @@ import argparse
 import contextlib
 import json
 import logging
-import math
 import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
+from livepuppet.cli.options import (
+    add_engine_arguments,
+    add_marking_arguments,
+    identity_for,
+    mark_from,
+    positive,
+    sign_films,
+    tuning_from,
+    whole,
+)
+from livepuppet.consent import consent_line
 from livepuppet.errors import UsageError
-from livepuppet.interfaces import Sink, Source, Tuning
+from livepuppet.gallery import Gallery
+from livepuppet.interfaces import Sink, Source
 from livepuppet.meter import Meter, Statistics
-from livepuppet.opening import new_recording, open_engine, open_sink, open_source, output_size, parse_size, screen_available
-from livepuppet.parts import PARTS
+from livepuppet.opening import free_name, open_engine, open_sink, open_source, output_size, parse_size, screen_available
 from livepuppet.portraits import shipped_avatars
+from livepuppet.puppet import Puppet
 from livepuppet.session import Limits, Session
 
 SUMMARY = "Bring a still portrait to life with your webcam, in real time."
+USAGE = """livepuppet [--avatar PATH ...] [--camera WHICH] [--output WHERE]... [options]
+       livepuppet COMMAND [options]"""
 EPILOG = """\
 examples:
   livepuppet                                      your webcam moves the first of the shipped avatars
@@ -46,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_puppet_arguments(picture)
     out = parser.add_argument_group("where it goes")
     add_output_arguments(out)
+    add_marking_arguments(parser.add_argument_group("how it says that it is synthetic"))
     run_time = parser.add_argument_group("how long, and what is written down")
     end = run_time.add_mutually_exclusive_group()
     end.add_argument("--seconds", type=positive, metavar="S", help="stop after so many seconds")
@@ -64,13 +78,7 @@ def add_puppet_arguments(group: argparse._ArgumentGroup) -> None:
         metavar="WHICH",
         help="auto, an index, a camera's name, a video file, a URL, or demo (default: auto)",
     )
-    group.add_argument("--engine", choices=sorted(PARTS["engine"]), default="landmark", help="what moves the picture (default: landmark)")
-    group.add_argument("--model", metavar="NAME", help="the model of a neural engine: a name of `livepuppet models list`, or a directory")
-    group.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda, ...: where a neural engine computes (default: auto)")
-    group.add_argument("--mirror", action=argparse.BooleanOptionalAction, default=None, help="move as in a mirror (default: with a webcam)")
-    group.add_argument("--gain", type=gain, default=1.0, metavar="G", help="how strongly it moves, 0 to 2 (default: 1)")
-    group.add_argument("--smoothing", type=smoothing, default=1.0, metavar="S", help="0 quick and jittery to 4 slow and calm (default: 1)")
-    group.add_argument("--mouth", choices=("driver", "avatar", "none"), default="driver", help="whose teeth show (default: driver)")
+    add_engine_arguments(group)
 
 
 def add_output_arguments(group: argparse._ArgumentGroup) -> None:
@@ -84,44 +92,6 @@ def add_output_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--fps", type=positive, metavar="N", help="most frames per second")
 
 
-def positive(text: str) -> float:
-    value = number(text)
-    if value <= 0:
-        raise argparse.ArgumentTypeError(f"must be more than 0, not {text}")
-    return value
-
-
-def whole(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"must be a whole number above 0, not {text}")
-    return int(text)
-
-
-def gain(text: str) -> float:
-    return between(text, 0.0, 2.0)
-
-
-def smoothing(text: str) -> float:
-    return between(text, 0.0, 4.0)
-
-
-def between(text: str, low: float, high: float) -> float:
-    value = number(text)
-    if not low <= value <= high:
-        raise argparse.ArgumentTypeError(f"must be {low:g} to {high:g}, not {text}")
-    return value
-
-
-def number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"must be a number, not {text}")
-    return value
-
-
 def choose_outputs(asked: list[str] | None) -> list[str]:
     """The outputs as asked, or a window, or a film where there is no screen. Raises UsageError: a window asked for, and no screen."""
     if asked:
@@ -131,55 +101,67 @@ def choose_outputs(asked: list[str] | None) -> list[str]:
         return outputs
     if screen_available():
         return ["window"]
-    film = str(_free_film())
+    film = str(free_name(Path(DEFAULT_FILM)))
     log.info("no screen found: writing %s (choose with --output)", film)
     return [film]
 
 
-def _free_film() -> Path:
-    from livepuppet.opening import free_name
-
-    return free_name(Path(DEFAULT_FILM))
-
-
 def open_session(options: argparse.Namespace, source: Source, sinks: list[Sink], limits: Limits, meter: Meter) -> Session:
     """Engine, gallery and puppet for the options; what `bench` measures is made here too."""
-    from livepuppet.gallery import Gallery
-    from livepuppet.puppet import Puppet
-
     size = output_size(parse_size(options.size) if options.size else None, options.output or [])
     engine = open_engine(options.engine, options.device, options.model)
     gallery = Gallery(engine, [Path(path) for path in options.avatar] if options.avatar else shipped_avatars(), size)
     avatar = gallery.first()
-    tuning = Tuning(gain=options.gain, smoothing=options.smoothing, mouth=options.mouth)
-    puppet = Puppet(engine, avatar, tuning, meter=meter)
+    puppet = Puppet(engine, avatar, tuning_from(options), meter=meter)
     height, width = avatar.image.shape[:2]
     meter.describe(engine=engine.name, device=engine.device, avatar=gallery.name, source=source.name, picture=f"{width} x {height}")
     mirror = source.mirrored if options.mirror is None else options.mirror
-    return Session(source, puppet, sinks, gallery=gallery, meter=meter, mirror=mirror, limits=limits, new_recording=new_recording)
+    return Session(source, puppet, sinks, gallery=gallery, meter=meter, mirror=mirror, limits=limits)
 
 
 def run(options: argparse.Namespace) -> int:
     options.output = choose_outputs(options.output)
+    mark, identity = mark_from(options), identity_for(options)
     sinks = [open_sink(output) for output in options.output]
+    films = [Path(output) for output in options.output if Path(output).suffix]
     watched = any(sink.live for sink in sinks)
     source = open_source(options.camera, paced=watched, fps=options.fps)
     with contextlib.ExitStack() as cleanup:
         cleanup.callback(source.close)
         limits = Limits(options.seconds or _one_performance(options, source, watched), options.frames, options.fps)
         session = open_session(options, source, sinks, limits, Meter())
-        cleanup.callback(session.puppet.engine.close)
+        engine = session.puppet.engine
+        cleanup.callback(engine.close)
+        session.mark = mark.apply
+        session.new_recording = lambda: _new_recording(films)
+        _mention_consent(session)
         with interruptible():
             try:
                 session.run()
             except KeyboardInterrupt:
                 session.reason = "stopped"
             finally:
+                sign_films(films, engine, mark, identity)
                 statistics = session.meter.snapshot()
                 if options.stats:
                     write_statistics(options.stats, session, statistics)
-        report(session, statistics, options.output)
+        report(session, statistics, films)
     return 1 if session.failures else 0
+
+
+def _new_recording(films: list[Path]) -> tuple[Sink, Path]:
+    """A sink for the recording that key R starts; its film is signed with the others at the end."""
+    path = free_name(Path(time.strftime("livepuppet-%Y%m%d-%H%M%S.mp4")))
+    films.append(path)
+    return open_sink(str(path)), path
+
+
+def _mention_consent(session: Session) -> None:
+    """Once per user, in terminal and window: whose portraits may be animated."""
+    line = consent_line(session.gallery.portraits[session.gallery.chosen]) if session.gallery else None
+    if line:
+        log.info("%s", line)
+        session.desk.say(line)
 
 
 def _one_performance(options: argparse.Namespace, source: Source, watched: bool) -> float | None:
@@ -215,8 +197,8 @@ def write_statistics(path: Path, session: Session, statistics: Statistics) -> No
         raise UsageError(f"cannot write the statistics to {path}: {error.strerror}") from error
 
 
-def report(session: Session, statistics: Statistics, outputs: list[str]) -> None:
-    """The closing line."""
+def report(session: Session, statistics: Statistics, films: list[Path]) -> None:
+    """The closing lines."""
     late = statistics.latency
     log.info(
         "%s: %d frames, %.0f fps, capture to output %.0f ms (p95 %.0f)",
@@ -226,7 +208,6 @@ def report(session: Session, statistics: Statistics, outputs: list[str]) -> None
         late.p50,
         late.p95,
     )
-    for output in outputs:
-        path = Path(output)
-        if path.suffix and path.is_file():
-            log.info("wrote %s (%.1f MB)", path, path.stat().st_size / 1e6)
+    for film in films:
+        if film.is_file():
+            log.info("wrote %s (%.1f MB)", film, film.stat().st_size / 1e6)

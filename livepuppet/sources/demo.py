@@ -18,3 +18,5 @@ class DemoSource(Playback):
 
     def __init__(self, *, paced: bool) -> None:
         super().__init__(PERFORMANCE, name="demo", paced=paced, loop=True, live=paced)
+        self.duration = self._film.duration
+        """Seconds of one performance."""

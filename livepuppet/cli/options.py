@@ -1,0 +1,103 @@
+"""Options that several commands share, and what makes parts of them."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import math
+from pathlib import Path
+
+from livepuppet.credentials import Facts, sign_file, signable
+from livepuppet.errors import SinkError
+from livepuppet.identity import Identity, identity_from
+from livepuppet.interfaces import Engine, Tuning
+from livepuppet.label import CORNERS, DEFAULT_TEXT
+from livepuppet.marking import Mark
+from livepuppet.parts import PARTS
+
+log = logging.getLogger("livepuppet")
+
+
+def add_engine_arguments(group: argparse._ArgumentGroup) -> None:
+    """Which engine moves the picture, where it computes, and how it is tuned."""
+    group.add_argument("--engine", choices=sorted(PARTS["engine"]), default="landmark", help="what moves the picture (default: landmark)")
+    group.add_argument("--model", metavar="NAME", help="the model of a neural engine: a name of `livepuppet models list`, or a directory")
+    group.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda, ...: where a neural engine computes (default: auto)")
+    group.add_argument("--mirror", action=argparse.BooleanOptionalAction, default=None, help="move as in a mirror (default: with a webcam)")
+    group.add_argument("--gain", type=gain, default=1.0, metavar="G", help="how strongly it moves, 0 to 2 (default: 1)")
+    group.add_argument("--smoothing", type=smoothing, default=1.0, metavar="S", help="0 quick and jittery to 4 slow and calm (default: 1)")
+    group.add_argument("--mouth", choices=("driver", "avatar", "none"), default="driver", help="whose teeth show (default: driver)")
+
+
+def add_marking_arguments(group: argparse._ArgumentGroup) -> None:
+    """How the pictures say that they are synthetic."""
+    group.add_argument("--no-watermark", action="store_true", help="leave out the invisible mark (recordings then say so)")
+    group.add_argument("--label", nargs="?", const=DEFAULT_TEXT, metavar="TEXT", help=f"a visible label (default text: '{DEFAULT_TEXT}')")
+    group.add_argument("--label-position", choices=CORNERS, default="bottom-right", help="its corner (default: bottom-right)")
+    group.add_argument("--sign-with", nargs=2, type=Path, metavar=("CERT", "KEY"), help="sign recordings with your own certificate (PEM)")
+
+
+def tuning_from(options: argparse.Namespace) -> Tuning:
+    return Tuning(gain=options.gain, smoothing=options.smoothing, mouth=options.mouth)
+
+
+def mark_from(options: argparse.Namespace) -> Mark:
+    """Raises UsageError for a label that cannot be drawn."""
+    return Mark(watermark=not options.no_watermark, label=options.label, corner=options.label_position)
+
+
+def identity_for(options: argparse.Namespace) -> Identity | None:
+    """Who signs: as asked, or None for this user's own key. Raises UsageError for a certificate or key that cannot be used."""
+    return identity_from(*options.sign_with) if options.sign_with else None
+
+
+def sign_films(films: list[Path], engine: Engine, mark: Mark, identity: Identity | None) -> None:
+    """Put content credentials into the finished films that have a place for them. A film that cannot be signed stays as it is."""
+    facts = Facts(engine=engine.name, watermark=mark.watermark, session_id=mark.session_id, label=mark.label)
+    for film in films:
+        if film.is_file() and film.stat().st_size and signable(film):
+            try:
+                sign_file(film, facts=facts, identity=identity)
+            except SinkError as error:
+                log.warning("%s", error)
+
+
+def positive(text: str) -> float:
+    """A number above 0, as argparse takes it."""
+    value = number(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"must be more than 0, not {text}")
+    return value
+
+
+def whole(text: str) -> int:
+    """A whole number above 0."""
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"must be a whole number above 0, not {text}")
+    return int(text)
+
+
+def gain(text: str) -> float:
+    return between(text, 0.0, 2.0)
+
+
+def smoothing(text: str) -> float:
+    return between(text, 0.0, 4.0)
+
+
+def between(text: str, low: float, high: float) -> float:
+    """A number of a closed interval."""
+    value = number(text)
+    if not low <= value <= high:
+        raise argparse.ArgumentTypeError(f"must be {low:g} to {high:g}, not {text}")
+    return value
+
+
+def number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"must be a number, not {text}")
+    return value
