@@ -102,14 +102,16 @@ class Statistics:
         return {**_rounded(asdict(self)), "drop_rate": round(self.drop_rate, 4)}
 
     def lines(self) -> tuple[str, ...]:
-        """For people, one fact a line: what it is, a tab, its value."""
+        """For people, one fact a line: what it is, a tab, its value; stages have two values. An empty line parts the groups."""
         late = self.latency
         lines = [
             f"fps\t{self.fps:.1f}" + (f"  (source {self.source_fps:.1f})" if self.source_fps else ""),
             f"latency\t{late.p50:.0f} ms   p95 {late.p95:.0f}   p99 {late.p99:.0f}   worst {late.worst:.0f}",
             f"dropped\t{self.dropped} of {self.dropped + self.taken}  ({self.drop_rate:.1%})",
         ]
-        lines += [f"{name}\t{spread.p50:.1f} ms   p95 {spread.p95:.1f}" for name, spread in self.stages.items()]
+        lines += [""] if self.stages else []
+        lines += [f"{name}\t{spread.p50:.1f} ms\tp95 {spread.p95:.1f}" for name, spread in self.stages.items()]
+        lines += [""] if self.about else []
         lines += [f"{name}\t{text}" for name, text in self.about.items()]
         return tuple(lines)
 

@@ -177,9 +177,9 @@ def test_json_carries_everything(clock: Clock) -> None:
 def test_lines_are_label_and_value(clock: Clock) -> None:
     meter = Meter(clock=clock, device="CPU, 2 threads")
     play(meter, clock, 30)
-    lines = dict(line.split("\t") for line in meter.snapshot().lines())
-    assert lines["latency"].startswith("12 ms") and lines["device"] == "CPU, 2 threads"
-    assert lines["dropped"] == "0 of 30  (0.0%)"
+    lines = {line.split("\t")[0]: line.split("\t")[1:] for line in meter.snapshot().lines() if line}
+    assert lines["latency"][0].startswith("12 ms") and lines["device"] == ["CPU, 2 threads"]
+    assert lines["dropped"] == ["0 of 30  (0.0%)"] and lines["render"] == ["7.5 ms", "p95 7.5"]
 
 
 def test_a_stage_that_fails_is_timed_and_the_error_passes(clock: Clock) -> None:
