@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
+from livepuppet.devices.choice import remember
 from livepuppet.errors import SourceError, UsageError
 from livepuppet.interfaces import Engine, Sink, Size, Source, Tuning
 from livepuppet.parts import PARTS, find
@@ -54,14 +55,15 @@ def open_source(text: str = "auto", *, paced: bool = True, size: Size | None = N
             return cast(Source, camera)
         log.info("no camera found: playing the built-in demo performance (choose another with --camera)")
         return cast(Source, find("source", "demo")(paced=paced))
-    if text.isascii() and text.isdigit():
-        return cast(Source, find("source", "camera")(int(text), **asked))
     path = Path(text)
-    if "://" in text or path.is_file():
+    number = text.isascii() and text.isdigit()
+    if not number and ("://" in text or path.is_file()):
         return cast(Source, find("source", "video")(text, paced=paced))
-    if path.suffix.lower() in VIDEO_SUFFIXES or os.sep in text:
+    if path.suffix.lower() in VIDEO_SUFFIXES or (os.sep in text and not text.startswith("/dev/")):
         raise UsageError(f"no such video: {text}")
-    return cast(Source, find("source", "camera")(text, **asked))
+    chosen = cast(Source, find("source", "camera")(int(text) if number else text, **asked))
+    remember(chosen.name)
+    return chosen
 
 
 def open_sink(text: str) -> Sink:

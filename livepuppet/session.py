@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -41,7 +41,8 @@ class Limits:
 class Session:
     """Drives one puppet from one source into any number of sinks, until something ends it.
 
-    new_recording: makes the sink (and says the file's name) that key R starts; mark: the last touch to every finished picture.
+    new_recording: makes the sink (and says the file's name) that key R starts; mark: the last touch to every finished picture. opened:
+    sinks that are open already, at the puppet's size.
     Errors in any thread end `run` with that error, except a sink's: it is reported, the others go on.
     """
 
@@ -57,6 +58,7 @@ class Session:
         limits: Limits | None = None,
         new_recording: Callable[[], tuple[Sink, Path]] | None = None,
         mark: Callable[[Image], Image] | None = None,
+        opened: Collection[Sink] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.source, self.puppet, self.gallery = source, puppet, gallery
@@ -68,6 +70,7 @@ class Session:
         self.reason = ""
         """Why the session ended, for people."""
         self._sinks = list(sinks)
+        self._opened = list(opened)
         self._limits = limits or Limits()
         self._clock = clock
         self.mark = mark
@@ -192,6 +195,8 @@ class Session:
     def _open_sinks(self) -> None:
         height, width = self.puppet.avatar.image.shape[:2]
         for sink in self._sinks:
+            if sink in self._opened:
+                continue
             sink.open((width, height), self._limits.fps or self.source.fps, lossless=self._lossless)
 
     def _give_up(self, sink: Sink, error: SinkError) -> None:

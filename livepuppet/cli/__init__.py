@@ -121,6 +121,7 @@ def native_chatter_hidden(hidden: bool) -> Iterator[None]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0 done, 1 failed on the way, 2 a request that cannot be met, 130 Ctrl-C."""
+    os.environ.setdefault("OPENCV_VIDEOIO_MSMF_ENABLE_HW_TRANSFORMS", "0")  # Windows cameras take a minute to open otherwise
     words = list(sys.argv[1:] if arguments is None else arguments)
     name = words.pop(0) if words and words[0] in COMMANDS else "live"
     options = build_parser(name).parse_args(words)

@@ -23,7 +23,7 @@ from livepuppet.cli.options import (
     whole,
 )
 from livepuppet.consent import consent_line
-from livepuppet.errors import UsageError
+from livepuppet.errors import SinkError, UsageError
 from livepuppet.gallery import Gallery
 from livepuppet.interfaces import Sink, Source
 from livepuppet.meter import Meter, Statistics
@@ -107,8 +107,14 @@ def choose_outputs(asked: list[str] | None) -> list[str]:
 
 
 def open_session(options: argparse.Namespace, source: Source, sinks: list[Sink], limits: Limits, meter: Meter) -> Session:
-    """Engine, gallery and puppet for the options; what `bench` measures is made here too."""
+    """Engine, gallery and puppet for the options; what `bench` measures is made here too. Raises what each of them raises."""
     size = output_size(parse_size(options.size) if options.size else None, options.output or [])
+    opened = []
+    if size is not None:
+        for sink in sinks:
+            if sink.live:  # a camera that calls can see from the first moment, and says that it is starting
+                sink.open(size, options.fps or source.fps, lossless=False)
+                opened.append(sink)
     engine = open_engine(options.engine, options.device, options.model)
     gallery = Gallery(engine, [Path(path) for path in options.avatar] if options.avatar else shipped_avatars(), size)
     avatar = gallery.first()
@@ -116,7 +122,7 @@ def open_session(options: argparse.Namespace, source: Source, sinks: list[Sink],
     height, width = avatar.image.shape[:2]
     meter.describe(engine=engine.name, device=engine.device, avatar=gallery.name, source=source.name, picture=f"{width} x {height}")
     mirror = source.mirrored if options.mirror is None else options.mirror
-    return Session(source, puppet, sinks, gallery=gallery, meter=meter, mirror=mirror, limits=limits)
+    return Session(source, puppet, sinks, gallery=gallery, meter=meter, mirror=mirror, limits=limits, opened=opened)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -128,6 +134,8 @@ def run(options: argparse.Namespace) -> int:
     source = open_source(options.camera, paced=watched, fps=options.fps)
     with contextlib.ExitStack() as cleanup:
         cleanup.callback(source.close)
+        for sink in sinks:
+            cleanup.callback(close_quietly, sink)
         limits = Limits(options.seconds or _one_performance(options, source, watched), options.frames, options.fps)
         session = open_session(options, source, sinks, limits, Meter())
         engine = session.puppet.engine
@@ -162,6 +170,12 @@ def _mention_consent(session: Session) -> None:
     if line:
         log.info("%s", line)
         session.desk.say(line)
+
+
+def close_quietly(sink: Sink) -> None:
+    """For sinks that the session did not get to close, because it never began."""
+    with contextlib.suppress(SinkError):  # whatever went wrong first is what the person is told
+        sink.close()
 
 
 def _one_performance(options: argparse.Namespace, source: Source, watched: bool) -> float | None:
