@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "livepuppet"
 GROUND = {"errors", "interfaces", "version"}
 FLOOR_1 = {
     "channel", "devices", "meter", "framing", "smoothing", "face", "artifacts", "parts", "portraits", "film",
-    "watermark", "label", "marking", "credentials", "identity", "verification", "consent",
+    "watermark", "label", "marking", "credentials", "identity", "verification", "consent", "protection",
     "playback", "encoding",
 }  # fmt: skip
 PARTS = {"engines", "sources", "sinks"}

@@ -1,0 +1,147 @@
+"""An adversarial perturbation against a First Order Motion Model: projected gradient ascent on how far its animation departs.
+
+Madry et al., "Towards deep learning models resistant to adversarial attacks" (2018), with momentum (Dong et al. 2018) and expectation
+over the crop (Athalye et al. 2018), because nobody knows how closely an attacker will cut the photo. Goal after Ruiz et al., "Disrupting
+deepfakes" (2020): the output away from what it was, here together with the motion and the keypoints that lead to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from livepuppet.interfaces import Image
+from livepuppet.networks.checkpoint import Model
+from livepuppet.networks.generator import Generated
+from livepuppet.networks.keypoints import Keypoints, relative
+
+Window = tuple[float, float, float]
+"""Left, top and side of a square, in pixels; may reach beyond the picture."""
+
+CROPS = ((0.0, 0.0, 1.0), (0.03, -0.03, 1.1), (-0.04, 0.02, 0.92))
+"""Shifts (parts of the side) and scales of the window that the perturbation must work in."""
+STEP, FINAL_STEP = 0.25, 0.06
+"""Step sizes as parts of the strength, first and last."""
+MOMENTUM = 0.75
+MOTION_WEIGHT, KEYPOINT_WEIGHT = 8.0, 0.3
+"""What a mean deviation of the deformation and of the keypoints (both in half pictures) weighs against one of the output (in 0 … 1)."""
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One way to cut the photo, and what the model makes of the unprotected one: keypoints and a result per driving frame."""
+
+    window: Window
+    source: Keypoints
+    results: tuple[Generated, ...]
+
+
+class Attack:
+    """The model, the photo and the driving performance; `perturb` works, `animate` shows.
+
+    photo: RGB uint8 (H, W, 3).  window: the square around the face that the model is shown.
+    driving: RGB uint8 (size, size, 3) each, faces cut as for the model; the first is the reference.
+    """
+
+    def __init__(self, model: Model, photo: Image, window: Window, driving: Sequence[Image], device: str = "cpu") -> None:
+        self.model, self.device, self.window = model, torch.device(device), window
+        for network in (model.detector, model.generator):
+            network.to(self.device).eval().requires_grad_(False)
+        self.photo = self._tensor(photo)
+        self.unit = torch.ones((), device=self.device)
+        with torch.no_grad():
+            self.driving = [self._detect(self._tensor(image)) for image in driving]
+            self.views = [self._view(window, crop) for crop in CROPS]
+
+    def perturb(
+        self, strength: float, steps: int, seed: int = 0, progress: Callable[[int, float], None] | None = None
+    ) -> NDArray[np.float32]:
+        """The change, float32 (H, W, 3) in levels of 255, none beyond `strength`. progress: called with step and departure."""
+        limit = strength / 255
+        random = torch.Generator().manual_seed(seed)
+        change = ((torch.rand(self.photo.shape, generator=random) * 2 - 1) * limit).to(self.device)
+        momentum = torch.zeros_like(change)
+        for step, (view, number) in zip(range(steps), self._turns(), strict=False):
+            change.requires_grad_(True)
+            value = self._value((self.photo + change).clamp(0, 1), view, number)
+            (slope,) = torch.autograd.grad(value, change)
+            with torch.no_grad():
+                momentum = MOMENTUM * momentum + slope / slope.abs().mean().clamp_min(1e-12)
+                pace = STEP + (FINAL_STEP - STEP) * step / steps
+                change = (change + limit * pace * momentum.sign()).clamp(-limit, limit)
+            if progress:
+                progress(step + 1, float(value.detach()))
+        return np.ascontiguousarray((change[0] * 255).permute(1, 2, 0).cpu().numpy(), np.float32)
+
+    def animate(self, photo: Image) -> list[Image]:
+        """What the model makes of a version of the photo: a frame for each driving frame."""
+        frames = []
+        with torch.no_grad():
+            picture = self._cut(self._tensor(photo), self.window)
+            source = self._detect(picture)
+            for number in range(len(self.driving)):
+                frame = self._generate(picture, source, number).prediction[0]
+                frames.append((frame * 255).round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy())
+        return frames
+
+    def keypoint_shift(self, photo: Image) -> float:
+        """Mean displacement of the photo's keypoints against the original's, in pixels of the model's picture."""
+        with torch.no_grad():
+            found = self._detect(self._cut(self._tensor(photo), self.window))
+        return float((found.value - self.views[0].source.value).norm(dim=-1).mean()) * self.model.configuration.size / 2
+
+    def _value(self, photo: Tensor, view: View, number: int) -> Tensor:
+        """How far the result departs from that of the original."""
+        picture = self._cut(photo, view.window)
+        source = self._detect(picture)
+        result, plain = self._generate(picture, source, number), view.results[number]
+        picture_off = (result.prediction - plain.prediction).abs().mean()
+        motion_off = (result.motion.deformation - plain.motion.deformation).abs().mean()
+        keypoints_off = (source.value - view.source.value).norm(dim=-1).mean()
+        value: Tensor = picture_off + MOTION_WEIGHT * motion_off + KEYPOINT_WEIGHT * keypoints_off
+        return value
+
+    def _turns(self) -> Iterator[tuple[View, int]]:
+        """Views and driving frames in turn, without the reference, which moves nothing."""
+        count = 0
+        while True:
+            yield self.views[count % len(self.views)], 1 + count % (len(self.driving) - 1) if len(self.driving) > 1 else 0
+            count += 1
+
+    def _view(self, window: Window, crop: Window) -> View:
+        left, top, side = window
+        reach = side * crop[2]
+        moved = (left + side * crop[0] + (side - reach) / 2, top + side * crop[1] + (side - reach) / 2, reach)
+        picture = self._cut(self.photo, moved)
+        source = self._detect(picture)
+        return View(moved, source, tuple(self._generate(picture, source, number) for number in range(len(self.driving))))
+
+    def _detect(self, picture: Tensor) -> Keypoints:
+        found: Keypoints = self.model.detector(picture)
+        return found
+
+    def _generate(self, picture: Tensor, source: Keypoints, number: int) -> Generated:
+        moved = relative(source, self.driving[0], self.driving[number], self.unit)
+        result: Generated = self.model.generator(picture, source, moved)
+        return result
+
+    def _tensor(self, image: Image) -> Tensor:
+        return torch.from_numpy(image.astype(np.float32)).permute(2, 0, 1)[None].to(self.device) / 255
+
+    def _cut(self, picture: Tensor, window: Window) -> Tensor:
+        """The window at the model's size, differentiable; pixels of large windows are averaged, edges mirrored."""
+        size, (left, top, side) = self.model.configuration.size, window
+        height, width = picture.shape[2:]
+        finer = max(1, int(side / size))
+        steps = (torch.arange(size * finer, device=self.device) + 0.5) / (size * finer)
+        x, y = (left + steps * side) / width * 2 - 1, (top + steps * side) / height * 2 - 1
+        grid = torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], dim=-1)[None]
+        cut = functional.grid_sample(picture, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+        result: Tensor = functional.avg_pool2d(cut, finer) if finer > 1 else cut
+        return result
