@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import logging
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def consent_line(portrait: Path, folder: Path | None = None) -> str | None:
     Asking counts as showing, and is remembered for this user by an empty file: neither which portrait nor when. Never raises: where
     nothing can be remembered, the sentence is said again next time.
     """
-    if portrait.resolve().is_relative_to(ASSETS.resolve()):
+    if shipped(portrait):
         return None
     place = folder or platformdirs.user_data_path("livepuppet", appauthor=False)
     try:
@@ -35,3 +36,9 @@ def consent_line(portrait: Path, folder: Path | None = None) -> str | None:
     except OSError as error:
         log.debug("cannot remember that the sentence on consent was shown: %s", error)
     return SENTENCE
+
+
+def shipped(portrait: Path) -> bool:
+    """Whether the picture is one of those that came with the package, wherever this copy of it lies."""
+    ours = ASSETS / "avatars" / portrait.name
+    return ours.is_file() and filecmp.cmp(ours, portrait, shallow=False)

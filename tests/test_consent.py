@@ -25,6 +25,14 @@ def test_shipped_portraits_neither_need_it_nor_use_it_up(tmp_path: Path) -> None
     assert consent_line(tmp_path / "somebody.jpg", tmp_path / "data") is not None
 
 
+def test_a_copy_of_a_shipped_portrait_is_one_too(tmp_path: Path) -> None:
+    copy = tmp_path / shipped_avatars()[0].name
+    copy.write_bytes(shipped_avatars()[0].read_bytes())
+    assert consent_line(copy, tmp_path / "data") is None
+    copy.write_bytes(shipped_avatars()[1].read_bytes())
+    assert consent_line(copy, tmp_path / "data") is not None
+
+
 def test_nothing_about_the_portrait_is_recorded(tmp_path: Path) -> None:
     consent_line(tmp_path / "somebody.jpg", tmp_path / "data")
     assert [(path.name, path.stat().st_size) for path in (tmp_path / "data").iterdir()] == [("consent-shown", 0)]

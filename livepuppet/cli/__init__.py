@@ -143,3 +143,11 @@ def carry_out(name: str, options: argparse.Namespace) -> int:
         return 130
     except BrokenPipeError:
         return 1
+    except Exception as error:
+        if options.verbose:
+            raise
+        print(
+            f"livepuppet: a fault in the program: {type(error).__name__}: {error} (please report it, with what --verbose shows)",
+            file=sys.stderr,
+        )
+        return 1
