@@ -16,12 +16,14 @@ from pathlib import Path
 
 import av
 import av.error
+import av.filter
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
 from livepuppet.errors import SinkError, UsageError
 from livepuppet.interfaces import Image, Size
+from livepuppet.soundtrack import Soundtrack
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +54,7 @@ class Format:
             raise UsageError(f"this installation of PyAV has no encoder {self.codec}: pip install --upgrade av")
 
 
-_FRAGMENTS = {"movflags": "+hybrid_fragmented+frag_keyframe", "flush_packets": "1"}
+_FRAGMENTS = {"movflags": "+hybrid_fragmented+frag_keyframe+delay_moov", "flush_packets": "1"}
 _X264 = {"bf": "0", "x264-params": "scenecut=40:open-gop=0"}
 _MATROSKA = {"flush_packets": "1", "cluster_time_limit": "1000"}
 
@@ -65,6 +67,25 @@ def h264(suffix: str, preset: str) -> Format:
 H264_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
 
 
+def film_format(suffix: str, *, transparent: bool = False) -> Format:
+    """How a finished film of that suffix is encoded. transparent: keep the pictures' alpha. Raises UsageError for an unknown suffix, or
+    one that cannot be transparent."""
+    if suffix == ".webm":
+        options = {"deadline": "good", "cpu-used": "4", "row-mt": "1", "b": "0", "auto-alt-ref": "0", "lag-in-frames": "0"}
+        return Format("libvpx-vp9", "yuva420p" if transparent else "yuv420p", options=options, muxer=_MATROSKA)
+    if suffix == ".mov":
+        options = {"profile": "4444", "vendor": "apl0", "alpha_bits": "16" if transparent else "0"}
+        pixels = "yuva444p10le" if transparent else "yuv444p10le"
+        return Format("prores_ks", pixels, even=False, options=options, muxer=_FRAGMENTS, constant_quality=False)
+    if suffix == ".gif":
+        return Format("gif", "pal8", even=False, constant_quality=False)
+    if suffix in {".mp4", ".m4v", ".mkv"}:
+        if transparent:
+            raise UsageError(f"H.264 in {suffix} has no transparency: name the output .mov, .webm, .gif or .png")
+        return h264(suffix, "fast")
+    raise UsageError(f"'{suffix}' names no film format: use .mp4, .m4v, .mkv, .mov, .webm, .gif or numbered .png")
+
+
 class FilmWriter:
     """One film being written, by one thread.
 
@@ -73,7 +94,15 @@ class FilmWriter:
     """
 
     def __init__(
-        self, path: str | Path, size: Size, *, format: Format, fps: float, time_base: Fraction = CLOCK, crf: int | None = 16
+        self,
+        path: str | Path,
+        size: Size,
+        *,
+        format: Format,
+        fps: float,
+        time_base: Fraction = CLOCK,
+        crf: int | None = 16,
+        sound: Soundtrack | None = None,
     ) -> None:
         """size: of the pictures; where the format needs even sides, the last row or column is left out. fps: nominal, for rate control."""
         self.path = Path(path)
@@ -85,6 +114,8 @@ class FilmWriter:
         self._broken = False
         self._last_pts: int | None = None
         self._time_base = time_base
+        self._sound = sound
+        self._palette: Palette | None = Palette() if format.pixels == "pal8" else None
         if not self.path.parent.is_dir():
             raise SinkError(f"cannot write {self.path}: there is no folder {self.path.parent}")
         even = 2 if format.even else 1
@@ -103,6 +134,8 @@ class FilmWriter:
                 codec.color_primaries = codec.color_trc = codec.colorspace = BT709
                 codec.color_range = ColorRange.MPEG
             codec.open()
+            if sound:
+                sound.attach(self._container, self.path.suffix.lower())
             self._made = not self.path.exists()
             with self.path.open("ab"):
                 log.debug("writing %s", self.path)  # the head follows with the first packet: FFmpeg crashes on closing an MP4 without any
@@ -119,19 +152,24 @@ class FilmWriter:
         self._last_pts = pts
         image = np.ascontiguousarray(image[: self._stream.height, : self._stream.width])
         frame = av.VideoFrame.from_ndarray(image, format="rgba" if image.shape[2] == 4 else "rgb24")
-        if self.format.pixels.startswith("yuv"):
+        frame.pts, frame.time_base = pts, self._time_base
+        if self._palette is not None:
+            frame = self._palette.apply(frame)
+        else:
             frame = frame.reformat(format=self.format.pixels, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
         frame.pts, frame.time_base = pts, self._time_base
         self._encode(frame)
         self.written += 1
 
-    def close(self) -> None:
-        """Finish the film. May be called twice."""
+    def close(self, *, whole: bool = True) -> None:
+        """Finish the film. May be called twice. whole: with all the sound that is left; else the sound ends with the pictures."""
         if self._closed:
             return
         try:
             if self.written and not self._broken:
                 self._encode(None)
+                if whole:
+                    self._mux_sound(None)
         finally:
             self._closed = True
             try:
@@ -155,9 +193,21 @@ class FilmWriter:
     def _encode(self, frame: av.VideoFrame | None) -> None:
         try:
             for packet in self._stream.encode(frame):
+                if packet.pts is not None:
+                    self._mux_sound(packet.pts * Fraction(packet.time_base))
                 self._container.mux(packet)
         except (av.error.FFmpegError, OSError) as error:
             self._broken = True  # FFmpeg crashes when it is given more packets after some failures
+            raise self._failure(error) from error
+
+    def _mux_sound(self, seconds: Fraction | None) -> None:
+        if self._sound is None:
+            return
+        try:
+            for packet in self._sound.until(seconds):
+                self._container.mux(packet)
+        except (av.error.FFmpegError, OSError) as error:
+            self._broken = True
             raise self._failure(error) from error
 
     def _failure(self, error: Exception) -> SinkError:
@@ -169,3 +219,34 @@ class FilmWriter:
         if code == errno.EISDIR:
             return SinkError(f"cannot write {self.path}: it is a folder")
         return SinkError(f"cannot write {self.path}: {getattr(error, 'strerror', None) or error}")
+
+
+class Palette:
+    """Reduces each picture to 256 colours of its own, the way GIF wants them, without keeping earlier pictures."""
+
+    def __init__(self) -> None:
+        self._graph: av.filter.Graph | None = None
+
+    def apply(self, frame: av.VideoFrame) -> av.VideoFrame:
+        if self._graph is None:
+            self._graph = self._build(frame)
+        self._graph.push(frame)
+        reduced = self._graph.pull()
+        assert isinstance(reduced, av.VideoFrame)
+        return reduced
+
+    @staticmethod
+    def _build(frame: av.VideoFrame) -> av.filter.Graph:
+        graph = av.filter.Graph()
+        source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
+        split = graph.add("split")
+        generate = graph.add("palettegen", "stats_mode=single:reserve_transparent=1")
+        use = graph.add("paletteuse", "new=1:dither=sierra2_4a")
+        sink = graph.add("buffersink")
+        source.link_to(split)
+        split.link_to(generate, 0, 0)
+        split.link_to(use, 1, 0)
+        generate.link_to(use, 0, 1)
+        use.link_to(sink)
+        graph.configure()
+        return graph

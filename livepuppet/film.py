@@ -43,7 +43,7 @@ class Film:
 
     size: width and height of the upright pictures, square pixels. fps: average frames per second. time_base: seconds per unit of
     `Picture.pts`. start_pts: of the first frame. duration: seconds, None where unknown. frame_count: as the file claims, None where it
-    does not. audio: whether there is sound. skipped: damaged packets left out so far.
+    does not. audio: whether there is sound. skipped: damaged packets left out since the beginning or the last `seek`.
 
     Raises UsageError for a path that is no film or has no pictures, SourceError for an address that does not answer. Used by one thread.
     """
@@ -140,6 +140,7 @@ class Film:
             self._stream = self._find_video()
         self._last_pts = None
         self._pending = None
+        self.skipped = 0
         self._pictures = self._decode()
 
     def close(self) -> None:
@@ -170,8 +171,6 @@ class Film:
                     yield picture
                 else:  # a stream may change its size on the way; whoever reads counts on one
                     yield Picture(_resized(picture.image, (shape[1], shape[0])), picture.pts)
-        if self.skipped:
-            log.warning("%s: %d damaged packets left out", self.path, self.skipped)
 
     def _packets(self) -> Iterator[av.Packet[VideoStream]]:
         """All packets of the video, the empty one at the end included that makes the decoder give what it holds back."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 from livepuppet.errors import SourceError
 from livepuppet.film import Film
 from livepuppet.interfaces import Frame
+
+log = logging.getLogger(__name__)
 
 FALLEN_BEHIND_S = 0.1
 """A reader later than this makes a recorded film wait for it: it goes on from there and never rushes to catch up."""
@@ -68,8 +71,12 @@ class Playback:
 
     def close(self) -> None:
         """Stop; ends a `read` that waits in another thread. May be called twice."""
+        if self._closed.is_set():
+            return
         self._closed.set()
         with self._reading:  # a read in progress is let finish: at most one frame, or the time-out of a network stream
+            if self._film.skipped:
+                log.warning("%s: %d damaged packets were left out", self.name, self._film.skipped)
             self._film.close()
 
     def _wait_until(self, media_time: float) -> bool:

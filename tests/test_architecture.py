@@ -15,6 +15,7 @@ FLOOR_1 = {
     "channel", "devices", "meter", "framing", "smoothing", "face", "artifacts", "parts", "portraits", "film",
     "watermark", "label", "marking", "credentials", "identity", "verification", "consent", "protection",
     "playback", "encoding",
+    "soundtrack",
 }  # fmt: skip
 PARTS = {"engines", "sources", "sinks"}
 PART_FREE = {"session", "puppet", "desk"}  # floors that work through protocols and must not know any part
@@ -46,6 +47,8 @@ def floor(name: str) -> float:
 
 
 EXTRA_FLOORS: dict[str, float] = {
+    "performance": 1.5, "acting": 1.6, "rendering": 2,  # films
+
     "reference": 1, "synthetic": 2, "training": 3, "gallery": 3, "controls": 3, "desk": 3.5, "opening": 4,
 }  # fmt: skip
 """Rooms that came later, each with its floor."""

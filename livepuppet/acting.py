@@ -1,0 +1,76 @@
+"""From the driver's motions to the avatar's, for a film whose future is known: gaps are bridged from both sides."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from livepuppet.interfaces import Avatar, Engine, Motion, Tuning
+from livepuppet.performance import Moment
+
+EASE_S = 0.5
+"""How long the avatar takes from the last motion seen to idling, and back; a shorter gap is bridged straight across."""
+
+
+@dataclass(frozen=True, eq=False)
+class Act:
+    """One frame of the avatar's: its motion, at the driver's moment. seen: whether the driver was in the picture."""
+
+    moment: Moment
+    motion: Motion
+    seen: bool
+
+
+def act(engine: Engine, avatar: Avatar, moments: Iterable[Moment], references: list[tuple[int, Motion]], tuning: Tuning) -> Iterator[Act]:
+    """The avatar's motion for every moment. references: (pts from which it counts, the driver's motion at rest), in order, at least one."""
+    window: deque[tuple[Moment, Motion | None]] = deque()
+    coming = iter(moments)
+    last: tuple[float, Motion] | None = None
+    ended = False
+    while True:
+        while not ended and (not window or window[-1][0].seconds - window[0][0].seconds <= EASE_S):
+            moment = next(coming, None)
+            if moment is None:
+                ended = True
+            else:
+                window.append((moment, _transferred(engine, avatar, moment, references, tuning)))
+        if not window:
+            return
+        moment, motion = window.popleft()
+        if motion is not None:
+            last = (moment.seconds, motion)
+            yield Act(moment, motion, True)
+        else:
+            following = next(((m.seconds, found) for m, found in window if found is not None), None)
+            yield Act(moment, _bridge(engine, avatar, moment.seconds, last, following), False)
+
+
+def _transferred(engine: Engine, avatar: Avatar, moment: Moment, references: list[tuple[int, Motion]], tuning: Tuning) -> Motion | None:
+    if moment.motion is None:
+        return None
+    reference = references[0][1]
+    for since, motion in references:
+        if since > moment.pts:
+            break
+        reference = motion
+    return engine.transfer(avatar, reference, moment.motion, tuning)
+
+
+def _bridge(
+    engine: Engine, avatar: Avatar, now: float, last: tuple[float, Motion] | None, following: tuple[float, Motion] | None
+) -> Motion:
+    """The motion while nobody is seen. last, following: (seconds, motion) on both sides of the gap, the latter within EASE_S."""
+    if last is not None and following is not None and following[0] - last[0] <= EASE_S:
+        return last[1].blend(following[1], _smoothstep((now - last[0]) / (following[0] - last[0])))
+    motion = engine.idle(avatar, now)
+    if last is not None:
+        motion = last[1].blend(motion, _smoothstep((now - last[0]) / EASE_S))
+    if following is not None:
+        motion = motion.blend(following[1], _smoothstep(1 - (following[0] - now) / EASE_S))
+    return motion
+
+
+def _smoothstep(share: float) -> float:
+    share = min(1.0, max(0.0, share))
+    return share * share * (3 - 2 * share)

@@ -1,0 +1,160 @@
+"""`livepuppet render`: a photo and a video in, a finished film out."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from livepuppet.cli.live import between, gain, smoothing
+from livepuppet.cli.progress import open_progress
+from livepuppet.errors import SinkError, UsageError
+from livepuppet.interfaces import Tuning
+from livepuppet.label import CORNERS, DEFAULT_TEXT
+from livepuppet.opening import open_engine, parse_size
+from livepuppet.parts import PARTS
+from livepuppet.rendering import DEFAULT_CRF, Choice, Job, Rendering, Report
+
+SUMMARY = "A photo and a video in, a finished film out."
+EPILOG = """\
+examples:
+  livepuppet render --avatar me.jpg --driving talk.mp4 --output talking.mp4
+  livepuppet render --avatar me.jpg --driving talk.mp4 --output beside.mp4 --compare
+"""
+
+log = logging.getLogger("livepuppet")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    films = parser.add_argument_group("what goes in, and what comes out")
+    films.add_argument("--avatar", type=Path, required=True, metavar="PHOTO", help="the portrait that is to move")
+    films.add_argument("--driving", required=True, metavar="VIDEO", help="the film of whoever moves it: anything with pictures")
+    films.add_argument("--output", type=Path, required=True, metavar="FILE", help=".mp4, .mkv, .webm, .mov (ProRes 4444) or .gif")
+    films.add_argument("--size", metavar="WxH", help="size of the picture (default: the portrait's own)")
+    films.add_argument("--crf", type=quality, default=DEFAULT_CRF, metavar="N", help="quality, 0 best to 51 (default: %(default)s)")
+    films.add_argument("--compare", action="store_true", help="show the driver on the left")
+    motion = parser.add_argument_group("how it moves")
+    motion.add_argument(
+        "--reference", type=reference, default="best", metavar="WHICH",
+        help="the driving frame that counts as rest: best (nearest to the portrait's pose and expression), first, or a time in seconds",
+    )  # fmt: skip
+    motion.add_argument("--start", type=time, metavar="S", help="begin at this second of the driving film")
+    motion.add_argument("--end", type=time, metavar="S", help="end before this second")
+    motion.add_argument("--mirror", action=argparse.BooleanOptionalAction, default=False, help="move as in a mirror")
+    motion.add_argument("--gain", type=gain, default=1.0, metavar="G", help="how strongly it moves, 0 to 2 (default: 1)")
+    motion.add_argument("--smoothing", type=smoothing, default=1.0, metavar="S", help="0 none to 4 calm; never late here (default: 1)")
+    motion.add_argument("--mouth", choices=("driver", "avatar", "none"), default="driver", help="whose teeth show (default: driver)")
+    engine = parser.add_argument_group("what moves it")
+    engine.add_argument("--engine", choices=sorted(PARTS["engine"]), default="landmark", help="default: landmark")
+    engine.add_argument("--model", metavar="NAME", help="the model of a neural engine: a name of `livepuppet models list`, or a directory")
+    engine.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda, ...: where a neural engine computes")
+    marks = parser.add_argument_group("how it is marked")
+    marks.add_argument("--label", nargs="?", const=DEFAULT_TEXT, metavar="TEXT", help="write a visible text into the picture")
+    marks.add_argument("--label-position", choices=CORNERS, default="bottom-right", help="default: bottom-right")
+    marks.add_argument("--no-watermark", action="store_true", help="leave the invisible mark out")
+    marks.add_argument("--sign-with", nargs=2, type=Path, metavar=("CERT", "KEY"), help="sign with your own certificate (PEM)")
+    parser.add_argument("--quiet", action="store_true", help="say nothing unless something is wrong")
+
+
+def quality(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= 51):
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to 51, not {text}")
+    return int(text)
+
+
+def time(text: str) -> float:
+    return between(text, 0.0, 1e6)
+
+
+def reference(text: str) -> Choice:
+    if text == "best":
+        return "best"
+    if text == "first":
+        return "first"
+    try:
+        return time(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"must be best, first or a time in seconds, not {text}") from None
+
+
+def job_of(options: argparse.Namespace) -> Job:
+    """The film the options ask for. Raises UsageError where they contradict each other."""
+    if options.end is not None and options.end <= (options.start or 0.0):
+        raise UsageError(f"--end {options.end:g} is not after --start {options.start or 0:g}")
+    return Job(
+        avatar=options.avatar,
+        driving=options.driving,
+        output=options.output,
+        size=parse_size(options.size) if options.size else None,
+        engine=options.engine,
+        model=options.model,
+        device=options.device,
+        mirror=options.mirror,
+        tuning=Tuning(gain=options.gain, smoothing=options.smoothing, mouth=options.mouth),
+        reference=options.reference,
+        start=options.start,
+        end=options.end,
+        crf=options.crf,
+        compare=options.compare,
+        watermark=not options.no_watermark,
+        label=options.label,
+        label_position=options.label_position,
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    from livepuppet.credentials import Facts, sign_file, signable
+    from livepuppet.identity import identity_from
+
+    job = job_of(options)
+    identity = identity_from(*options.sign_with) if options.sign_with else None
+    engine = open_engine(job.engine, job.device, job.model)
+    try:
+        with stopping() as stop, open_progress(options.quiet) as progress:
+            rendering = Rendering(job, engine, progress=progress, stop=stop)
+            report = rendering.run()
+    finally:
+        engine.close()
+    if job.output.is_file() and signable(job.output):
+        mark = rendering.mark
+        try:
+            facts = Facts(engine=job.engine, watermark=mark.watermark, session_id=mark.session_id, label=mark.label)
+            sign_file(job.output, facts=facts, identity=identity)
+        except SinkError as error:
+            log.warning("%s", error)
+    tell(job, report)
+    return 0 if report.whole else 130
+
+
+def tell(job: Job, report: Report) -> None:
+    """The closing lines."""
+    if report.lost:
+        log.info("nobody was seen in %d of %d frames", report.lost, report.frames)
+    if report.skipped:
+        log.warning("%d damaged packets of %s were left out", report.skipped, job.driving)
+    what = "wrote" if report.whole else "stopped: wrote the beginning of"
+    size = job.output.stat().st_size / 1e6 if job.output.is_file() else 0
+    log.info("%s %s (%d frames, %dx%d, %.1f MB)", what, job.output, report.frames, *report.size, size)
+
+
+@contextmanager
+def stopping() -> Iterator[threading.Event]:
+    """Ctrl-C or a polite kill asks the work to stop at the next frame; a second one ends it at once."""
+    stop = threading.Event()
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {which: signal.signal(which, ask) for which in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for which, handler in before.items():
+            signal.signal(which, handler)

@@ -1,0 +1,183 @@
+"""What a driver does in a film: their motion in every frame, shots kept apart, steadied with what comes before and after."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from livepuppet.film import Film
+from livepuppet.interfaces import Avatar, Engine, Image, Motion
+from livepuppet.smoothing import WINDOW_SECONDS, smooth_window
+
+LIMIT_PX = 1920
+"""Longest side at which a driving film is looked at: a face in it is as well measured as in 4K."""
+
+SEARCH_LIMIT_PX = 640
+"""The same while only the reference is searched."""
+
+LEAD_S = 1.0
+"""Film watched before a moment whose motion counts, so that the tracker has settled on the face."""
+
+OWN_REFERENCE_S = 1.0
+"""A shot at least this long gets a reference of its own: where the head is in the picture means nothing across a cut."""
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """One frame of the driving film. seconds: since the film's first frame. shot: grows by 1 at each cut. motion: None where nobody is
+    seen. picture: the frame, only where it was asked for."""
+
+    pts: int
+    seconds: float
+    shot: int
+    motion: Motion | None
+    picture: Image | None = None
+
+
+class Cuts:
+    """Tells where a film cuts to another shot: the picture changes as a whole, and much more than it just did."""
+
+    CHANGE = 0.16
+    """Mean change of a pixel, 0 … 1."""
+    TIMES_USUAL = 4.0
+
+    def __init__(self) -> None:
+        self._before: NDArray[np.float32] | None = None
+        self._usual = 0.0
+
+    def __call__(self, image: Image) -> bool:
+        """Whether the picture is the first of another shot than the one given before."""
+        height, width = image.shape[:2]
+        small = image[:: max(1, height // 36), :: max(1, width // 64)].astype(np.float32) / 255
+        before, self._before = self._before, small
+        if before is None or before.shape != small.shape:
+            return before is not None
+        change = float(np.abs(small - before).mean())
+        cut = change > self.CHANGE and change > self.TIMES_USUAL * self._usual
+        self._usual = 0.8 * self._usual + 0.2 * (0.0 if cut else change)
+        return cut
+
+
+Gaze = Callable[[Image, int], Image]
+"""Prepares a frame (with its pts) for being observed: mirrors it, hides other people."""
+
+
+def observe(
+    engine: Engine,
+    film: Film,
+    *,
+    look: Gaze,
+    start: float = 0.0,
+    end: float | None = None,
+    pictures: bool = False,
+) -> Iterator[Moment]:
+    """The moments from `start` until before `end` (seconds); the film is watched from LEAD_S before."""
+    if start > 0:
+        film.seek(max(0.0, start - LEAD_S))
+    cuts, shot = Cuts(), 0
+    for picture in film:
+        seconds = film.seconds(picture.pts)
+        if end is not None and seconds >= end:
+            return
+        seen = look(picture.image, picture.pts)
+        shot += cuts(seen)
+        motion = engine.observe(seen)
+        if seconds >= start - 1e-9:
+            yield Moment(picture.pts, seconds, shot, motion, picture.image if pictures else None)
+
+
+def steadied(moments: Iterable[Moment], strength: float) -> Iterator[Moment]:
+    """The same moments with their motions smoothed by those around them, within a shot. Reads WINDOW_SECONDS ahead."""
+    window: deque[Moment] = deque()
+    position = 0
+    coming = iter(moments)
+    ended = False
+    while True:
+        while not ended and (len(window) <= position or window[-1].seconds - window[position].seconds <= WINDOW_SECONDS):
+            following = next(coming, None)
+            if following is None:
+                ended = True
+            else:
+                window.append(following)
+        if position >= len(window):
+            return
+        centre = window[position]
+        if centre.motion is None or strength <= 0:
+            yield centre
+        else:
+            near = [m for m in window if m.motion is not None and m.shot == centre.shot]
+            motions = [m.motion for m in near if m.motion is not None]
+            yield replace(centre, motion=smooth_window(motions, [m.seconds for m in near], near.index(centre), strength))
+        position += 1
+        while window and position and window[position - 1].seconds - window[0].seconds > WINDOW_SECONDS:
+            window.popleft()
+            position -= 1
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Which frame counts as the driver's rest, from `since` on. pts: the frame; seconds: its place in the film."""
+
+    since: int
+    pts: int
+    seconds: float
+    distance: float = 0.0
+
+
+@dataclass
+class Shot:
+    """The best reference found so far in one shot."""
+
+    first: Moment
+    last: Moment
+    best: Moment | None = None
+    distance: float = float("inf")
+
+
+def search_references(engine: Engine, avatar: Avatar, moments: Iterable[Moment]) -> list[Reference]:
+    """For each shot the frame whose pose and expression are nearest the portrait's (FOMM's best-frame search over the whole film); short
+    shots take the film's best. Empty where nobody is seen at all."""
+    shots: list[Shot] = []
+    for moment in moments:
+        if not shots or shots[-1].first.shot != moment.shot:
+            shots.append(Shot(moment, moment))
+        shot = shots[-1]
+        shot.last = moment
+        if moment.motion is not None:
+            distance = engine.distance(avatar, moment.motion)
+            if distance < shot.distance:
+                shot.best, shot.distance = replace(moment, motion=None), distance
+    return references_of(shots)
+
+
+def references_of(shots: list[Shot]) -> list[Reference]:
+    """One reference per shot; see `search_references`."""
+    found = [shot for shot in shots if shot.best is not None]
+    if not found:
+        return []
+    overall = min(found, key=lambda shot: shot.distance)
+    references = []
+    for shot in shots:
+        long_enough = shot.last.seconds - shot.first.seconds >= OWN_REFERENCE_S
+        chosen = shot if shot.best is not None and long_enough else overall
+        assert chosen.best is not None
+        references.append(Reference(shot.first.pts, chosen.best.pts, chosen.best.seconds, chosen.distance))
+    return references
+
+
+def measure_references(engine: Engine, film: Film, references: list[Reference], *, look: Gaze, strength: float) -> list[tuple[int, Motion]]:
+    """The driver's motion at each reference, steadied as all others are: (since, motion) in order."""
+    motions: dict[int, Motion] = {}
+    for reference in references:
+        if reference.pts in motions:
+            continue
+        begin, end = max(0.0, reference.seconds - WINDOW_SECONDS), reference.seconds + WINDOW_SECONDS + 0.1
+        for moment in steadied(observe(engine, film, look=look, start=begin, end=end), strength):
+            if moment.motion is not None and moment.pts >= reference.pts:
+                motions[reference.pts] = moment.motion
+                break
+    return [(r.since, motions[r.pts]) for r in references if r.pts in motions]
