@@ -17,10 +17,13 @@ import cv2
 import numpy as np
 
 from livepuppet.acting import Act, act
+from livepuppet.credentials import Facts, sign_file, signable
 from livepuppet.encoding import FilmWriter, film_format
-from livepuppet.errors import UsageError
+from livepuppet.errors import SinkError, UsageError
 from livepuppet.film import Film
+from livepuppet.identity import identity_from
 from livepuppet.interfaces import Avatar, Engine, Image, Motion, Size, Tuning
+from livepuppet.label import Corner
 from livepuppet.marking import Mark
 from livepuppet.performance import (
     LIMIT_PX,
@@ -69,7 +72,8 @@ class Job:
     transparent: bool = False
     watermark: bool = True
     label: str | None = None
-    label_position: str = "bottom-right"
+    label_position: Corner = "bottom-right"
+    sign_with: tuple[Path, Path] | None = None
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,8 @@ class Rendering:
         self.progress = progress or Silent()
         self.stop = stop or threading.Event()
         self.lost = 0
-        self.mark = Mark(watermark=job.watermark, label=job.label, corner=job.label_position)  # type: ignore[arg-type]
+        self.mark = Mark(watermark=job.watermark, label=job.label, corner=job.label_position)
+        self.identity = identity_from(*job.sign_with) if job.sign_with else None
 
     def run(self) -> Report:
         """Make the film. Raises UsageError, PortraitError, SourceError or SinkError in one line; a stopped or failed film is playable."""
@@ -146,9 +151,20 @@ class Rendering:
             finally:
                 if sound is not None:
                     sound.close()
+            self._sign()
             return Report(writer.written, self.lost, film.skipped, not self.stop.is_set(), size)
         finally:
             film.close()
+
+    def _sign(self) -> None:
+        """Put content credentials into the finished film, where its format has a place for them."""
+        output, mark = self.job.output, self.mark
+        if output.is_file() and output.stat().st_size and signable(output):
+            facts = Facts(engine=self.engine.name, watermark=mark.watermark, session_id=mark.session_id, label=mark.label)
+            try:
+                sign_file(output, facts=facts, identity=self.identity)
+            except SinkError as error:
+                log.warning("%s", error)
 
     def _first(self, film: Film) -> int:
         """The timestamp of the first frame to make. Raises UsageError where there is none."""

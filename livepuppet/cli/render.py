@@ -11,13 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from livepuppet.cli.live import between, gain, smoothing
+from livepuppet.cli.live import between
 from livepuppet.cli.progress import open_progress
-from livepuppet.errors import SinkError, UsageError
-from livepuppet.interfaces import Tuning
-from livepuppet.label import CORNERS, DEFAULT_TEXT
+from livepuppet.errors import UsageError
 from livepuppet.opening import open_engine, parse_size
-from livepuppet.parts import PARTS
 from livepuppet.rendering import DEFAULT_CRF, Choice, Job, Rendering, Report
 
 SUMMARY = "A photo and a video in, a finished film out."
@@ -45,19 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     motion.add_argument("--start", type=time, metavar="S", help="begin at this second of the driving film")
     motion.add_argument("--end", type=time, metavar="S", help="end before this second")
-    motion.add_argument("--mirror", action=argparse.BooleanOptionalAction, default=False, help="move as in a mirror")
-    motion.add_argument("--gain", type=gain, default=1.0, metavar="G", help="how strongly it moves, 0 to 2 (default: 1)")
-    motion.add_argument("--smoothing", type=smoothing, default=1.0, metavar="S", help="0 none to 4 calm; never late here (default: 1)")
-    motion.add_argument("--mouth", choices=("driver", "avatar", "none"), default="driver", help="whose teeth show (default: driver)")
-    engine = parser.add_argument_group("what moves it")
-    engine.add_argument("--engine", choices=sorted(PARTS["engine"]), default="landmark", help="default: landmark")
-    engine.add_argument("--model", metavar="NAME", help="the model of a neural engine: a name of `livepuppet models list`, or a directory")
-    engine.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda, ...: where a neural engine computes")
-    marks = parser.add_argument_group("how it is marked")
-    marks.add_argument("--label", nargs="?", const=DEFAULT_TEXT, metavar="TEXT", help="write a visible text into the picture")
-    marks.add_argument("--label-position", choices=CORNERS, default="bottom-right", help="default: bottom-right")
-    marks.add_argument("--no-watermark", action="store_true", help="leave the invisible mark out")
-    marks.add_argument("--sign-with", nargs=2, type=Path, metavar=("CERT", "KEY"), help="sign with your own certificate (PEM)")
+    add_engine_arguments(parser.add_argument_group("what moves it"))
+    add_marking_arguments(parser.add_argument_group("how it says that it is synthetic"))
     parser.add_argument("--quiet", action="store_true", help="say nothing unless something is wrong")
 
 
@@ -94,8 +80,8 @@ def job_of(options: argparse.Namespace) -> Job:
         engine=options.engine,
         model=options.model,
         device=options.device,
-        mirror=options.mirror,
-        tuning=Tuning(gain=options.gain, smoothing=options.smoothing, mouth=options.mouth),
+        mirror=bool(options.mirror),
+        tuning=tuning_from(options),
         reference=options.reference,
         start=options.start,
         end=options.end,
@@ -104,29 +90,18 @@ def job_of(options: argparse.Namespace) -> Job:
         watermark=not options.no_watermark,
         label=options.label,
         label_position=options.label_position,
+        sign_with=tuple(options.sign_with) if options.sign_with else None,
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    from livepuppet.credentials import Facts, sign_file, signable
-    from livepuppet.identity import identity_from
-
     job = job_of(options)
-    identity = identity_from(*options.sign_with) if options.sign_with else None
     engine = open_engine(job.engine, job.device, job.model)
     try:
         with stopping() as stop, open_progress(options.quiet) as progress:
-            rendering = Rendering(job, engine, progress=progress, stop=stop)
-            report = rendering.run()
+            report = Rendering(job, engine, progress=progress, stop=stop).run()
     finally:
         engine.close()
-    if job.output.is_file() and signable(job.output):
-        mark = rendering.mark
-        try:
-            facts = Facts(engine=job.engine, watermark=mark.watermark, session_id=mark.session_id, label=mark.label)
-            sign_file(job.output, facts=facts, identity=identity)
-        except SinkError as error:
-            log.warning("%s", error)
     tell(job, report)
     return 0 if report.whole else 130
 
