@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from livepuppet.cli.live import between
+from livepuppet.cli.options import add_engine_arguments, add_marking_arguments, between, tuning_from
 from livepuppet.cli.progress import open_progress
 from livepuppet.errors import UsageError
 from livepuppet.opening import open_engine, parse_size
