@@ -161,12 +161,13 @@ def run(*arguments: str | Path) -> int:
     return main(["render", *map(str, arguments)])
 
 
-def test_the_command_with_the_real_engine(tmp_path: Path) -> None:
+def test_the_command_with_the_real_engine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "o.mp4"
     assert run("--avatar", ADA, "--driving", PERFORMANCE, "--output", out, "--size", "256x256", "--end", "1.5", "--quiet") == 0
     film = Film(out)
     pictures = [p.image for p in film]
     assert len(pictures) == 45 and film.size == (256, 256)
+    assert capsys.readouterr().err == ""
     still = Film(PERFORMANCE)
     assert times(out) == [p.pts * still.time_base for p in still][:45]
 
