@@ -48,7 +48,6 @@ def floor(name: str) -> float:
 
 EXTRA_FLOORS: dict[str, float] = {
     "performance": 1.5, "acting": 1.6, "rendering": 2,  # films
-
     "reference": 1, "synthetic": 2, "training": 3, "gallery": 3, "controls": 3, "desk": 3.5, "opening": 4,
 }  # fmt: skip
 """Rooms that came later, each with its floor."""
