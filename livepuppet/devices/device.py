@@ -9,7 +9,8 @@ from livepuppet.interfaces import Size
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """One of the ways in which a camera can deliver. fps: the highest at this size, 0 where unknown. pixels: V4L2 FOURCC."""
+    """One of the ways in which a camera can deliver. fps: the highest at this size, 0 where unknown. pixels: V4L2 FOURCC,
+    four characters."""
 
     size: Size
     fps: float
@@ -49,7 +50,7 @@ class Device:
         return self.path if self.path.startswith("/dev/") else self.index
 
     def best_mode(self, size: Size | None, fps: float) -> Mode | None:
-        """The mode nearest to what is wanted: rate first, then size, then format; None where the device lists none.
+        """The mode nearest to what is wanted: rate first, then size, then format; None where the device lists none we can read.
 
         size None: the size nearest to 1280x720. Motion JPEG wins a draw: uncompressed video at these rates fills a USB 2 bus, and
         cameras that promise it anyway deliver 5 to 10 frames per second.
@@ -58,12 +59,16 @@ class Device:
 
         def cost(mode: Mode) -> tuple[float, int, int]:
             missing = max(0.0, 0.9 * fps - mode.fps) if mode.fps else 0.0
-            order = PREFERRED.index(mode.pixels) if mode.pixels in PREFERRED else len(PREFERRED)
-            return missing, abs(mode.size[0] - wide) + abs(mode.size[1] - high), order
+            return missing, abs(mode.size[0] - wide) + abs(mode.size[1] - high), READABLE.index(mode.pixels)
 
-        readable = [mode for mode in self.modes if mode.pixels in PREFERRED]
-        return min(readable or self.modes, key=cost, default=None)
+        return min((mode for mode in self.modes if mode.pixels in READABLE), key=cost, default=None)
 
 
-PREFERRED = ("MJPG", "JPEG", "YUYV", "UYVY", "NV12", "NV21", "YU12", "YV12", "RGB3", "BGR3", "GREY", "Y16")
-"""Pixel formats OpenCV turns into pictures, the first wins a draw."""
+READABLE = (
+    "MJPG", "JPEG", "YUYV", "UYVY", "NV12", "NV21", "YU12", "YV12", "RGB3", "BGR3", "XR24", "AR24",
+    "GREY", "Y10 ", "Y12 ", "Y16 ", "BA81", "GBRG", "GRBG", "RGGB",
+)  # fmt: skip
+"""V4L2 pixel formats that OpenCV turns into right pictures (each tried with the kernel's vivid driver); the first wins a draw.
+
+Others it takes without complaint and delivers with wrong colours or as raw bytes.
+"""

@@ -21,6 +21,7 @@ CAPTURE = 0x1 | 0x1000
 OUTPUT = 0x2 | 0x2000
 MEMORY_TO_MEMORY = 0x8000 | 0x4000
 DEVICE_CAPS = 0x80000000
+BIG_ENDIAN = 0x80000000
 DISCRETE = 1
 LOOPBACK_DRIVERS = {"v4l2 loopback", "akvcam"}
 USUAL_SIZES = ((640, 480), (1280, 720), (1920, 1080))
@@ -91,7 +92,9 @@ def rates(descriptor: int, pixels: int, size: tuple[int, int]) -> Iterator[float
 
 def modes(descriptor: int, buffer_type: int) -> Iterator[Mode]:
     for pixels in pixel_formats(descriptor, buffer_type):
-        fourcc = struct.pack("<I", pixels & 0x7FFFFFFF).decode("ascii", "replace").strip()
+        if pixels & BIG_ENDIAN:
+            continue  # no reader here takes them, and every camera that has one has the other
+        fourcc = struct.pack("<I", pixels).decode("ascii", "replace")
         for size in sizes(descriptor, pixels):
             yield Mode(size=size, fps=max(rates(descriptor, pixels, size), default=0.0), pixels=fourcc)
 

@@ -48,7 +48,7 @@ BACKENDS = {"linux": [cv2.CAP_V4L2], "win32": [cv2.CAP_DSHOW, cv2.CAP_MSMF], "da
 class CameraSource:
     """One webcam. A thread of its own empties the driver's queue, so that `read` gives the newest picture there is.
 
-    which: number, name, part of a name, or device file; None takes the remembered camera or else the first that delivers, never
+    which: number, name, part of a name, device file, or a Device; None takes the remembered camera or else the first that delivers, never
         a virtual one. size, fps: what to ask of the camera; it may deliver otherwise. size None: near 1280x720.
     Raises UsageError listing the cameras when there is no such camera, SourceError when it is there and does not deliver.
     """
@@ -56,7 +56,7 @@ class CameraSource:
     live = True
     mirrored = True
 
-    def __init__(self, which: int | str | None = None, *, size: Size | None = (1280, 720), fps: float = 30.0) -> None:
+    def __init__(self, which: int | str | Device | None = None, *, size: Size | None = (1280, 720), fps: float = 30.0) -> None:
         self._wanted = (size, fps)
         self._change = threading.Condition()
         self._newest: tuple[Image, Size, int, float] | None = None  # as OpenCV gave it, claimed size, index, arrival
@@ -73,7 +73,7 @@ class CameraSource:
                 raise UsageError("no camera found: plug one in, or use --camera demo (livepuppet doctor says more)")
             self.device, self._capture = opened
         else:
-            self.device = find_camera(which)
+            self.device = which if isinstance(which, Device) else find_camera(which)
             self._capture = open_capture(self.device, size, fps)
         self.name = self.device.label
         claimed = float(self._capture.get(cv2.CAP_PROP_FPS))
@@ -200,6 +200,9 @@ def open_capture(device: Device, size: Size | None, fps: float, *, stop: Callabl
     cv2.setLogLevel(LOG_ERRORS)  # its warnings would only repeat on stderr what is said in one line here
     if device.obstacle:
         raise SourceError(f"camera '{device.label or device.name}': {device.obstacle}")
+    if device.modes and device.best_mode(size, fps) is None:
+        offered = ", ".join(sorted({mode.pixels.strip() for mode in device.modes}))
+        raise SourceError(f"camera '{device.label or device.name}' offers only pixel formats that cannot be read here ({offered})")
     for backend, wishes in product(BACKENDS.get(sys.platform, [cv2.CAP_ANY]), attempts(device, size, fps)):
         capture = cv2.VideoCapture()
         if not capture.open(device.target, backend, wishes):
@@ -225,7 +228,7 @@ def attempts(device: Device, size: Size | None, fps: float) -> list[list[int]]:
 
 
 def exact(mode: Mode, fps: float) -> list[int]:
-    fourcc = [cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*mode.pixels)] if len(mode.pixels) == 4 else []
+    fourcc = [cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*mode.pixels)]
     rate = [cv2.CAP_PROP_FPS, max(1, round(min(mode.fps, fps)))] if mode.fps else []
     return [*fourcc, cv2.CAP_PROP_FRAME_WIDTH, mode.size[0], cv2.CAP_PROP_FRAME_HEIGHT, mode.size[1], *rate]
 

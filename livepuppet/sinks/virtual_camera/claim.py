@@ -16,20 +16,26 @@ from pathlib import Path
 
 from livepuppet.devices.v4l2 import CAPTURE, OUTPUT, capability, request, users
 from livepuppet.errors import SinkError
+from livepuppet.interfaces import Size
 
 log = logging.getLogger("livepuppet.virtual_camera")
 
 STREAM_ON = (1 << 30) | (request(18, 4, writes=False) & 0x3FFFFFFF)
 """VIDIOC_STREAMON, an int the kernel only reads."""
 BUFFER_TYPE_OUTPUT = struct.pack("i", 2)
+FORMAT = struct.Struct("I0P5I" if struct.calcsize("P") == 8 else "6I")
+"""struct v4l2_format up to pix.bytesperline: type, width, height, pixelformat, field, bytesperline."""
+FORMAT_SIZE = 200 + struct.calcsize("P")
 MODULE_VERSION = Path("/sys/module/v4l2loopback/version")
 
 
 def forgets() -> bool:
-    """Whether the loaded module is one of those."""
+    """Whether the loaded module is one of those: they do not tell their version, or an early one."""
     try:
         numbers = MODULE_VERSION.read_text().strip().split(".")
         return (int(numbers[0]), int(numbers[1])) < (0, 13)
+    except FileNotFoundError:
+        return True
     except (OSError, ValueError, IndexError):
         return False
 
@@ -63,6 +69,13 @@ class Claim:
             os.close(handle)
             raise SinkError(f"virtual camera {self.path} belongs to a livepuppet that is already running: close that one") from error
         return handle
+
+    def format(self) -> tuple[Size, str]:
+        """Size and FOURCC the device takes now: another than asked for while a reader that has seen the former one keeps it."""
+        answer = bytearray(BUFFER_TYPE_OUTPUT.ljust(FORMAT_SIZE, b"\0"))
+        fcntl.ioctl(self._handle, request(4, FORMAT_SIZE, writes=True), answer)
+        _, wide, high, pixels, _, _ = FORMAT.unpack_from(answer)
+        return (wide, high), struct.pack("<I", pixels).decode("ascii", "replace")
 
     def mark(self) -> None:
         """Say STREAMON on this handle; to be called after the first picture was written. Newer modules refuse, and need it not."""

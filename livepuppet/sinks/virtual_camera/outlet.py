@@ -15,6 +15,8 @@ from livepuppet.interfaces import Image, Size
 log = logging.getLogger("livepuppet.virtual_camera")
 
 INSTALL = "livepuppet virtual-camera install"
+PYVIRTUALCAM_PIXELS = "YU12"
+"""What pyvirtualcam writes to v4l2loopback: I420, by its V4L2 name."""
 MAC_SIZE = (1280, 720)
 """The only size OBS's camera extension shows properly."""
 
@@ -42,50 +44,78 @@ def accepted_size(size: Size) -> Size:
 
 
 class Pyvirtualcam:
-    """v4l2loopback on Linux, OBS or Unity Capture on Windows, OBS on macOS."""
+    """OBS or Unity Capture on Windows, OBS on macOS.
+
+    device: a camera's name or a backend's (obs, unitycapture); None tries all there are. Raises SinkError.
+    """
 
     def __init__(self, size: Size, fps: float, device: str | None) -> None:
+        self.size = accepted_size(size)
+        self._open = False
+        self._start(fps, device)
+        self.name = str(self._camera.device)
+
+    def _start(self, fps: float, device: str | None) -> None:
         import pyvirtualcam
 
-        self.size = accepted_size(size)
-        self._claim = None
-        shown = ""
-        if sys.platform == "linux":
-            from livepuppet.sinks.virtual_camera.claim import Claim
-
-            chosen = choose_loopback(device)
-            device, shown = chosen.path, chosen.label
-            self._claim = Claim(chosen.path)
         backend = device if device in pyvirtualcam.camera.BACKENDS else None
         try:
             self._camera = pyvirtualcam.Camera(
                 width=self.size[0], height=self.size[1], fps=max(1.0, fps), device=None if backend else device, backend=backend
             )
         except (RuntimeError, ValueError) as error:
-            self._release()
-            raise SinkError(refusal(device, str(error))) from error
-        self.name = shown or str(self._camera.device)
-        self._sent = False
+            raise SinkError(f"virtual camera{f' {device}' if device else ''} cannot be used ({one_line(error)}): {INSTALL}") from error
         self._open = True
 
     def send(self, image: Image) -> None:
         try:
             self._camera.send(image)
-            if not self._sent and self._claim is not None:
-                self._claim.mark()
-            self._sent = True
         except (RuntimeError, OSError) as error:
-            raise SinkError(f"virtual camera '{self.name}' takes no more pictures: {one_line(str(error))}") from error
+            raise SinkError(f"virtual camera '{self.name}' takes no more pictures: {one_line(error)}") from error
 
     def close(self) -> None:
         if self._open:
             self._open = False
             self._camera.close()
-            self._release()
 
-    def _release(self) -> None:
-        if self._claim is not None:
-            self._claim.close()
+
+class Loopback(Pyvirtualcam):
+    """v4l2loopback on Linux, claimed for this process. device: path, number or name. Raises SinkError."""
+
+    def __init__(self, size: Size, fps: float, device: str | None) -> None:
+        from livepuppet.sinks.virtual_camera.claim import Claim
+
+        chosen = choose_loopback(device)
+        self.name = chosen.label
+        self.size = accepted_size(size)
+        self._open = False
+        self._first = True
+        self._claim = Claim(chosen.path)
+        try:
+            self._start(fps, chosen.path)
+            held, pixels = self._claim.format()
+            if held != self.size:
+                log.info("%s stays at %d x %d until the programs that show it let it go", chosen.label, *held)
+                self._camera.close()
+                self.size = held
+                self._start(fps, chosen.path)
+            if pixels != PYVIRTUALCAM_PIXELS or accepted_size(self.size) != self.size:
+                raise SinkError(
+                    f"a program that shows {chosen.path} keeps it at {self.size[0]} x {self.size[1]} {pixels}: close it, then try again"
+                )
+        except SinkError:
+            self.close()
+            raise
+
+    def send(self, image: Image) -> None:
+        super().send(image)
+        if self._first:
+            self._first = False
+            self._claim.mark()
+
+    def close(self) -> None:
+        super().close()
+        self._claim.close()
 
 
 def choose_loopback(device: str | None) -> Device:
@@ -108,20 +138,19 @@ def choose_loopback(device: str | None) -> Device:
     raise SinkError(f"no virtual camera '{device}': there is {names}")
 
 
-def refusal(device: str | None, reason: str) -> str:
-    """pyvirtualcam's refusal as one line with the way out."""
-    reason = one_line(reason)
-    if sys.platform == "linux":
-        if "format" in reason.casefold() or "busy" in reason.casefold():
-            return f"virtual camera {device} is in use at another size: close the programs that show it, then try again ({reason})"
-        return f"virtual camera {device} cannot be opened ({reason}): {INSTALL}"
-    return f"no virtual camera can be used ({reason}): {INSTALL}"
-
-
-def one_line(text: str) -> str:
-    return "; ".join(part.strip() for part in text.splitlines() if part.strip())
+def one_line(error: Exception) -> str:
+    return "; ".join(part.strip() for part in str(error).splitlines() if part.strip())
 
 
 def open_outlet(size: Size, fps: float, device: str | None) -> Outlet:
     """The virtual camera that is meant, or the best one there is. Raises SinkError with the command that brings one."""
-    return Pyvirtualcam(size, fps, device)
+    if sys.platform != "linux":
+        return Pyvirtualcam(size, fps, device)
+    from livepuppet.sinks.virtual_camera.pipewire import PipeWire, obstacle
+
+    if device == "pipewire":
+        return PipeWire(size, fps)
+    if device is None and not list_virtual() and not obstacle():
+        log.info("no v4l2loopback camera here: offering one through PipeWire instead (for Zoom, Teams and Chrome: %s)", INSTALL)
+        return PipeWire(size, fps)
+    return Loopback(size, fps, device)

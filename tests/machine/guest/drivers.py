@@ -7,7 +7,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 from livepuppet.devices import find_camera, list_cameras, list_devices, list_virtual
+from livepuppet.devices.device import READABLE
 from livepuppet.errors import SinkError, SourceError, UsageError
 from livepuppet.interfaces import Frame, Image, Size
 from livepuppet.sinks.virtual_camera import VirtualCamera
@@ -73,41 +75,45 @@ def source(which: int | str | None, **wishes: object) -> Iterator[CameraSource]:
 
 
 def test_every_frame_reaches_a_reader_in_order_with_its_colours() -> None:
-    size, fps, total = (640, 480), 12.0, 48
-    with virtual_camera(size, fps) as sink, reader() as capture:
-        ages: dict[int, float] = {}
-        written: dict[int, float] = {}
-
-        def write() -> None:
-            begin = time.monotonic() + 0.3
-            for number in range(1, total + 1):
-                time.sleep(max(0.0, begin + number / fps - time.monotonic()))
-                written[number] = time.monotonic()
-                sink.write(Frame(numbered(number, size), number, written[number]))
-
-        writer = threading.Thread(target=write)
-        writer.start()
-        seen: list[int] = []
-        while not seen or seen[-1] < total:
-            fine, picture = capture.read()
-            assert fine
-            number = number_in(picture)
-            if number in written and number not in ages:
-                ages[number] = time.monotonic() - written[number]
-                assert np.abs(picture[200:].reshape(-1, 3).mean(axis=0) - COLOUR[::-1]).max() < 3
-            seen.append(number)
-        writer.join()
-    first = next(place for place, number in enumerate(seen) if number in written)
-    puppet = seen[first:]
-    assert puppet == sorted(puppet)
-    missed = total - len(set(puppet))
-    repeats = len(puppet) - len(set(puppet))
-    latency = sorted(ages.values())
+    """One frame after the other, each as soon as the reader has seen the one before: order and colours do not depend on speed."""
+    size, total = (640, 480), 60
+    seen: list[int] = []
+    ages: list[float] = []
+    with virtual_camera(size, 15) as sink, reader() as capture:
+        assert capture.read()[0]
+        started = time.monotonic()
+        for number in range(1, total + 1):
+            written = time.monotonic()
+            sink.write(Frame(numbered(number, size), number, written))
+            while not seen or seen[-1] != number:
+                fine, picture = capture.read()
+                assert fine
+                seen.append(number_in(picture))
+            ages.append(time.monotonic() - written)
+            assert np.abs(picture[200:].reshape(-1, 3).mean(axis=0) - COLOUR[::-1]).max() < 3
+        took = time.monotonic() - started
+    puppet = [number for number in seen if 1 <= number <= total]
+    assert puppet == sorted(puppet) and set(puppet) == set(range(1, total + 1))
     print(
-        f"\nv4l2loopback -> cv2.VideoCapture: {len(set(puppet))} of {total} frames in order, {missed} missed, {repeats} repeated, "
-        f"write to read median {1000 * latency[len(latency) // 2]:.0f} ms, longest {1000 * latency[-1]:.0f} ms"
+        f"\nv4l2loopback to cv2.VideoCapture: {total} of {total} frames in order, {len(puppet) - total} repeated, {total / took:.0f} fps, "
+        f"write to read median {1000 * sorted(ages)[total // 2]:.0f} ms, longest {1000 * max(ages):.0f} ms"
     )
-    assert missed <= total // 10
+
+
+def test_a_burst_is_not_queued() -> None:
+    """Thirty frames at once: the reader sees the last of them after no more pictures than the driver has buffers."""
+    size = (320, 240)
+    with virtual_camera(size) as sink, reader() as capture:
+        assert capture.read()[0]
+        for number in range(100, 130):
+            sink.write(Frame(numbered(number, size), number, time.monotonic()))
+        numbers: list[int] = []
+        while not numbers or numbers[-1] != 129:
+            numbers.append(number_in(capture.read()[1]))
+            assert len(numbers) < 12
+    print("\nafter a burst of 30:", numbers)
+    burst = [number for number in numbers if number >= 100]
+    assert burst == sorted(burst) and len(burst) < 8
 
 
 def test_a_program_that_opens_early_sees_the_starting_picture_again_and_again() -> None:
@@ -136,13 +142,22 @@ def test_another_size_next_time_and_odd_sizes() -> None:
             assert number_in(pictures[-1]) == 5
 
 
-def test_a_size_that_a_reader_holds_is_refused_in_one_line() -> None:
+def test_a_second_livepuppet_is_refused_and_a_size_that_a_reader_holds_is_kept() -> None:
     with virtual_camera((320, 240)), reader() as capture:
         assert capture.read()[0]
-        with pytest.raises(SinkError) as refusal, virtual_camera((640, 480)):
+        with pytest.raises(SinkError, match="already running"), virtual_camera((320, 240)):
             pass
-    print("\n", refusal.value)
-    assert "\n" not in str(refusal.value)
+    with ExitStack() as meeting:
+        with virtual_camera((320, 240)):
+            capture = meeting.enter_context(reader())
+            assert capture.read()[0]
+        with virtual_camera((640, 480)) as sink:  # the meeting keeps its size: what comes now is fitted into it
+            sink.write(Frame(np.full((480, 640, 3), 250, np.uint8), 0, time.monotonic()))
+            pictures = [capture.read()[1] for _ in range(8)]
+            assert pictures[-1].shape == (240, 320, 3) and pictures[-1].min() > 240
+        with virtual_camera((320, 240)) as sink:  # and goes on with a livepuppet started again
+            sink.write(Frame(numbered(9, (320, 240)), 0, time.monotonic()))
+            assert 9 in [number_in(capture.read()[1]) for _ in range(8)]
 
 
 @pytest.mark.parametrize("ending", ["raise RuntimeError('crash')", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"])
@@ -240,40 +255,47 @@ def test_read_gives_the_newest_picture_and_close_ends_a_waiting_read() -> None:
 
 
 def test_a_camera_in_use_names_the_program() -> None:
-    program = "import cv2, time; c = cv2.VideoCapture('/dev/video0', cv2.CAP_V4L2); print(c.read()[0], flush=True); time.sleep(60)"
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as holder:
+    with subprocess.Popen(["cat", "/dev/video0"], stdout=subprocess.DEVNULL) as holder:
         try:
-            assert holder.stdout is not None and holder.stdout.readline() == "True\n"
-            with pytest.raises(SourceError, match=rf"is being used by \S+ \({holder.pid}\)") as refusal:
+            time.sleep(1.0)
+            with pytest.raises(SourceError, match=rf"is being used by cat \({holder.pid}\)") as refusal:
                 CameraSource(0)
             print("\n", refusal.value)
         finally:
             holder.kill()
 
 
-def test_every_pixel_format_gives_the_same_picture_or_one_clear_line() -> None:
+def test_every_pixel_format_gives_the_right_picture_or_one_clear_line() -> None:
     device = find_camera(0)
-    formats = list(dict.fromkeys(mode.pixels for mode in device.modes))
-    picture: dict[str, Image] = {}
-    refused: dict[str, str] = {}
-    for pixels in formats:
-        capture = cv2.VideoCapture()
-        wanted = next(mode for mode in device.modes if mode.pixels == pixels and mode.size == (320, 180))
-        if not capture.open(device.target, cv2.CAP_V4L2, camera.exact(wanted, 30)):
-            refused[pixels] = "not opened"
+    one_each = {mode.pixels: mode for mode in device.modes if mode.size == (320, 180)}
+    taken: dict[str, Image] = {}
+    actual: dict[str, str] = {}
+    for pixels, mode in one_each.items():
+        only = replace(device, modes=(mode,))
+        if pixels not in READABLE:
+            with pytest.raises(SourceError, match=f"cannot be read here .{pixels.strip()}"):
+                camera.open_capture(only, (320, 180), 30)
             continue
-        fine = capture.grab()
-        fine, raw = capture.retrieve() if fine else (False, None)
-        got = camera.as_bgr(raw, camera.capture_size(capture)) if fine and raw is not None else None
-        if got is None:
-            refused[pixels] = "no picture" if raw is None else camera.describe(raw)
-        else:
-            picture[pixels] = got
-        capture.release()
-    reference = picture["YUYV"].astype(int)
-    apart = {
-        pixels: float(np.median(np.abs(got.astype(int) - reference))) if got.shape == reference.shape else -1.0
-        for pixels, got in picture.items()
-    }
-    print("\n", apart)
-    print(refused)
+        capture = camera.open_capture(only, (320, 180), 30)
+        try:
+            for _ in range(2):  # vivid's first picture after a change of format may be an old one
+                assert capture.grab()
+            picture = camera.as_bgr(capture.retrieve()[1], camera.capture_size(capture))
+            assert picture is not None and picture.shape == (180, 320, 3), pixels
+            taken[pixels] = picture
+            actual[pixels] = int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little").decode()
+        finally:
+            capture.release()
+    grey = {"GREY", "Y10 ", "Y12 ", "Y16 "}
+    bars = taken["YUYV"][150:]  # below vivid's running text
+    luma = cv2.cvtColor(cv2.cvtColor(bars, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+    apart = {}
+    for pixels, picture in taken.items():
+        meant = luma if pixels in grey else bars
+        apart[pixels] = round(float(np.abs(picture[150:].astype(int) - meant.astype(int)).mean()), 1)
+    print(f"\n{len(taken)} of {len(one_each)} formats read, mean difference to YUYV (grey ones: to its luma): {apart}")
+    assert actual == {pixels: pixels for pixels in taken}
+    assert max(difference for pixels, difference in apart.items() if pixels not in grey) < 6
+    assert max(apart[pixels] for pixels in grey) < 20  # video range: 16 is black and 235 white
+    out = Path("/mnt/pixel_formats.png")
+    cv2.imwrite(str(out), np.vstack([np.hstack((list(taken.values()) * 2)[row : row + 5]) for row in range(0, len(taken), 5)]))
