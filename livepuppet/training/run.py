@@ -1,0 +1,227 @@
+"""The loop: data ahead of the device, one step after another, saved now and then, ended cleanly whatever happens."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from livepuppet.errors import RunError, UsageError
+from livepuppet.networks import checkpoint as model_files
+from livepuppet.training import checkpoint
+from livepuppet.training.appearance import Vgg, find_vgg
+from livepuppet.training.evaluation import evaluate
+from livepuppet.training.footage import Album, gather
+from livepuppet.training.journal import Journal
+from livepuppet.training.pairs import Batch, Numbers, Pairs, collate, loader
+from livepuppet.training.recipe import Recipe
+from livepuppet.training.trainer import NotFinite, Trainer
+
+logger = logging.getLogger("livepuppet.train")
+
+SYNTHETIC = "synthetic"
+FRAMES_PER_PERSON = 8
+
+
+@dataclass(frozen=True)
+class Order:
+    """A run as asked for: see `livepuppet train --help`. half: None decides (bf16 on CUDA)."""
+
+    data: str
+    recipe: Recipe
+    out: Path
+    device: str = "cpu"
+    half: bool | None = None
+    compiled: bool = False
+    workers: int = 0
+    seed: int = 0
+    save_every: int = 1000
+    say_every: int = 50
+    sheet_every: int = 1000
+    vgg: Path | None = None
+    start: Path | None = None
+    geometry: Path | None = None
+
+
+@dataclass(frozen=True)
+class Company:
+    """The processes that train together, one per device; alone by default."""
+
+    rank: int = 0
+    world: int = 1
+    average: Callable[[list[Tensor]], None] | None = None
+    wait: Callable[[], None] = lambda: None
+
+    @property
+    def first(self) -> bool:
+        return self.rank == 0
+
+
+def company(order: Order) -> tuple[Company, torch.device]:
+    """Who trains, and where. Several processes when started by `accelerate launch`: gradients are averaged over them each step."""
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        try:
+            device = torch.device(order.device)
+            torch.zeros(1, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise UsageError(f"no device '{order.device}' here: {str(error).splitlines()[0]}") from error
+        return Company(), device
+    try:
+        from accelerate import Accelerator
+    except ModuleNotFoundError as error:
+        raise UsageError("several processes need the package accelerate: pip install 'livepuppet[train]'") from error
+    accelerator = Accelerator(cpu=order.device == "cpu")
+
+    def average(gradients: list[Tensor]) -> None:
+        flat = accelerator.reduce(torch.cat([gradient.reshape(-1) for gradient in gradients]), reduction="mean")
+        offset = 0
+        for gradient in gradients:
+            gradient.copy_(flat[offset : offset + gradient.numel()].view_as(gradient))
+            offset += gradient.numel()
+
+    together = Company(accelerator.process_index, accelerator.num_processes, average, accelerator.wait_for_everyone)
+    return together, accelerator.device
+
+
+def album(order: Order, us: Company) -> Album:
+    """The clips to train on; synthetic people are rendered first, or go on being rendered."""
+    folder = Path(order.data)
+    if order.data == SYNTHETIC:
+        from livepuppet.synthetic.writing import Order as People
+        from livepuppet.synthetic.writing import write_all
+
+        folder = order.out / "people"
+        people = People("clips", folder, order.seed, FRAMES_PER_PERSON, order.recipe.model.size, None, None, order.device, order.geometry)
+        if us.first:
+            count = order.recipe.own.people
+            logger.info("rendering %d people (those already in %s are kept)", count, folder)
+            write_all(people, range(count), max(1, order.workers))
+    cache = order.out / "frames"
+    if us.first:
+        found = gather(folder, cache, order.recipe.model.size)
+        us.wait()
+        return found
+    us.wait()
+    return gather(folder, cache, order.recipe.model.size)
+
+
+@contextmanager
+def ended_by_signal() -> Iterator[None]:
+    """SIGTERM (a machine that is taken away) ends a run as Ctrl-C does: with a checkpoint."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before: Any = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not in the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def train(order: Order) -> Trainer:
+    """Train to the end of the recipe, or go on with what is in `order.out`.
+
+    Raises UsageError (no data, another configuration), RunError (full disk, a loss that is no number any more) and KeyboardInterrupt, after
+    having saved.
+    """
+    us, device = company(order)
+    try:
+        order.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot write to {order.out}: {error.strerror}") from error
+    clips = album(order, us)
+    (order.out / "skipped.txt").write_text("".join(f"{path}\t{why}\n" for path, why in clips.skipped))
+    logger.info("%d clips to train on, %d held out, %d skipped", len(clips.training), len(clips.held_out), len(clips.skipped))
+    path = find_vgg(order.vgg)
+    logger.info("appearance: %s", f"VGG-19 features ({path})" if path else "patterns at several scales (no VGG-19 weights on disk)")
+    trainer = Trainer(
+        order.recipe,
+        len(clips.training),
+        device,
+        vgg=Vgg.load(path) if path else None,
+        half=device.type == "cuda" if order.half is None else order.half,
+        compiled=order.compiled,
+        seed=order.seed,
+        average=us.average,
+        rank=us.rank,
+    )
+    done = checkpoint.restore(order.out, trainer)
+    if done:
+        logger.info("going on after step %d", done)
+    elif order.start is not None:
+        found = model_files.load(order.start, configuration=beside(order.start) or order.recipe.model)
+        trainer.start_from(found)
+        logger.info("starting from %s", order.start)
+    if us.first:
+        checkpoint.write_recipe(order.out / "recipe.yaml", order.recipe)
+    total = order.recipe.steps(len(clips.training))
+    if done >= total:
+        logger.info("nothing to do: all %d steps are done", total)
+        return trainer
+    with ended_by_signal(), Journal(order.out, total, order.say_every) as journal:
+        loop(order, trainer, clips, journal, us, total)
+    return trainer
+
+
+def beside(path: Path) -> Any:
+    """The configuration in the YAML file of the same name, where there is one."""
+    name = path.name.removesuffix(".tar").removesuffix(".pth").removesuffix("-cpk")
+    candidate = path.with_name(f"{name}.yaml")
+    return model_files.read_configuration(candidate) if candidate.is_file() else None
+
+
+def loop(order: Order, trainer: Trainer, clips: Album, journal: Journal, us: Company, total: int) -> None:
+    numbers = Numbers(order.recipe.batch_size, trainer.step_number, total, us.rank, us.world)
+    batches = loader(Pairs(clips.training, order.recipe, order.seed), numbers, order.workers, pinned=trainer.device.type == "cuda")
+    shown = samples(clips, order)
+    saved = trainer.step_number
+    try:
+        for batch in batches:
+            losses = trainer.step(batch)
+            number = trainer.step_number
+            if not us.first:
+                continue
+            journal.step(number, losses, len(batch.source) * us.world)
+            if number % order.sheet_every == 0 or number == total:
+                journal.sheet(number, trainer.averaged, shown)
+            if number % order.save_every == 0 or number == total:
+                saved = keep(order, trainer)
+                if clips.held_out:
+                    figures = evaluate(trainer.averaged, clips.held_out[:20], order.recipe.model.size, frames=8, faces=False)
+                    journal.figures(number, {"held_out_l1": figures.l1, "held_out_still": figures.still})
+                    logger.info("held out: L1 %.4f (a still picture: %.4f)", figures.l1, figures.still)
+    except KeyboardInterrupt:
+        if us.first and trainer.step_number > saved:
+            keep(order, trainer)
+        raise
+    except NotFinite as error:
+        last = checkpoint.states(order.out)
+        kept = f"the last good checkpoint is {last[-1]}" if last else "no checkpoint was saved yet"
+        raise RunError(f"{error}; {kept}. Start again from it with a lower learning rate, in float32") from error
+
+
+def keep(order: Order, trainer: Trainer) -> int:
+    path = checkpoint.save(order.out, trainer)
+    logger.info("saved %s", path)
+    return trainer.step_number
+
+
+def samples(clips: Album, order: Order) -> Batch:
+    """The pairs that sheets show: the same ones all along, held out where there are any."""
+    plain = replace(order.recipe, id_sampling=False)
+    pairs = Pairs(clips.held_out or clips.training, plain, order.seed + 1, augment=False)
+    return collate([pairs[number] for number in range(6)])

@@ -1,0 +1,101 @@
+"""What synthetic clips know besides the pictures, in the networks' own coordinates, and the losses that teach it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from livepuppet.networks.dense_motion import DenseMotion
+from livepuppet.networks.keypoints import Keypoints
+
+FRAME_DM = 1.15
+"""Length on the resting face that a local frame's unit stands for: with it, frames of usual close-ups are near the identity."""
+EXPRESSIVE = (1, 2, 5, 6, 7, 8, 14, 15)
+"""Landmarks of eyes and mouth, around which flow counts more."""
+FOCUS_RADIUS = 0.15
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """Of a batch. Landmarks (B, 16, 2) and frames (B, 16, 2, 2) of both pictures; flow (B, G, G, 2): where in the source each cell of the
+    driving picture comes from; seen (B, 1, G, G): whether the source shows it; known (B,): whether the pair has any truth."""
+
+    source_landmarks: Tensor
+    source_frames: Tensor
+    driving_landmarks: Tensor
+    driving_frames: Tensor
+    flow: Tensor
+    seen: Tensor
+    known: Tensor
+
+    def to(self, device: torch.device) -> Truth:
+        return Truth(*(getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)))
+
+    @property
+    def source(self) -> Keypoints:
+        return Keypoints(self.source_landmarks, self.source_frames)
+
+    @property
+    def driving(self) -> Keypoints:
+        return Keypoints(self.driving_landmarks, self.driving_frames)
+
+
+def coordinates(pixels: Tensor, size: int, cells: int) -> Tensor:
+    """Pixels of a picture `size` wide -> the networks' -1 … 1.
+
+    -1 and 1 are the middles of the first and last cell of the generator's feature grid, where deformation is applied: cell i covers the
+    pixels i * size / cells … (i + 1) * size / cells.
+    """
+    return (pixels * (cells / size) - 0.5) * (2 / (cells - 1)) - 1
+
+
+def frame_units(frames: Tensor, size: int, cells: int) -> Tensor:
+    """Pixels per dm -> the networks' units per FRAME_DM."""
+    return frames * (FRAME_DM * 2 * cells / size / (cells - 1))
+
+
+def landmark_loss(found: Keypoints, landmarks: Tensor, known: Tensor) -> Tensor:
+    """Mean L1 over the landmarks that lie inside the picture."""
+    inside = (landmarks.abs().amax(-1) < 1) * known[:, None]
+    return ((found.value - landmarks).abs().mean(-1) * inside).sum() / inside.sum().clamp(min=1)
+
+
+def frame_loss(found: Keypoints, landmarks: Tensor, frames: Tensor, known: Tensor) -> Tensor:
+    inside = (landmarks.abs().amax(-1) < 1) * known[:, None]
+    return ((found.jacobian - frames).abs().mean((-1, -2)) * inside).sum() / inside.sum().clamp(min=1)
+
+
+def resized_truth(truth: Truth, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """flow (B, height, width, 2) and seen (B, 1, height, width) on another grid than the data's."""
+    if truth.seen.shape[2:] == (height, width):
+        return truth.flow, truth.seen
+    flow = torch.nn.functional.interpolate(truth.flow.permute(0, 3, 1, 2), (height, width), mode="nearest").permute(0, 2, 3, 1)
+    return flow, torch.nn.functional.interpolate(truth.seen, (height, width), mode="nearest")
+
+
+def flow_loss(motion: DenseMotion, truth: Truth, focus: float) -> Tensor:
+    """L1 of the deformation where the source shows the point; up to 1 + focus times as much around eyes and mouth."""
+    height, width = motion.deformation.shape[1:3]
+    flow, seen = resized_truth(truth, height, width)
+    weight = seen[:, 0] * truth.known[:, None, None]
+    if focus:
+        from livepuppet.networks.layers import coordinate_grid
+
+        grid = coordinate_grid(height, width, flow.device)
+        distance = (grid[None, None] - truth.driving_landmarks[:, EXPRESSIVE, None, None]).norm(dim=-1).amin(1)
+        weight = weight * (1 + focus * torch.exp(-((distance / FOCUS_RADIUS) ** 2)))
+    error = (motion.deformation - flow).abs().sum(-1)
+    return (error * weight).sum() / weight.sum().clamp(min=1)
+
+
+def visibility_loss(motion: DenseMotion, truth: Truth) -> Tensor:
+    """Cross entropy of the occlusion map with what the source really shows.
+
+    Written out: torch's own refuses autocast, and ends the process on a nan where the trainer would stop in words.
+    """
+    seen = resized_truth(truth, *motion.occlusion.shape[2:])[1]
+    predicted = motion.occlusion.float().clamp(1e-4, 1 - 1e-4)
+    loss = -(seen * predicted.log() + (1 - seen) * (1 - predicted).log())
+    return (loss.mean((1, 2, 3)) * truth.known).sum() / truth.known.sum().clamp(min=1)
