@@ -20,11 +20,13 @@ RIM = (0.015, 0.06)
 class Backdrop:
     """plate: the portrait without the person (H, W, 3). person: 1 where pixels move with the person, 0 where they stay, on the raster's
     grid with `above` more rows on top (a head that the photo cuts off is rounded there); None where the whole picture moves as one
-    sheet, because the person could not be told from the background."""
+    sheet, because the person could not be told from the background. fall: how far the head may come down, face widths: hardly,
+    where the photo cuts it off."""
 
     plate: Image
     person: NDArray[np.float32] | None
     above: int = 0
+    fall: float = 1.0
 
 
 def segment(image: Image) -> NDArray[np.float32] | None:
@@ -41,47 +43,119 @@ def segment(image: Image) -> NDArray[np.float32] | None:
 def build_backdrop(image: Image, face_hull: NDArray[np.int32], face_width: float, grid: Grid) -> Backdrop:
     """face_hull (N, 2): the face's outline in pixels, certainly person. grid: the raster's."""
     likely = segment(image)
-    if likely is None:
+    if likely is None or trust(likely, face_hull) < 0.9:
         return Backdrop(image, None)
-    person = (likely > 0.4).astype(np.uint8)
-    cv2.fillConvexPoly(person, face_hull, (1,))
-    if trust(person, likely, face_hull) < 0.9:
-        return Backdrop(image, None)
+    person = outline(image, likely, face_hull, face_width)
     distance = cv2.distanceTransform(1 - person, cv2.DIST_L2, 5)
     inner, outer = RIM[0] * face_width, RIM[1] * face_width
     near = np.clip((outer - distance) / max(outer - inner, 1.0), 0, 1)
     soft = (near * near * (3 - 2 * near)).astype(np.float32)
-    plate = fill(image, (distance <= inner).astype(np.uint8))
+    plate = continue_behind(image, (distance <= inner).astype(np.uint8), face_width)
     soft = np.asarray(cv2.blur(soft, (grid.step, grid.step)), dtype=np.float32)
     on_grid = np.asarray(cv2.remap(soft, grid.x, grid.y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), dtype=np.float32)
     above = dome(on_grid[1], face_width / grid.step)
-    return Backdrop(plate, np.concatenate([above, on_grid[1:]]), len(above) - 1)
+    cut = (person[0] > 0).sum() / face_width
+    return Backdrop(plate, np.concatenate([above, on_grid[1:]]), len(above) - 1, 1.0 - 0.85 * float(np.clip((cut - 0.3) / 0.3, 0, 1)))
 
 
-DOME = (0.3, 0.2)
-"""A head cut off by the photo's upper edge is closed by an arch of this share of the cut's width, at most so many face widths high."""
+def trust(likely: NDArray[np.float32], face_hull: NDArray[np.int32]) -> float:
+    """How much of the face the segmentation calls a person, 0 … 1: in some paintings and animals it sees nobody."""
+    face = np.zeros(likely.shape, np.uint8)
+    cv2.fillConvexPoly(face, face_hull, (1,))
+    inside = face > 0
+    return float((likely[inside] > 0.4).mean()) if inside.any() else 0.0
+
+
+OUTLINE_SIDE_PX = 256
+"""The outline is drawn at this size: the segmentation model sees no more."""
+
+
+def outline(image: Image, likely: NDArray[np.float32], face_hull: NDArray[np.int32], face_width: float) -> NDArray[np.uint8]:
+    """1 where the person is (H, W): what the model saw, strands and hats beside it that have the person's colours, and holes in it.
+
+    The colours are weighed by GrabCut (Rother et al., SIGGRAPH 2004), near the model's outline only.
+    """
+    height, width = likely.shape
+    scale = min(1.0, OUTLINE_SIDE_PX / max(height, width))
+    size = max(8, round(width * scale)), max(8, round(height * scale))
+    small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+    guess = np.asarray(cv2.resize(likely, size, interpolation=cv2.INTER_AREA))
+    seen = (guess > 0.4).astype(np.uint8)
+    cv2.fillConvexPoly(seen, np.round(face_hull * scale).astype(np.int32), (1,))
+    core = cv2.erode((guess > 0.8).astype(np.uint8), disc(0.05 * face_width * scale), borderType=cv2.BORDER_REPLICATE)
+    labels = np.full(seen.shape, cv2.GC_BGD, np.uint8)
+    labels[cv2.dilate(seen, disc(0.16 * face_width * scale)) > 0] = cv2.GC_PR_BGD
+    labels[seen > 0] = cv2.GC_PR_FGD
+    labels[core > 0] = cv2.GC_FGD
+    if core.any() and (labels == cv2.GC_BGD).any():
+        cv2.grabCut(small, labels, None, np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK)  # type: ignore[call-overload]
+        seen |= (labels & 1).astype(np.uint8)  # foreground, sure or probable
+    seen = np.asarray(cv2.morphologyEx(seen, cv2.MORPH_CLOSE, disc(0.04 * face_width * scale)), dtype=np.uint8)
+    count, parts = cv2.connectedComponents(1 - seen, connectivity=4)
+    border = {*parts[0], *parts[:, 0], *parts[:, -1]}  # not the lower edge: below the shoulders there is no way out
+    for part in range(1, count):
+        if part not in border and (parts == part).sum() < 0.2 * (face_width * scale) ** 2:
+            seen[parts == part] = 1
+    _, parts = cv2.connectedComponents(seen)
+    x, y = np.clip(np.round(face_hull.mean(0) * scale).astype(int), 0, [size[0] - 1, size[1] - 1])
+    seen = (parts == parts[y, x]).astype(np.uint8)  # nobody else
+    full = cv2.resize(seen.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(full > 0.5, dtype=np.uint8)
+
+
+def disc(radius: float) -> NDArray[np.uint8]:
+    """A round structuring element."""
+    side = 2 * max(1, round(radius)) + 1
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)), dtype=np.uint8)
+
+
+HEAD_RADIUS = 0.62
+"""Face widths: how round a head is that the photo's upper edge cuts off."""
+DOME = 0.22
+"""Face widths: the highest arch that closes such a head; beyond it there is too little to tell."""
 
 
 def dome(edge: NDArray[np.float32], face_width: float) -> NDArray[np.float32]:
-    """Rows (N, w) to put on top of `edge` (w,), the first row of the person: an arch over each stretch that the edge cuts off."""
-    rows = max(2, round(DOME[1] * face_width) + 2)
+    """Rows (N, w) to put on top of `edge` (w,), the first row of the person: the missing cap of the head over each stretch cut off."""
+    rows = round(DOME * face_width) + 3
     out = np.zeros((rows, len(edge)), np.float32)
     cut = np.flatnonzero(np.diff(np.concatenate([[False], edge > 0.5, [False]]).astype(np.int8)))
     x, height = np.arange(len(edge)), np.arange(rows, 0, -1)[:, None]
     for start, end in zip(cut[::2], cut[1::2], strict=True):
-        wide = (end - start) / 2
-        rise = max(1.0, min(2 * wide * DOME[0], DOME[1] * face_width))
-        across = np.clip(1 - ((x - (start + end - 1) / 2) / wide) ** 2, 0, 1)
-        out = np.maximum(out, np.clip(rise * np.sqrt(across) - height + 0.5, 0, 1).astype(np.float32))
+        half = max(0.5, (end - start) / 2 - RIM[0] * face_width)
+        radius = max(HEAD_RADIUS * face_width, half)
+        rise = min(radius - np.sqrt(radius**2 - half**2), DOME * face_width)
+        across = np.clip(1 - ((x - (start + end - 1) / 2) / half) ** 2, 0, 1)
+        out = np.maximum(out, np.clip(rise * across - height + 0.5, 0, 1).astype(np.float32))
     return np.minimum(np.asarray(cv2.blur(out, (3, 3)), dtype=np.float32), 1.0)
 
 
-def trust(person: NDArray[np.uint8], likely: NDArray[np.float32], face_hull: NDArray[np.int32]) -> float:
-    """How much of the face the segmentation calls a person, 0 … 1: on some paintings it sees nobody."""
-    face = np.zeros_like(person)
-    cv2.fillConvexPoly(face, face_hull, (1,))
-    inside = face > 0
-    return float((likely[inside] > 0.4).mean()) if inside.any() else 0.0
+DEPTH = 0.7
+"""Face widths from its outline over which the continued background fades into a blur: no head turns that far."""
+
+
+def continue_behind(image: Image, hole: NDArray[np.uint8], face_width: float) -> Image:
+    """The image with the hole (1 = unknown) filled as if its surroundings went on: mirrored at the outline, blurred farther in."""
+    blurred = fill(image, hole)
+    if not hole.any() or hole.all():
+        return blurred
+    inside, labels = cv2.distanceTransformWithLabels(hole, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL)
+    rows, columns = np.nonzero(hole == 0)
+    nearest = np.zeros((int(labels.max()) + 1, 2), np.float32)
+    nearest[labels[rows, columns]] = np.stack([columns, rows], 1)
+    edge = nearest[labels]
+    y, x = np.mgrid[0 : hole.shape[0], 0 : hole.shape[1]].astype(np.float32)
+    soft = 2 * max(1, round(0.03 * face_width)) + 1
+    across, down = (np.asarray(cv2.blur(2 * edge[..., i] - at, (soft, soft)), np.float32) for i, at in ((0, x), (1, y)))
+    mirrored = cv2.remap(image, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    barred = hole.astype(np.float32)  # neither the person nor a picture frame may be mirrored
+    margin = round(0.03 * min(hole.shape))
+    barred[:margin], barred[-margin:], barred[:, :margin], barred[:, -margin:] = 1, 1, 1, 1
+    unknown = cv2.remap(barred, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=(1,))
+    share = np.clip(1 - unknown * 4, 0, 1) * np.clip(1.5 * (1 - inside / (DEPTH * face_width)), 0, 1)
+    weight = cv2.blur(share.astype(np.float32), (soft, soft)) * (hole > 0)
+    mixed = blurred + weight[..., None] * (mirrored.astype(np.float32) - blurred)
+    return np.asarray(np.where(hole[..., None] > 0, np.rint(mixed), image), dtype=np.uint8)
 
 
 def fill(image: Image, hole: NDArray[np.uint8]) -> Image:

@@ -119,11 +119,12 @@ def build_avatar(image: Image, landmarks: Landmarks) -> LandmarkAvatar:
     observed = retarget.observe(landmarks, placed, body_of(placed), width, height)
     low, high = landmarks[:, :2].min(0), landmarks[:, :2].max(0)
     room = np.concatenate([low, [width, height] - high]) / placed.scale + 0.3
-    likeness = Likeness(placed, measure_eyes(placed.shape), np.maximum(room, 0.2), retarget.turn_limits(float(observed.view[0])), observed)
     net = build_net(landmarks, down_of(landmarks))
     grid = build_grid(width, height)
     hull = cv2.convexHull(np.round(landmarks[OVAL, :2]).astype(np.int32))[:, 0]
     backdrop = build_backdrop(image, hull, placed.scale, grid)
+    room[3] = min(room[3], backdrop.fall)
+    likeness = Likeness(placed, measure_eyes(placed.shape), np.maximum(room, 0.1), retarget.turn_limits(float(observed.view[0])), observed)
     upright = np.sign(areas(net.points[net.triangles]))
     image.setflags(write=False)
     return LandmarkAvatar(

@@ -1,4 +1,4 @@
-"""The portrait as a net of triangles: the face, five rings around it for hair, ears, neck and shoulders, and how they move together."""
+"""The portrait as a net of triangles: the face, six rings around it for hair, ears, neck and shoulders, and how they move together."""
 
 from __future__ import annotations
 
@@ -14,22 +14,26 @@ from livepuppet.interfaces import Floats, Motion
 
 @dataclass(frozen=True)
 class Ring:
-    """One ring. size: times the face's rim. behind: depth behind the rim, face widths. head, neck: how far it follows the head's turning
-    and shifting beside and above the face, and under the chin. chin: how far it follows the rim's expression."""
+    """One ring. size: times the face's rim. behind: depth behind the rim, face widths. above, beside, below: how far it follows the
+    head's turning and shifting over the forehead (hair, hats), at the ears (long hair) and under the chin. chin: its share of the rim's
+    expression.
+    """
 
     size: float
     behind: float
-    head: tuple[float, float]
-    neck: tuple[float, float]
+    above: tuple[float, float]
+    beside: tuple[float, float]
+    below: tuple[float, float]
     chin: float
 
 
 RINGS = (
-    Ring(1.14, 0.16, (1.0, 1.0), (0.75, 0.80), 0.70),
-    Ring(1.4, 0.32, (1.0, 1.0), (0.20, 0.25), 0.20),
-    Ring(1.8, 0.35, (0.9, 0.95), (0.02, 0.05), 0.0),
-    Ring(2.4, 0.35, (0.3, 0.4), (0.0, 0.0), 0.0),
-    Ring(3.4, 0.35, (0.0, 0.0), (0.0, 0.0), 0.0),
+    Ring(1.14, 0.11, (1.0, 1.0), (1.0, 1.0), (0.75, 0.80), 0.70),
+    Ring(1.4, 0.28, (1.0, 1.0), (1.0, 1.0), (0.20, 0.25), 0.20),
+    Ring(1.8, 0.35, (1.0, 1.0), (0.8, 0.85), (0.02, 0.05), 0.0),
+    Ring(2.4, 0.35, (0.95, 1.0), (0.35, 0.45), (0.0, 0.0), 0.0),
+    Ring(3.4, 0.35, (0.5, 0.6), (0.0, 0.0), (0.0, 0.0), 0.0),
+    Ring(4.6, 0.35, (0.0, 0.0), (0.0, 0.0), (0.0, 0.0), 0.0),
 )
 
 
@@ -58,15 +62,16 @@ def build_net(face: Floats, down: Floats) -> Net:
     width = float(np.linalg.norm(face[OVAL].max(0) - face[OVAL].min(0)) / 1.6)
     centre = face[OVAL].mean(0)
     out = face[OVAL] - centre
-    below = out[:, :2] @ down / np.maximum(np.linalg.norm(out[:, :2], axis=1), 1e-6)
-    below = smooth(np.clip((below - 0.15) / 0.5, 0, 1))
+    slope = out[:, :2] @ down / np.maximum(np.linalg.norm(out[:, :2], axis=1), 1e-6)
+    below, above = smooth(np.clip((slope - 0.15) / 0.5, 0, 1)), smooth(np.clip((-slope - 0.2) / 0.5, 0, 1))
+    beside = 1 - below - above
     points, turning, shifting, body, chin = [], [], [], [], []
     for ring in RINGS:
         at = centre + ring.size * out
         at[:, 2] = face[OVAL, 2] + ring.behind * width
         points.append(at)
-        turning.append(ring.head[0] * (1 - below) + ring.neck[0] * below)
-        shifting.append(ring.head[1] * (1 - below) + ring.neck[1] * below)
+        turning.append(ring.above[0] * above + ring.beside[0] * beside + ring.below[0] * below)
+        shifting.append(ring.above[1] * above + ring.beside[1] * beside + ring.below[1] * below)
         body.append((1 - shifting[-1]) * below_chin(at, face, down) * (ring.size < RINGS[-1].size))
         chin.append(np.full(len(OVAL), ring.chin))
     skin_and_rings = np.concatenate([TRIANGLES, ring_triangles()])
