@@ -19,6 +19,9 @@ from livepuppet.interfaces import Floats, Frame
 KEPT = 4096
 """Newest measurements kept per series, for percentiles and plots: 2 min at 30 fps. Counts, means and extremes are of the whole run."""
 
+ORDER = ("wait", "observe", "smooth", "transfer", "render", "mark")
+"""Of the stages, when they are listed: the way of a frame."""
+
 FPS_WINDOW_S = 2.0
 PERCENTILES = (50.0, 95.0, 99.0)
 MS = 1000.0
@@ -74,9 +77,10 @@ class Spread:
 class Statistics:
     """A run in numbers. Times in milliseconds unless the name says otherwise.
 
-    fps: pictures delivered per second, over the last two seconds; mean_fps: since the start.  source_fps: what the source produced,
-    dropped frames included.  latency: capture to sink.  interval: between deliveries.  age_bound_ms: the longest that one frame was
-    worked on, plus one source interval: with a one-frame channel latency cannot exceed it, so a larger latency.worst shows a queue.
+    seconds: from the first frame taken to the last delivered.  fps: pictures delivered per second, over the last two seconds;
+    mean_fps: since the start.  source_fps: what the source produced, dropped frames included.  latency: capture to sink.  interval:
+    between deliveries.  age_bound_ms: the longest that one frame was worked on, plus the longest source interval: with a one-frame
+    channel latency cannot exceed it, so a larger latency.worst shows a queue.
     """
 
     seconds: float = 0.0
@@ -122,22 +126,29 @@ def _rounded(value: Any) -> Any:
     return round(value, 3) if isinstance(value, float) else value
 
 
+def _place(stage: str) -> int:
+    """The stages of every frame come first, in their order; the others stay in the order they first came in."""
+    return ORDER.index(stage) if stage in ORDER else len(ORDER)
+
+
 class Meter:
     """Counts and times a session. Every method may be called from any thread.
 
     clock: monotonic seconds, the same clock that stamps `Frame.captured_at`.  about: facts to show beside the numbers
-    (engine, device, source, sizes), see `describe`.
+    (engine, device, source, sizes), see `describe`.  warm_up_s: what happens so long after the first frame is forgotten again.
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic, kept: int = KEPT, **about: str) -> None:
+    def __init__(self, *, warm_up_s: float = 0.0, clock: Callable[[], float] = time.monotonic, kept: int = KEPT, **about: str) -> None:
         self._clock = clock
         self._kept = kept
+        self._warm_up_s = warm_up_s
+        self._warm_at: float | None = None
         self._lock = threading.Lock()
         self._about = dict(about)
         self._clear()
 
     def _clear(self) -> None:
-        self._started = self._clock()
+        self._started_at: float | None = None
         self._latency = Series(self._kept)
         self._interval = Series(self._kept)
         self._source_interval = Series(self._kept)
@@ -148,6 +159,12 @@ class Meter:
         self._last_captured_at = 0.0
         self._taken_at: float | None = None
         self._delivered_at: float | None = None
+
+    @property
+    def warm(self) -> bool:
+        """Whether the warm-up is over and what is counted counts."""
+        with self._lock:
+            return self._warm_at is not None and not self._warm_up_s
 
     def reset(self) -> None:
         """Forget all measurements (after the warm-up, say); what was described stays."""
@@ -163,6 +180,13 @@ class Meter:
         """The animation has taken this frame from the channel. Numbers left out since the last one count as dropped."""
         now = self._clock()
         with self._lock:
+            if self._warm_at is None:
+                self._warm_at = now + self._warm_up_s
+            elif self._warm_up_s and now >= self._warm_at:
+                self._warm_up_s = 0.0
+                self._clear()
+            if self._started_at is None:
+                self._started_at = now
             steps = 0 if self._last_index is None else frame.index - self._last_index
             if steps > 0:  # a reopened source may count from 0 again: that drops nothing
                 self._dropped += steps - 1
@@ -176,7 +200,7 @@ class Meter:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time the block. Stages are listed in the order they first ended: `with meter.stage("observe"): …`."""
+        """Time the block. Use it as `with meter.stage("observe"): …`."""
         start = self._clock()
         try:
             yield
@@ -207,10 +231,10 @@ class Meter:
                 self._taken_at = None
 
     def latencies(self) -> tuple[Floats, Floats]:
-        """The newest deliveries: seconds since the start of measuring, and each one's capture-to-sink latency in seconds."""
+        """The newest deliveries: seconds since the first frame measured, and each one's capture-to-sink latency in seconds."""
         with self._lock:
             moments, values = self._latency.newest()
-            return moments - self._started, values
+            return moments - (self._started_at or 0.0), values
 
     def stage_times(self) -> dict[str, Floats]:
         """The newest times of every stage, in seconds."""
@@ -221,21 +245,21 @@ class Meter:
         """All numbers as they stand. Costs about half a millisecond: for a screen, a few times a second is enough."""
         now = self._clock()
         with self._lock:
-            seconds = max(0.0, now - self._started)
+            ended_at = self._delivered_at if self._delivered_at is not None else self._started_at
             source = self._source_interval
             interval = source.total / source.count if source.count else 0.0
             return Statistics(
-                seconds=seconds,
+                seconds=max(0.0, ended_at - self._started_at) if ended_at is not None and self._started_at is not None else 0.0,
                 taken=self._taken,
                 delivered=self._latency.count,
                 dropped=self._dropped,
                 fps=self._fps(now),
-                mean_fps=self._latency.count / seconds if seconds else 0.0,
+                mean_fps=self._interval.count / self._interval.total if self._interval.total else 0.0,
                 source_fps=1.0 / interval if interval else 0.0,
                 latency=self._latency.spread(),
                 interval=self._interval.spread(),
                 age_bound_ms=(self._busy.worst + source.worst) * MS if self._busy.count else 0.0,
-                stages={name: series.spread() for name, series in self._stages.items()},
+                stages={name: self._stages[name].spread() for name in sorted(self._stages, key=_place)},
                 about=dict(self._about),
             )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -88,9 +87,7 @@ def free_name(path: Path) -> Path:
 
 def screen_available() -> bool:
     """Whether a window can be opened. OpenCV aborts the whole process when it is asked to without a display."""
-    if sys.platform in ("win32", "darwin"):
-        return True
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    return bool(find("sink", "window").available())
 
 
 def open_puppet(

@@ -14,7 +14,7 @@ GROUND = {"errors", "interfaces", "version"}
 FLOOR_1 = {
     "channel", "devices", "meter", "framing", "smoothing", "face", "artifacts", "parts", "portraits", "film",
     "watermark", "label", "marking", "credentials", "identity", "verification", "consent", "protection",
-    "playback", "encoding",
+    "playback", "encoding", "machine",
     "soundtrack",
 }  # fmt: skip
 PARTS = {"engines", "sources", "sinks"}

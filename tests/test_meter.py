@@ -157,6 +157,36 @@ def test_reset_forgets_the_warm_up_and_keeps_the_facts(clock: Clock) -> None:
     assert (numbers.taken, numbers.dropped) == (5, 0) and numbers.about["engine"] == "landmark"
 
 
+def test_the_warm_up_is_forgotten(clock: Clock) -> None:
+    meter = Meter(warm_up_s=1.0, clock=clock)
+    clock.now += 50  # loading the engine is no part of it
+    assert not meter.warm
+    play(meter, clock, 1)
+    assert not meter.warm
+    play(meter, clock, 30, work=0.5, interval=1.0)
+    assert meter.warm
+    numbers = meter.snapshot()
+    assert numbers.delivered == 29 and numbers.seconds == pytest.approx(28.5)
+    play(meter, clock, 30)
+    assert meter.snapshot().delivered == 59, "only once"
+
+
+def test_time_before_and_after_the_frames_does_not_count(clock: Clock) -> None:
+    meter = Meter(clock=clock)
+    clock.now += 20
+    play(meter, clock, 31)
+    clock.now += 20
+    numbers = meter.snapshot()
+    assert numbers.seconds == pytest.approx(1.01) and numbers.mean_fps == pytest.approx(30)
+
+
+def test_stages_are_listed_in_the_order_of_a_frame(clock: Clock) -> None:
+    meter = Meter(clock=clock)
+    for name in ("window", "render", "file", "transfer", "observe"):
+        meter.add(name, 0.001)
+    assert list(meter.snapshot().stages) == ["observe", "transfer", "render", "window", "file"]
+
+
 def test_facts_can_change_and_go(clock: Clock) -> None:
     meter = Meter(clock=clock, device="CPU")
     meter.describe(size="512x512", device="CUDA")

@@ -22,7 +22,7 @@ SMALL_DOT: Coverage = np.array([[30, 110, 30], [110, 255, 110], [30, 110, 30]], 
 
 def mirror_size(camera: Size, canvas: Size, large: bool) -> Size:
     """Width and height of the inset, in the camera's aspect."""
-    widest, highest = (0.62 * canvas[0], 0.50 * canvas[1]) if large else (0.38 * canvas[0], 0.30 * canvas[1])
+    widest, highest = (0.50 * canvas[0], 0.50 * canvas[1]) if large else (0.38 * canvas[0], 0.30 * canvas[1])
     scale = min(widest / camera[0], highest / camera[1])
     return max(16, round(camera[0] * scale)), max(16, round(camera[1] * scale))
 

@@ -1,0 +1,197 @@
+"""`livepuppet bench`: how fast is it here, with this camera, this engine and these outputs?"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import threading
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from livepuppet.cli.live import add_output_arguments, add_puppet_arguments, choose_outputs, interruptible, open_session
+from livepuppet.cli.options import between, positive, sign_films
+from livepuppet.errors import RunError, UsageError
+from livepuppet.interfaces import Floats
+from livepuppet.machine import machine, packages
+from livepuppet.marking import Mark
+from livepuppet.meter import Meter, Statistics
+from livepuppet.opening import open_sink, open_source
+from livepuppet.session import Limits
+
+SUMMARY = "Measure speed and latency with your own camera, engine and outputs."
+EPILOG = """\
+examples:
+  livepuppet bench                                your webcam (or the demo), no output: what the computer can do
+  livepuppet bench --output window                ... with what the window costs
+  livepuppet bench --camera demo --unpaced        how many frames per second at most
+  livepuppet bench --json speed.json --plot speed.png
+
+Capture to sink is the age of the driving picture when the animated one has reached every output. It leaves
+out what a camera needs before it hands over a picture, and what a screen needs to light it up.
+"""
+WARM_UP_S = 2.0
+
+log = logging.getLogger("livepuppet")
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """One measured run. moments and latencies: seconds, of the newest deliveries; stages: seconds, the newest of each."""
+
+    statistics: Statistics
+    moments: Floats
+    latencies: Floats
+    stages: dict[str, Floats]
+    output: str
+    warm_up_s: float
+    live: bool
+    """Whether frames come at their own pace and may be dropped."""
+    machine: dict[str, str]
+    packages: dict[str, str]
+    failures: tuple[str, ...]
+
+    @property
+    def bound_kept(self) -> bool:
+        """No frame was older at the sinks than one frame's work plus one camera interval: nothing queues."""
+        return self.statistics.latency.worst <= self.statistics.age_bound_ms
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON, with the latency of every frame."""
+        return {
+            "machine": self.machine,
+            "packages": self.packages,
+            "output": self.output,
+            "warm_up_s": self.warm_up_s,
+            "live": self.live,
+            **self.statistics.as_dict(),
+            "age_bound_kept": self.bound_kept if self.live else None,
+            "failures": list(self.failures),
+            "samples": {
+                "at_s": [round(float(moment), 4) for moment in self.moments],
+                "latency_ms": [round(float(latency) * 1000, 2) for latency in self.latencies],
+            },
+        }
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_puppet_arguments(parser.add_argument_group("what moves, and what moves it"))
+    out = parser.add_argument_group("where it goes")
+    add_output_arguments(out)
+    out.add_argument("--no-watermark", action="store_true", help="leave out the invisible mark")
+    run_time = parser.add_argument_group("how it is measured")
+    run_time.add_argument("--seconds", type=positive, default=10.0, metavar="S", help="measure for so long (default: 10)")
+    run_time.add_argument("--warm-up", type=warm_up, default=WARM_UP_S, metavar="S", help="run so long beforehand (default: 2)")
+    run_time.add_argument("--unpaced", action="store_true", help="play the demo or a film as fast as it goes, not at its own pace")
+    run_time.add_argument("--json", type=Path, metavar="FILE", help="write all numbers, and the latency of every frame, as JSON")
+    run_time.add_argument("--plot", type=Path, metavar="FILE.png", help="draw the latencies over time, their spread, and the stages")
+
+
+def warm_up(text: str) -> float:
+    """Seconds, none allowed."""
+    return between(text, 0.0, 600.0)
+
+
+def run(options: argparse.Namespace) -> int:
+    for path in (options.json, options.plot):
+        check_place(path)
+    measurement = measure(options)
+    print("\n".join(report(measurement)))
+    if options.json:
+        write_json(options.json, measurement.as_dict())
+    if options.plot:
+        from livepuppet.cli.bench_plot import plot
+
+        plot(measurement, options.plot)
+        log.info("wrote %s", options.plot)
+    return 1 if measurement.failures else 0
+
+
+def measure(options: argparse.Namespace) -> Measurement:
+    """Run a session as `livepuppet` would with these options, and measure it.
+
+    Raises what opening the parts raises, and RunError where no frame came through at all.
+    """
+    options.output = choose_outputs(options.output or ["none"])
+    facts, mark = machine(), Mark(watermark=not options.no_watermark)
+    meter = Meter(warm_up_s=options.warm_up)
+    films = [Path(output) for output in options.output if Path(output).suffix]
+    with ExitStack() as cleanup:
+        source = open_source(options.camera, paced=not options.unpaced, fps=options.fps)
+        cleanup.callback(source.close)
+        session = open_session(options, source, [open_sink(output) for output in options.output], Limits(fps=options.fps), meter)
+        cleanup.callback(session.puppet.engine.close)
+        session.mark = None if options.no_watermark else mark.apply
+        log.info("measuring for %g s, after %g s of warm-up", options.seconds, options.warm_up)
+        bell = threading.Timer(options.warm_up + options.seconds, session.end, ["the time is over"])
+        bell.daemon = True
+        bell.start()
+        cleanup.callback(bell.cancel)
+        with interruptible():
+            try:
+                session.run()
+            except KeyboardInterrupt:
+                log.info("stopped early")
+        sign_films(films, session.puppet.engine, mark, None)
+    statistics = meter.snapshot()
+    if not (meter.warm and statistics.delivered):
+        trouble = source.trouble or f"{source.name} gave no frame after {options.warm_up:g} s of warm-up"
+        raise RunError(f"nothing was measured: {trouble} (try --camera demo, or a shorter --warm-up)")
+    moments, latencies = meter.latencies()
+    return Measurement(
+        statistics=statistics,
+        moments=moments,
+        latencies=latencies,
+        stages=meter.stage_times(),
+        output=", ".join(options.output),
+        warm_up_s=options.warm_up,
+        live=source.live,
+        machine=facts,
+        packages=packages(),
+        failures=tuple(map(str, session.failures)),
+    )
+
+
+def report(measurement: Measurement) -> list[str]:
+    """What a person wants to know, as lines of text."""
+    numbers = measurement.statistics
+    late = numbers.latency
+    about = numbers.about
+    facts = [
+        ("driver", f"{about.get('source', '')}, {numbers.source_fps:.1f} frames per second"),
+        ("picture", f"{about.get('avatar', '')}, {about.get('picture', '')}, by {about.get('engine', '')} on {about.get('device', '')}"),
+        ("output", measurement.output),
+        ("machine", f"{measurement.machine['processor']}, {measurement.machine['cores']} cores, load {measurement.machine['load'] or '?'}"),
+        ("software", ", ".join(f"{name} {number}" for name, number in measurement.packages.items())),
+        ("measured", f"{numbers.seconds:.1f} s, {numbers.delivered} frames, after {measurement.warm_up_s:g} s of warm-up"),
+    ]
+    lines = [f"{name:<18}{text}" for name, text in facts]
+    lines += ["", f"{'frames per second':<18}{numbers.mean_fps:.1f}"]
+    lines += [f"{'capture to sink':<18}p50 {late.p50:.1f} ms   p95 {late.p95:.1f}   p99 {late.p99:.1f}   worst {late.worst:.1f}"]
+    if measurement.live:
+        verdict = "never exceeded" if measurement.bound_kept else "EXCEEDED: frames wait in a queue somewhere"
+        lines += [f"{'age bound':<18}{numbers.age_bound_ms:.1f} ms, {verdict} (longest work on one frame + longest camera interval)"]
+    lines += [f"{'dropped':<18}{numbers.dropped} of {numbers.dropped + numbers.taken} ({numbers.drop_rate:.1%})", ""]
+    lines += [f"{'stage':<18}{'mean':>8}{'p50':>8}{'p95':>8}{'p99':>8}{'worst':>8}   ms"]
+    for name, spread in numbers.stages.items():
+        lines += [f"{name:<18}{spread.mean:>8.2f}{spread.p50:>8.2f}{spread.p95:>8.2f}{spread.p99:>8.2f}{spread.worst:>8.2f}"]
+    return lines
+
+
+def check_place(path: Path | None) -> None:
+    """Raises UsageError where a file could not be written: before the measuring, not after it."""
+    if path is not None and not path.parent.is_dir():
+        raise UsageError(f"no such folder: {path.parent} (make it, or write elsewhere)")
+    if path is not None and path.is_dir():
+        raise UsageError(f"{path} is a folder: name a file in it")
+
+
+def write_json(path: Path, document: object) -> None:
+    """Raises UsageError where the file cannot be written."""
+    try:
+        path.write_text(json.dumps(document, indent=2) + "\n")
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+    log.info("wrote %s", path)
