@@ -22,6 +22,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
 from livepuppet.errors import SinkError, UsageError
+from livepuppet.film import open_container
 from livepuppet.interfaces import Image, Size
 from livepuppet.soundtrack import Soundtrack
 
@@ -84,6 +85,11 @@ def film_format(suffix: str, *, transparent: bool = False) -> Format:
             raise UsageError(f"H.264 in {suffix} has no transparency: name the output .mov, .webm, .gif or .png")
         return h264(suffix, "fast")
     raise UsageError(f"'{suffix}' names no film format: use .mp4, .m4v, .mkv, .mov, .webm, .gif or numbered .png")
+
+
+def clock_of(suffix: str, source: Fraction) -> Fraction:
+    """Seconds per unit of a timestamp in films of that suffix: the driving film's own where the container keeps it exactly."""
+    return {".gif": Fraction(1, 100), ".webm": Fraction(1, 1000), ".mkv": Fraction(1, 1000)}.get(suffix, source)
 
 
 class FilmWriter:
@@ -160,6 +166,41 @@ class FilmWriter:
         frame.pts, frame.time_base = pts, self._time_base
         self._encode(frame)
         self.written += 1
+
+    def append(self, path: str | Path) -> int | None:
+        """Take over the pictures of another film as they are, encoded with the same settings; only at the beginning or where it follows
+        in time. Returns the last timestamp in units of `time_base`; None where that film has no pictures that can be read."""
+        try:
+            source = open_container(str(path))
+        except UsageError:
+            return self._last_pts
+        with source:
+            if not source.streams.video:
+                return self._last_pts
+            stream = source.streams.video[0]
+            # MP4 and Matroska keep H.264 in another packing than the encoder gives it
+            unpack = av.BitStreamFilterContext("h264_mp4toannexb", stream) if self.format.codec == "libx264" else None
+            try:
+                for packet in source.demux(stream):
+                    if not packet.size or packet.pts is None:
+                        continue
+                    pts = round(packet.pts * Fraction(packet.time_base) / self._time_base)
+                    if self._last_pts is not None and pts <= self._last_pts:
+                        continue
+                    self._mux_sound(pts * self._time_base)
+                    for ready in unpack.filter(packet) if unpack else [packet]:
+                        ready.pts = ready.dts = pts
+                        ready.time_base = self._time_base
+                        ready.stream = self._stream
+                        self._container.mux(ready)
+                    self._last_pts = pts
+                    self.written += 1
+            except av.error.InvalidDataError as error:
+                log.debug("%s: the rest cannot be read: %s", path, error)
+            except (av.error.FFmpegError, OSError) as error:
+                self._broken = True
+                raise self._failure(error) from error
+        return self._last_pts
 
     def close(self, *, whole: bool = True) -> None:
         """Finish the film. May be called twice. whole: with all the sound that is left; else the sound ends with the pictures."""

@@ -96,6 +96,11 @@ class Film:
     def frame_count(self) -> int | None:
         return self._stream.frames or None
 
+    def count_packets(self) -> int:
+        """How many frames the file holds, counted without decoding them."""
+        with open_container(self.path) as container:
+            return sum(1 for packet in container.demux(video=self._stream.index) if packet.size)
+
     @property
     def audio(self) -> bool:
         return bool(self._container.streams.audio)

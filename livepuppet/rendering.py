@@ -11,37 +11,31 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from livepuppet.acting import Act, act
 from livepuppet.credentials import Facts, sign_file, signable
-from livepuppet.encoding import FilmWriter, film_format
+from livepuppet.cutout import Cutout
+from livepuppet.encoding import FilmWriter, clock_of, film_format
 from livepuppet.errors import SinkError, UsageError
 from livepuppet.film import Film
+from livepuppet.footage import AROUND_S, Choice, Footage, Progress, Silent, open_footage
 from livepuppet.identity import identity_from
 from livepuppet.interfaces import Avatar, Engine, Image, Motion, Size, Tuning
 from livepuppet.label import Corner
 from livepuppet.marking import Mark
-from livepuppet.performance import (
-    LIMIT_PX,
-    SEARCH_LIMIT_PX,
-    Gaze,
-    Moment,
-    Reference,
-    measure_references,
-    observe,
-    search_references,
-    steadied,
-)
+from livepuppet.motion_file import MotionWriter
+from livepuppet.performance import Moment
 from livepuppet.portraits import LIVE_LIMIT, load_portrait
 from livepuppet.soundtrack import Soundtrack
+from livepuppet.stills import StillsWriter, is_sequence
+from livepuppet.unfinished import Unfinished, fingerprint, forget, recall, remember
 
 log = logging.getLogger(__name__)
-
-Choice: TypeAlias = Literal["best", "first"] | float
 
 LARGEST_PX = 4096
 """Longest side of a portrait in a film: what players of H.264 can be expected to show."""
@@ -51,7 +45,8 @@ DEFAULT_CRF = 16
 
 @dataclass(frozen=True)
 class Job:
-    """One film to make. Times in seconds of the driving film. size: None takes the portrait's own."""
+    """One film to make. Times in seconds of the driving film. size: None takes the portrait's own. face: which of several people
+    drives, None the largest and steadiest. motion: where to save the driver's motion. resume: go on with an interrupted film."""
 
     avatar: Path
     driving: str
@@ -70,47 +65,55 @@ class Job:
     compare: bool = False
     motion: Path | None = None
     transparent: bool = False
+    resume: bool = False
     watermark: bool = True
     label: str | None = None
     label_position: Corner = "bottom-right"
     sign_with: tuple[Path, Path] | None = None
 
+    def settings(self) -> dict[str, Any]:
+        """What decides how the film looks, for recognising a film that was begun with something else."""
+        return {
+            "avatar": fingerprint(self.avatar),
+            "driving": fingerprint(self.driving),
+            "size": self.size,
+            "engine": self.engine,
+            "model": self.model,
+            "mirror": self.mirror,
+            "gain": self.tuning.gain,
+            "smoothing": self.tuning.smoothing,
+            "mouth": self.tuning.mouth,
+            "reference": self.reference,
+            "start": self.start,
+            "end": self.end,
+            "face": self.face,
+            "crf": self.crf,
+            "compare": self.compare,
+            "transparent": self.transparent,
+            "watermark": self.watermark,
+            "label": self.label,
+            "label_position": self.label_position,
+        }
+
 
 @dataclass(frozen=True)
 class Report:
-    """What was made. lost: frames in which nobody was seen. skipped: damaged packets. whole: not stopped on the way."""
+    """What was made. lost: frames in which nobody was seen. skipped: damaged packets. whole: not stopped on the way. resumed: frames
+    that were there already."""
 
     frames: int
     lost: int
     skipped: int
     whole: bool
     size: Size
-
-
-class Progress(Protocol):
-    """Hears how far a rendering is."""
-
-    def stage(self, name: str, total: int | None) -> None:
-        """A part of the work begins. total: how many frames it has, None where unknown."""
-
-    def advance(self) -> None:
-        """One more frame of it is done."""
-
-
-class Silent:
-    """Progress that nobody watches."""
-
-    def stage(self, name: str, total: int | None) -> None:
-        return None
-
-    def advance(self) -> None:
-        return None
+    resumed: int = 0
 
 
 class Rendering:
-    """Makes one film. engine: shared between renderings, closed by whoever opened it."""
+    """Makes one film. engine: shared between renderings one after the other, closed by whoever opened it."""
 
     def __init__(self, job: Job, engine: Engine, *, progress: Progress | None = None, stop: threading.Event | None = None) -> None:
+        """Raises UsageError for a label or a certificate that cannot be used."""
         self.job = job
         self.engine = engine
         self.progress = progress or Silent()
@@ -122,39 +125,170 @@ class Rendering:
     def run(self) -> Report:
         """Make the film. Raises UsageError, PortraitError, SourceError or SinkError in one line; a stopped or failed film is playable."""
         job = self.job
-        format = film_format(job.output.suffix.lower(), transparent=job.transparent)
-        self.progress.stage("preparing", None)
-        avatar = self._prepare()
-        film = Film(job.driving, limit=LIMIT_PX)
+        if not is_sequence(job.output):
+            film_format(job.output.suffix.lower(), transparent=job.transparent)  # refused before anything is worked on
+        footage = open_footage(job.driving, mirror=job.mirror, progress=self.progress, stop=self.stop)
         try:
-            look = self._look()
-            first = self._first(film)
-            references = self._references(avatar, film, look)
-            film.seek(0.0)
-            moments = steadied(
-                observe(self.engine, film, look=look, start=job.start or 0.0, end=job.end, pictures=job.compare), job.tuning.smoothing
-            )
-            acts = act(self.engine, avatar, self._watched(moments), references, job.tuning)
-            shift = first if job.start else 0
-            sound = self._sound(film, shift)
-            size = self._size(avatar, film)
-            writer = FilmWriter(job.output, size, format=format, fps=film.fps, time_base=film.time_base, crf=job.crf, sound=sound)
-            try:
-                self.progress.stage("rendering", self._count(film))
-                for moment, picture in self._pictures(avatar, acts):
-                    writer.write(picture, moment.pts - shift)
-                    self.progress.advance()
-                writer.close(whole=not self.stop.is_set())
-            except BaseException:
-                writer.abandon()
-                raise
-            finally:
-                if sound is not None:
-                    sound.close()
-            self._sign()
-            return Report(writer.written, self.lost, film.skipped, not self.stop.is_set(), size)
+            if job.compare and footage.size is None:
+                raise UsageError(f"{job.driving} holds no pictures to compare with: leave --compare out")
+            return self._make(footage)
         finally:
-            film.close()
+            footage.close()
+
+    def _make(self, footage: Footage) -> Report:
+        job = self.job
+        before = self._recall()
+        if before is None and job.resume and job.output.is_file():
+            log.info("%s is whole already", job.output)
+            return finished_film(job.output)
+        first = footage.first_pts(job.start or 0.0)
+        avatar = self.prepare()
+        references = before.references if before else footage.references(self.engine, avatar, job.reference, job.start or 0.0, job.end)
+        if self.stop.is_set():
+            return Report(0, 0, 0, False, self._size(avatar, footage))
+        if not references:
+            raise UsageError(f"no face found in {job.driving}: choose a clip in which one face is well visible")
+        rest = footage.at_rest(self.engine, references, job.tuning.smoothing)
+        shift = first if job.start else 0
+        writer = self.open_writer(job.output if before is None else resumed_name(job.output), avatar, footage, shift)
+        resumable = isinstance(writer, FilmWriter) and job.output.suffix.lower() != ".gif"
+        if resumable:
+            remember(job.output, Unfinished(job.settings(), references, self.mark.session_id))
+        motion = self._motion_writer(footage, rest)
+        resumed = 0
+        taken_over = before is None
+        try:
+            done = writer.append(job.output) if before is not None and isinstance(writer, FilmWriter) else None
+            resumed, taken_over = writer.written, True
+            self.progress.stage("rendering", footage.count(job.start or 0.0, job.end))
+            for _ in range(resumed):
+                self.progress.advance()
+            clock = Clock(footage.time_base, clock_of(job.output.suffix.lower(), footage.time_base), shift)
+            after = None if done is None else clock.source(done)
+            for moment, picture in self.pictures(avatar, footage, rest, after=after, each=motion.write if motion else None):
+                if self.stop.is_set():  # what was only looked ahead at is left for whoever goes on
+                    break
+                writer.write(picture, clock(moment.pts))
+                self.progress.advance()
+            whole = not self.stop.is_set()
+            writer.close(whole=whole)
+            if motion:
+                motion.close()
+        except BaseException:
+            writer.abandon()
+            raise
+        finally:
+            if writer.path != job.output and writer.path.is_file():
+                if taken_over and writer.written:
+                    os.replace(writer.path, job.output)
+                else:
+                    writer.path.unlink()
+        if whole:
+            self._sign()
+            forget(job.output)
+        return Report(writer.written, self.lost, footage.skipped, whole, self._size(avatar, footage), resumed)
+
+    def prepare(self) -> Avatar:
+        """The portrait made ready, at its own size: live, an engine may reduce a large one, a film has the time for all of it."""
+        self.progress.stage("preparing", None)
+        portrait = load_portrait(self.job.avatar, LARGEST_PX)
+        height, width = portrait.shape[:2]
+        own = (width - width % 2, height - height % 2) if max(width, height) > LIVE_LIMIT else None
+        return self.engine.prepare(portrait, self.job.size or own)
+
+    def open_writer(self, path: Path, avatar: Avatar, footage: Footage, shift: int, *, silent: bool = False) -> FilmWriter | StillsWriter:
+        """What takes the finished pictures. silent: leave the sound to others."""
+        job = self.job
+        suffix = job.output.suffix.lower()
+        if is_sequence(path):
+            return StillsWriter(path, time_base=footage.time_base)
+        sound: Soundtrack | None = None
+        if not silent:
+            sound = footage.sound(Fraction(shift) * footage.time_base if job.start else None, job.end)
+        if sound is not None and suffix == ".gif":
+            log.info("a GIF has no sound: the film's is left out")
+            sound.close()
+            sound = None
+        return FilmWriter(
+            path,
+            self._size(avatar, footage),
+            format=film_format(suffix, transparent=job.transparent),
+            fps=footage.fps,
+            time_base=clock_of(suffix, footage.time_base),
+            crf=job.crf,
+            sound=sound,
+        )
+
+    def pictures(
+        self,
+        avatar: Avatar,
+        footage: Footage,
+        rest: list[tuple[int, Motion]],
+        *,
+        after: int | None = None,
+        before: int | None = None,
+        each: Callable[[Moment], None] | None = None,
+    ) -> Iterator[tuple[Moment, NDArray[np.uint8]]]:
+        """Finished pictures in order, several being drawn at once; only those later than `after` and earlier than `before` (timestamps).
+
+        The moments around them are looked at as well, so that pieces of a film made apart fit together.
+        """
+        job, start = self.job, self.job.start or 0.0
+        tuning = job.tuning
+        if after is not None:
+            start = max(start, float((after - footage.start_pts) * footage.time_base) - AROUND_S)
+        end = job.end
+        if before is not None:
+            piece_end = float((before - footage.start_pts) * footage.time_base) + AROUND_S
+            end = piece_end if end is None else min(end, piece_end)
+        moments = footage.moments(self.engine, start, end, tuning.smoothing, pictures=job.compare, each=each)
+        acts = act(self.engine, avatar, moments, rest, tuning)
+
+        def wanted() -> Iterator[Act]:
+            for one in acts:
+                if before is not None and one.moment.pts >= before:
+                    return
+                if after is None or one.moment.pts > after:
+                    yield one
+
+        def draw(one: Act) -> tuple[Moment, Image, Image | None]:
+            return replace(one.moment, picture=None), self.engine.render(avatar, one.motion, tuning), one.moment.picture
+
+        cutout = Cutout() if job.transparent else None
+        try:
+            for moment, picture, driver in in_order(draw, self._counted(wanted()), workers=min(4, os.cpu_count() or 1)):
+                finished: NDArray[np.uint8] = self.mark.apply(picture)
+                if cutout is not None:
+                    finished = cutout(picture, finished)
+                if driver is not None:
+                    finished = side_by_side(driver, finished)
+                yield moment, finished
+        finally:
+            if cutout is not None:
+                cutout.close()
+
+    def _recall(self) -> Unfinished | None:
+        job = self.job
+        if not job.resume:
+            return None
+        if is_sequence(job.output) or job.output.suffix.lower() == ".gif":
+            raise UsageError(f"a {job.output.suffix} cannot be gone on with: render it again without --resume")
+        before = recall(job.output, job.settings())
+        if before is not None:
+            self.mark = Mark(before.session_id, watermark=job.watermark, label=job.label, corner=job.label_position)
+        return before
+
+    def _motion_writer(self, footage: Footage, rest: list[tuple[int, Motion]]) -> MotionWriter | None:
+        if self.job.motion is None:
+            return None
+        return MotionWriter(
+            self.job.motion,
+            engine=self.engine.name,
+            references=rest,
+            start_pts=footage.start_pts,
+            time_base=footage.time_base,
+            fps=footage.fps,
+        )
 
     def _sign(self) -> None:
         """Put content credentials into the finished film, where its format has a place for them."""
@@ -166,124 +300,55 @@ class Rendering:
             except SinkError as error:
                 log.warning("%s", error)
 
-    def _first(self, film: Film) -> int:
-        """The timestamp of the first frame to make. Raises UsageError where there is none."""
-        if not self.job.start:
-            return film.start_pts
-        film.seek(self.job.start)
-        first = film.read()
-        if first is None:
-            raise UsageError(f"{self.job.driving} ends before --start {self.job.start:g}")
-        return first.pts
-
-    def _prepare(self) -> Avatar:
-        portrait = load_portrait(self.job.avatar, LARGEST_PX)
-        height, width = portrait.shape[:2]
-        # Live, an engine may reduce a large portrait; a film has the time for all of it.
-        own = (width - width % 2, height - height % 2) if max(width, height) > LIVE_LIMIT else None
-        return self.engine.prepare(portrait, self.job.size or own)
-
-    def _look(self) -> Gaze:
-        mirror = self.job.mirror
-
-        def look(image: Image, pts: int) -> Image:
-            return np.ascontiguousarray(image[:, ::-1]) if mirror else image
-
-        return look
-
-    def _references(self, avatar: Avatar, film: Film, look: Gaze) -> list[tuple[int, Motion]]:
-        """The driver's motions at rest; see `performance.Reference`."""
-        job = self.job
-        start, end = job.start or 0.0, job.end
-        if job.reference == "best":
-            search = Film(job.driving, limit=SEARCH_LIMIT_PX)
-            try:
-                self.progress.stage("searching the reference", self._count(search))
-                moments = self._counted(observe(self.engine, search, look=look, start=start, end=end))
-                references = search_references(self.engine, avatar, moments)
-            finally:
-                search.close()
-            for reference in references:
-                log.debug(
-                    "reference from pts %d: the frame at %.2f s, distance %.2f", reference.since, reference.seconds, reference.distance
-                )
-        else:
-            at = start if job.reference == "first" else float(job.reference)
-            references = self._first_seen(film, look, at, end)
-        if not references:
-            raise UsageError(f"no face found in {job.driving}: choose a clip in which one face is well visible")
-        return measure_references(self.engine, film, references, look=look, strength=job.tuning.smoothing)
-
-    def _first_seen(self, film: Film, look: Gaze, at: float, end: float | None) -> list[Reference]:
-        self.progress.stage("looking for the face", None)
-        for moment in observe(self.engine, film, look=look, start=at, end=end):
-            if moment.motion is not None:
-                if moment.seconds > at + 1 / film.fps:
-                    log.info("nobody is seen at %.2f s: the reference is taken at %.2f s", at, moment.seconds)
-                return [Reference(moment.pts, moment.pts, moment.seconds)]
-            if self.stop.is_set():
-                break
-        return []
-
-    def _count(self, film: Film) -> int | None:
-        """How many frames there are to do, as far as the film tells."""
-        if film.frame_count is None and film.duration is None:
-            return None
-        frames = film.frame_count or round((film.duration or 0) * film.fps)
-        start, end = self.job.start or 0.0, self.job.end
-        if start or end is not None:
-            length = film.duration or frames / film.fps
-            frames = max(0, round((min(end if end is not None else length, length) - start) * film.fps))
-        return frames or None
-
-    def _counted(self, moments: Iterable[Moment]) -> Iterator[Moment]:
-        for moment in moments:
-            if self.stop.is_set():
-                return
-            yield moment
-            self.progress.advance()
-
-    def _watched(self, moments: Iterable[Moment]) -> Iterator[Moment]:
-        """The moments, until somebody stops; those without a face are counted."""
+    def _counted(self, acts: Iterable[Act]) -> Iterator[Act]:
+        """The acts; those without a driver are counted, and longer absences said."""
         gap: float | None = None
-        for moment in moments:
-            if self.stop.is_set():
-                return
-            if moment.motion is None:
+        for one in acts:
+            if not one.seen:
                 self.lost += 1
-                gap = moment.seconds if gap is None else gap
+                gap = one.moment.seconds if gap is None else gap
             elif gap is not None:
-                if moment.seconds - gap > 0.5:
-                    log.info("nobody is seen from %.1f to %.1f s: the avatar idles there", gap, moment.seconds)
+                if one.moment.seconds - gap > 0.5:
+                    log.info("nobody is seen from %.1f to %.1f s: the avatar idles there", gap, one.moment.seconds)
                 gap = None
-            yield moment
+            yield one
 
-    def _pictures(self, avatar: Avatar, acts: Iterator[Act]) -> Iterator[tuple[Moment, Image]]:
-        """Finished pictures in order, several being drawn at once. The driver's picture is let go as soon as it is not needed."""
-        tuning = self.job.tuning
-
-        def draw(act: Act) -> tuple[Moment, Image]:
-            picture = self.engine.render(avatar, act.motion, tuning)
-            if act.moment.picture is not None:
-                picture = side_by_side(act.moment.picture, picture)
-            return replace(act.moment, picture=None, motion=None), picture
-
-        for moment, picture in in_order(draw, acts, workers=min(4, os.cpu_count() or 1)):
-            yield moment, self.mark.apply(picture)
-
-    def _sound(self, film: Film, shift: int) -> Soundtrack | None:
-        if not film.audio:
-            return None
-        if self.job.output.suffix.lower() == ".gif":
-            log.info("a GIF has no sound: the film's is left out")
-            return None
-        start = Fraction(shift) * film.time_base if self.job.start else None
-        end = None if self.job.end is None else Fraction(self.job.end) + film.start_pts * film.time_base
-        return Soundtrack(self.job.driving, start=start, end=end)
-
-    def _size(self, avatar: Avatar, film: Film) -> Size:
+    def _size(self, avatar: Avatar, footage: Footage) -> Size:
         height, width = avatar.image.shape[:2]
-        return (compared_width(film.size, height) + width, height) if self.job.compare else (width, height)
+        return (compared_width(footage.size, height) + width, height) if self.job.compare and footage.size else (width, height)
+
+
+class Clock:
+    """Timestamps of the driving film -> those of the output, which may tick more coarsely (a GIF in hundredths); they always grow."""
+
+    def __init__(self, source: Fraction, target: Fraction, shift: int) -> None:
+        self._factor, self._shift = source / target, shift
+        self._last: int | None = None
+
+    def __call__(self, pts: int) -> int:
+        ticks = round((pts - self._shift) * self._factor)
+        self._last = ticks if self._last is None else max(ticks, self._last + 1)
+        return self._last
+
+    def source(self, ticks: int) -> int:
+        """The driving film's last timestamp that becomes `ticks` or less; later calls go on behind it."""
+        self._last = ticks
+        return int((ticks + Fraction(1, 2)) / self._factor) + self._shift
+
+
+def finished_film(path: Path) -> Report:
+    """The report on a film that is there."""
+    film = Film(path)
+    try:
+        frames = film.frame_count or film.count_packets()
+        return Report(frames, 0, 0, True, film.size, frames)
+    finally:
+        film.close()
+
+
+def resumed_name(output: Path) -> Path:
+    """Where the new film is written while the old one is still needed."""
+    return output.with_stem(output.stem + ".resumed")
 
 
 def compared_width(driver: Size, height: int) -> int:
@@ -291,12 +356,15 @@ def compared_width(driver: Size, height: int) -> int:
     return max(2, round(driver[0] * height / driver[1] / 2) * 2)
 
 
-def side_by_side(driver: Image, avatar: Image) -> Image:
-    """The driver's picture at the avatar's height, left of it."""
+def side_by_side(driver: Image, avatar: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The driver's picture at the avatar's height, left of it; opaque where the avatar has transparency."""
     height = avatar.shape[0]
     width = compared_width((driver.shape[1], driver.shape[0]), height)
     way = cv2.INTER_AREA if driver.shape[0] > height else cv2.INTER_LINEAR
-    return np.concatenate([np.asarray(cv2.resize(driver, (width, height), interpolation=way), np.uint8), avatar], axis=1)
+    left = np.asarray(cv2.resize(driver, (width, height), interpolation=way), np.uint8)
+    if avatar.shape[2] == 4:
+        left = np.concatenate([left, np.full((*left.shape[:2], 1), 255, np.uint8)], axis=2)
+    return np.concatenate([left, avatar], axis=1)
 
 
 Item = TypeVar("Item")

@@ -16,6 +16,7 @@ FLOOR_1 = {
     "watermark", "label", "marking", "credentials", "identity", "verification", "consent", "protection",
     "playback", "encoding", "machine",
     "soundtrack",
+    "stills", "cutout",
 }  # fmt: skip
 PARTS = {"engines", "sources", "sinks"}
 PART_FREE = {"session", "puppet", "desk"}  # floors that work through protocols and must not know any part
@@ -47,7 +48,8 @@ def floor(name: str) -> float:
 
 
 EXTRA_FLOORS: dict[str, float] = {
-    "performance": 1.5, "acting": 1.6, "rendering": 2,  # films
+    "footage": 1.8, "unfinished": 1.7,  # films
+    "performance": 1.5, "acting": 1.6, "motion_file": 1.6, "rendering": 2,  # films
     "reference": 1, "synthetic": 2, "training": 3, "gallery": 3, "controls": 3, "desk": 3.5, "opening": 4,
 }  # fmt: skip
 """Rooms that came later, each with its floor."""

@@ -117,6 +117,10 @@ def native_chatter_hidden(hidden: bool) -> Iterator[None]:
         faulthandler.disable()
         os.dup2(stream.fileno(), terminal)
         sys.stderr = before
+        for handler in logging.getLogger("livepuppet").handlers:
+            if isinstance(handler, logging.StreamHandler) and handler.stream is stream:
+                handler.setStream(before)
+        stream.close()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from livepuppet.rendering import Progress, Silent
+from livepuppet.footage import Progress, Silent
 
 log = logging.getLogger("livepuppet")
 

@@ -14,14 +14,20 @@ from types import FrameType
 from livepuppet.cli.options import add_engine_arguments, add_marking_arguments, between, tuning_from
 from livepuppet.cli.progress import open_progress
 from livepuppet.errors import UsageError
+from livepuppet.footage import Choice
 from livepuppet.opening import open_engine, parse_size
-from livepuppet.rendering import DEFAULT_CRF, Choice, Job, Rendering, Report
+from livepuppet.rendering import DEFAULT_CRF, Job, Rendering, Report
 
 SUMMARY = "A photo and a video in, a finished film out."
 EPILOG = """\
 examples:
   livepuppet render --avatar me.jpg --driving talk.mp4 --output talking.mp4
   livepuppet render --avatar me.jpg --driving talk.mp4 --output beside.mp4 --compare
+  livepuppet render --avatar me.jpg --driving talk.mp4 --output cut.mov --background transparent
+  livepuppet render --avatar me.jpg --driving talk.mp4 --output talking.mp4 --motion talk.npz
+  livepuppet render --avatar you.jpg --driving talk.npz --output again.mp4
+
+Ctrl-C leaves a playable film of what was done; the same command with --resume goes on with it.
 """
 
 log = logging.getLogger("livepuppet")
@@ -30,11 +36,14 @@ log = logging.getLogger("livepuppet")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     films = parser.add_argument_group("what goes in, and what comes out")
     films.add_argument("--avatar", type=Path, required=True, metavar="PHOTO", help="the portrait that is to move")
-    films.add_argument("--driving", required=True, metavar="VIDEO", help="the film of whoever moves it: anything with pictures")
-    films.add_argument("--output", type=Path, required=True, metavar="FILE", help=".mp4, .mkv, .webm, .mov (ProRes 4444) or .gif")
+    films.add_argument("--driving", required=True, metavar="VIDEO", help="the film of whoever moves it, or a motion file (.npz)")
+    films.add_argument("--output", type=Path, required=True, metavar="FILE", help=".mp4, .mkv, .webm, .mov (ProRes), .gif or x_%%05d.png")
     films.add_argument("--size", metavar="WxH", help="size of the picture (default: the portrait's own)")
     films.add_argument("--crf", type=quality, default=DEFAULT_CRF, metavar="N", help="quality, 0 best to 51 (default: %(default)s)")
+    films.add_argument("--background", choices=("portrait", "transparent"), default="portrait", help="default: portrait; .mp4 has no alpha")
     films.add_argument("--compare", action="store_true", help="show the driver on the left")
+    films.add_argument("--motion", type=Path, metavar="FILE.npz", help="save the driver's motion, without pictures, to play back later")
+    films.add_argument("--resume", action="store_true", help="go on with a film that was interrupted; one that is whole is left as it is")
     motion = parser.add_argument_group("how it moves")
     motion.add_argument(
         "--reference", type=reference, default="best", metavar="WHICH",
@@ -87,6 +96,9 @@ def job_of(options: argparse.Namespace) -> Job:
         end=options.end,
         crf=options.crf,
         compare=options.compare,
+        motion=options.motion,
+        transparent=options.background == "transparent",
+        resume=options.resume,
         watermark=not options.no_watermark,
         label=options.label,
         label_position=options.label_position,

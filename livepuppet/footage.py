@@ -1,0 +1,265 @@
+"""Where the driver's motion comes from: a film, or a motion file made from one. Both look alike to whoever renders."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
+from typing import Literal, Protocol, TypeAlias
+
+import numpy as np
+
+from livepuppet.errors import UsageError
+from livepuppet.film import Film
+from livepuppet.interfaces import Avatar, Engine, Image, Motion, Size
+from livepuppet.motion_file import MotionFile
+from livepuppet.performance import (
+    LIMIT_PX,
+    SEARCH_LIMIT_PX,
+    Moment,
+    Reference,
+    measure_references,
+    observe,
+    search_references,
+    steadied,
+)
+from livepuppet.soundtrack import Soundtrack
+
+log = logging.getLogger(__name__)
+
+Choice: TypeAlias = Literal["best", "first"] | float
+"""Which frame is the driver at rest: the nearest to the portrait, the first with a face, or the one at a time in seconds."""
+
+Each: TypeAlias = Callable[[Moment], None]
+
+AROUND_S = 1.0
+"""Moments needed on both sides of those that are made: for steadying, and for bridging gaps."""
+
+
+class Progress(Protocol):
+    """Hears how far the work is."""
+
+    def stage(self, name: str, total: int | None) -> None:
+        """A part of the work begins. total: how many frames it has, None where unknown."""
+
+    def advance(self) -> None:
+        """One more frame of it is done."""
+
+
+class Silent:
+    """Progress that nobody watches."""
+
+    def stage(self, name: str, total: int | None) -> None:
+        return None
+
+    def advance(self) -> None:
+        return None
+
+
+class Footage(Protocol):
+    """What rendering needs of a driver. Times in seconds since the first frame; timestamps in units of `time_base`."""
+
+    fps: float
+    time_base: Fraction
+    start_pts: int
+    size: Size | None
+
+    @property
+    def skipped(self) -> int:
+        """Damaged packets left out since the beginning or the last search."""
+
+    def first_pts(self, start: float) -> int:
+        """The timestamp of the first frame from `start` on. Raises UsageError where there is none."""
+
+    def count(self, start: float, end: float | None) -> int | None:
+        """How many frames lie between, as far as it is known beforehand."""
+
+    def references(self, engine: Engine, avatar: Avatar, choice: Choice, start: float, end: float | None) -> list[Reference]:
+        """The frames that count as rest; empty where nobody is seen."""
+
+    def at_rest(self, engine: Engine, references: list[Reference], smoothing: float) -> list[tuple[int, Motion]]:
+        """The driver's motion there, each with the timestamp from which it counts."""
+
+    def moments(
+        self, engine: Engine, start: float, end: float | None, smoothing: float, *, pictures: bool = False, each: Each | None = None
+    ) -> Iterator[Moment]:
+        """Steadied moments from `start` until before `end`. each: called with every moment as it was seen, before it is steadied."""
+
+    def sound(self, start: Fraction | None, end: float | None) -> Soundtrack | None:
+        """The sound between, `start` on the file's own clock; None where there is none."""
+
+    def close(self) -> None:
+        """Free what is open. May be called twice."""
+
+
+def open_footage(path: str, *, mirror: bool, progress: Progress, stop: threading.Event) -> Footage:
+    """A film, or a motion file by its suffix .npz. Raises UsageError, SourceError."""
+    if path.lower().endswith(".npz"):
+        if mirror:
+            raise UsageError("a motion file cannot be mirrored: leave --mirror out, or save it from a mirrored film")
+        return MotionFootage(path)
+    return FilmFootage(path, mirror=mirror, progress=progress, stop=stop)
+
+
+class FilmFootage:
+    """A driver in a film."""
+
+    def __init__(self, path: str, *, mirror: bool, progress: Progress, stop: threading.Event) -> None:
+        self._path = path
+        self._mirror, self._progress, self._stop = mirror, progress, stop
+        self._film = Film(path, limit=LIMIT_PX)
+        self.fps, self.time_base, self.start_pts = self._film.fps, self._film.time_base, self._film.start_pts
+        self.size: Size | None = self._film.size
+
+    @property
+    def skipped(self) -> int:
+        return self._film.skipped
+
+    def first_pts(self, start: float) -> int:
+        if not start:
+            return self.start_pts
+        self._film.seek(start)
+        first = self._film.read()
+        if first is None:
+            raise UsageError(f"{self._path} ends before --start {start:g}")
+        return first.pts
+
+    def count(self, start: float, end: float | None) -> int | None:
+        film = self._film
+        if film.frame_count is None and film.duration is None:
+            return None
+        frames = film.frame_count or round((film.duration or 0) * film.fps)
+        if start or end is not None:
+            length = film.duration or frames / film.fps
+            frames = max(0, round((min(end if end is not None else length, length) - start) * film.fps))
+        return frames or None
+
+    def references(self, engine: Engine, avatar: Avatar, choice: Choice, start: float, end: float | None) -> list[Reference]:
+        if choice == "best":
+            return self._best(engine, avatar, start, end)
+        at = start if choice == "first" else float(choice)
+        self._progress.stage("looking for the face", None)
+        self._rewind(at)
+        for moment in self._until_stopped(observe(engine, self._film, look=self._look, start=at, end=end)):
+            if moment.motion is not None:
+                if moment.seconds > at + 1 / self.fps:
+                    log.info("nobody is seen at %.2f s: the reference is taken at %.2f s", at, moment.seconds)
+                return [Reference(moment.pts, moment.pts, moment.seconds)]
+        return []
+
+    def _best(self, engine: Engine, avatar: Avatar, start: float, end: float | None) -> list[Reference]:
+        film = Film(self._path, limit=SEARCH_LIMIT_PX)
+        try:
+            self._progress.stage("searching the reference", self.count(start, end))
+            moments = self._until_stopped(observe(engine, film, look=self._look, start=start, end=end))
+            references = search_references(engine, avatar, moments)
+        finally:
+            film.close()
+        for reference in references:
+            log.debug("from pts %d the reference is at %.2f s, distance %.2f", reference.since, reference.seconds, reference.distance)
+        return references
+
+    def at_rest(self, engine: Engine, references: list[Reference], smoothing: float) -> list[tuple[int, Motion]]:
+        return measure_references(engine, self._film, references, look=self._look, strength=smoothing)
+
+    def moments(
+        self, engine: Engine, start: float, end: float | None, smoothing: float, *, pictures: bool = False, each: Each | None = None
+    ) -> Iterator[Moment]:
+        self._rewind(start)
+        seen = observe(engine, self._film, look=self._look, start=start, end=end, pictures=pictures)
+        return steadied(_told(seen, each), smoothing)
+
+    def sound(self, start: Fraction | None, end: float | None) -> Soundtrack | None:
+        if not self._film.audio:
+            return None
+        return Soundtrack(self._path, start=start, end=None if end is None else Fraction(end) + self.start_pts * self.time_base)
+
+    def close(self) -> None:
+        self._film.close()
+
+    def _rewind(self, start: float) -> None:
+        if not start:
+            self._film.seek(0.0)
+
+    def _look(self, image: Image, pts: int) -> Image:
+        return np.ascontiguousarray(image[:, ::-1]) if self._mirror else image
+
+    def _until_stopped(self, moments: Iterable[Moment]) -> Iterator[Moment]:
+        for moment in moments:
+            if self._stop.is_set():
+                return
+            yield moment
+            self._progress.advance()
+
+
+class MotionFootage:
+    """A driver's motion that was saved before; see motion_file.py."""
+
+    size: Size | None = None
+    skipped = 0
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._file = MotionFile(path)
+        head = self._file.head
+        self.fps, self.time_base, self.start_pts = head.fps, head.time_base, head.start_pts
+
+    def first_pts(self, start: float) -> int:
+        for moment in self._between(start, None):
+            return moment.pts
+        raise UsageError(f"{self._path} ends before --start {start:g}" if start else f"{self._path} holds no motion")
+
+    def count(self, start: float, end: float | None) -> int | None:
+        return self._file.head.frames if not start and end is None else None
+
+    def references(self, engine: Engine, avatar: Avatar, choice: Choice, start: float, end: float | None) -> list[Reference]:
+        """Those of the file for 'best': they were chosen for a portrait in rest, and distances to another mean little."""
+        if engine.name != self._file.head.engine:
+            raise UsageError(f"{self._path} was made with the engine '{self._file.head.engine}': choose it with --engine")
+        if choice == "best":
+            return [Reference(since, since, self._file.seconds(since)) for since, _ in self._file.head.references]
+        seen = (m for m in self._between(start if choice == "first" else float(choice), end) if m.motion is not None)
+        return [Reference(m.pts, m.pts, m.seconds) for m in _first(seen)]
+
+    def at_rest(self, engine: Engine, references: list[Reference], smoothing: float) -> list[tuple[int, Motion]]:
+        saved = dict(self._file.head.references)
+        if all(r.since in saved for r in references):
+            return [(r.since, saved[r.since]) for r in references]
+        found = []
+        for reference in references:
+            for moment in steadied(self._between(max(0.0, reference.seconds - AROUND_S), reference.seconds + AROUND_S), smoothing):
+                if moment.pts == reference.pts and moment.motion is not None:
+                    found.append((reference.since, moment.motion))
+        return found
+
+    def moments(
+        self, engine: Engine, start: float, end: float | None, smoothing: float, *, pictures: bool = False, each: Each | None = None
+    ) -> Iterator[Moment]:
+        return steadied(_told(self._between(start, end), each), smoothing)
+
+    def sound(self, start: Fraction | None, end: float | None) -> Soundtrack | None:
+        return None
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _between(self, start: float, end: float | None) -> Iterator[Moment]:
+        for moment in self._file:
+            if end is not None and moment.seconds >= end:
+                return
+            if moment.seconds >= start - 1e-9:
+                yield moment
+
+
+def _told(moments: Iterable[Moment], each: Each | None) -> Iterator[Moment]:
+    for moment in moments:
+        if each is not None:
+            each(moment)
+        yield moment
+
+
+def _first(moments: Iterator[Moment]) -> Iterator[Moment]:
+    for moment in moments:
+        yield moment
+        return
