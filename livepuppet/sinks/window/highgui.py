@@ -47,6 +47,7 @@ class Window:
         self._pressed: list[str] = []
         self._stale = True
         self._heard = False
+        self._next_key: Callable[[], int] = _wait_for_key
         self._recording_since: float | None = None
         self._statistics_at = 0.0
         self._viewport = Viewport(LARGEST_AT_OPEN, stretches=True)
@@ -71,7 +72,10 @@ class Window:
         try:
             # without GUI_NORMAL Qt adds a toolbar, and Ctrl+S a dialog that stops everything
             cv2.namedWindow(self._handle, cv2.WINDOW_NORMAL | cv2.WINDOW_FREERATIO | cv2.WINDOW_GUI_NORMAL)
-            self._viewport = Viewport(opening_size(size), stretches=not cv2.currentUIFramework().startswith("QT"))
+            qt = cv2.currentUIFramework().startswith("QT")
+            self._viewport = Viewport(opening_size(size), stretches=not qt)
+            # Qt can look for keys without waiting a millisecond; elsewhere pollKey may lose the arrow keys
+            self._next_key = cv2.pollKey if qt else _wait_for_key
             cv2.resizeWindow(self._handle, *self._viewport.size)
             cv2.setWindowTitle(self._handle, self.title)
         except cv2.error as error:
@@ -145,7 +149,7 @@ class Window:
     def _listen(self) -> None:
         """Let the window system do its work, note the keys, and find out whether the window was closed."""
         for _ in range(KEYS_PER_TURN):
-            code = cv2.waitKeyEx(1)
+            code = self._next_key()
             if code == -1:
                 break
             name = key_name(code)
@@ -160,6 +164,10 @@ class Window:
             self._open = False
             self._image = None
             self._pressed.append("close")
+
+
+def _wait_for_key() -> int:
+    return cv2.waitKeyEx(1)
 
 
 def opening_size(picture: Size) -> Size:
