@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -103,6 +104,17 @@ def test_on_the_command_line() -> None:
     done = subprocess.run([sys.executable, "-m", "livepuppet", *words], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode in (1, 2) and done.stdout == ""
     assert done.stderr.startswith("livepuppet: ") and "no such camera" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_the_pipeline_benchmark_writes_its_tables(tmp_path: Path) -> None:
+    script = ROOT / "benchmarks" / "pipeline.py"
+    words = ["--seconds", "0.4", "--warm-up", "0", "--sizes", "128x128", "--out", str(tmp_path)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, str(script), *words], check=True, capture_output=True, env=environment, cwd=tmp_path)
+    runs = json.loads((tmp_path / "pipeline.json").read_text())["runs"]
+    assert [(run["size"], run["unpaced"], run["live"]) for run in runs] == [("128x128", False, True), ("128x128", True, False)]
+    lines = (tmp_path / "pipeline.md").read_text().splitlines()
+    assert len({line.count("|") for line in lines[:4]}) == 1 and f"{runs[1]['mean_fps']:.1f}" in lines[3]
 
 
 def test_the_report_calls_a_queue_a_queue() -> None:
