@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -228,3 +231,63 @@ def test_without_a_display_it_refuses_and_the_process_lives(monkeypatch: pytest.
     with pytest.raises(SinkError, match=r":4077.*does not answer"):
         Window().open((64, 64), 30, lossless=False)
     assert not display_available()
+
+
+def wait_for(what: Callable[[], object], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_livepuppet_itself_on_a_screen(screen: str, tmp_path: Path) -> None:
+    """As a person would: it opens, the puppet moves, statistics and help come and go, R records twice, Q quits."""
+    root = Path(__file__).parents[1]
+    avatar = root / "livepuppet" / "assets" / "avatars" / "ada.jpg"
+    words = ["--camera", "demo", "--avatar", str(avatar), "--size", "640x480", "--stats", "stats.json"]
+    environment = os.environ | {"PYTHONPATH": str(root), "XDG_CONFIG_HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)}
+    program = subprocess.Popen(
+        [sys.executable, "-m", "livepuppet", *words], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        area = (slice(0, 480), slice(0, 640))
+        wait_for(lambda: screenshot()[area].mean() > 60)  # the dark title is gone
+        found = subprocess.run(["xdotool", "search", "--onlyvisible", "--name", "^livepuppet$"], capture_output=True, text=True)
+        window_id = found.stdout.split()[0]
+        xdotool("windowfocus", window_id)
+
+        def press(key: str) -> None:
+            xdotool("key", "--window", window_id, key)
+
+        def panel_comes_and_goes(key: str) -> None:
+            light = screenshot()[area].mean()
+            press(key)
+            wait_for(lambda: screenshot()[area].mean() < light - 8)
+            press(key)
+            wait_for(lambda: screenshot()[area].mean() > light - 6)
+
+        def record(number: int) -> None:
+            press("r")
+            wait_for(lambda: len(list(tmp_path.glob("livepuppet-*.mp4"))) == number)
+            time.sleep(1.5)
+            press("r")
+            time.sleep(1.0)
+
+        before = screenshot()[area]
+        wait_for(lambda: np.abs(screenshot()[area].astype(int) - before).max() > 40)  # it moves
+        panel_comes_and_goes("i")
+        panel_comes_and_goes("h")
+        record(1)
+        record(2)
+        press("q")
+        said = program.communicate(timeout=60)[1]
+    finally:
+        program.kill()
+        program.wait()
+    assert program.returncode == 0, said
+    assert "Traceback" not in said and "you closed it" in said
+    assert json.loads((tmp_path / "stats.json").read_text())["stages"]["window"]["count"] > 5
+    for film in tmp_path.glob("livepuppet-*.mp4"):
+        with av.open(str(film)) as container:
+            assert sum(1 for _ in container.decode(video=0)) > 1
