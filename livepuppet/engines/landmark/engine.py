@@ -140,7 +140,7 @@ def warp(avatar: LandmarkAvatar, posed: Posed, motion: Motion) -> Image:
     table = affines(posed.points, lid_sources(net.points, posed.closing), net.triangles)
     set_eyeballs(table, net, avatar.likeness.placed, posed, motion)
     x, y = sample_affines(ids, table, grid)
-    shift_gaze(x, y, ids, net, posed.gaze)
+    shift_gaze(x, y, ids, net, avatar.likeness.eyes, posed.gaze)
     x, y = soften(x), soften(y)
     out = cv2.remap(avatar.image, enlarge(x, grid), enlarge(y, grid), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     person = avatar.backdrop.person

@@ -11,13 +11,17 @@ from livepuppet.interfaces import Floats
 
 EYES_SIZE = 6
 """Closing of the two lids (1 = closed, below 0 = wider), then gaze (right, down) of each eye in eye widths."""
-CLOSED_BELOW = 0.3
-"""An eye open by less than this share of its reference is closed: MediaPipe's lids never quite meet."""
+CLOSED, FAITHFUL = 0.28, 0.45
+"""Shares of the reference's opening. MediaPipe's lids never quite meet, so an eye open by less than the first is closed; above the second
+(looking down leaves about half) the avatar's eye opens about as far as the driver's."""
+LID_GAIN = 1.2
+"""MediaPipe sees a half-closed eye as more open than it is."""
+WIDEST = 0.3
+"""Share by which an eye may open wider than in the portrait: its white and iris are stretched, for nothing else is known of it."""
 GAZE_REST = 0.012
 """Eye widths; smaller changes of gaze are the iris model's noise."""
-GAZE_LIMIT = 0.2
-LID_FOLLOWS_GAZE = 1.2
-"""How much of its opening an eye loses per eye width of looking down."""
+GAZE_LIMIT = np.array([0.22, 0.11])
+"""To the side, up and down."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +52,8 @@ def retarget_eyes(portrait: Eyes, rest: Eyes, now: Eyes, gain: float) -> Floats:
     gaze = (seen * (now.gaze - rest.gaze)).sum(0) / seen.sum()
     gaze = np.sign(gaze) * np.maximum(np.abs(gaze) - GAZE_REST, 0)
     ratio = now.opening / np.maximum(rest.opening, 1e-3)
-    closing = np.clip((1 - ratio) / (1 - CLOSED_BELOW), -0.5, 1.0)
-    closing = np.clip(closing * gain, -0.6, 1.0)
+    narrowed = np.where(ratio < 1, 1 - LID_GAIN * (1 - ratio), ratio)
+    opened = narrowed * np.clip((ratio - CLOSED) / (FAITHFUL - CLOSED), 0, 1)
+    closing = np.clip((1 - opened) * gain, -WIDEST, 1.0)
     gaze = np.clip(gaze * gain, -GAZE_LIMIT, GAZE_LIMIT)
     return np.concatenate([closing, gaze, gaze])

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from livepuppet.engines.landmark.eyes import Eyes
 from livepuppet.engines.landmark.face_model import LOWER_LID, UPPER_LID
 from livepuppet.engines.landmark.mesh import Net, Posed
 from livepuppet.engines.landmark.retarget import Placed, to_matrix
@@ -52,9 +53,16 @@ def set_eyeballs(table: Floats, net: Net, placed: Placed, posed: Posed, motion: 
         table[part.start : part.stop] = np.concatenate([solved[:, 0], solved[:, 1]])
 
 
-def shift_gaze(x: NDArray[np.float32], y: NDArray[np.float32], ids: NDArray[np.int32], net: Net, gaze: Floats) -> None:
-    """Move the irises by moving where the eyes' pixels come from (in place): most in the middle, nothing at corners and lids."""
-    for part, upper, lower, look in zip(net.eyes, UPPER_LID, LOWER_LID, gaze, strict=True):
+IRIS_RADIUS = 0.21
+"""Eye widths."""
+
+
+def shift_gaze(x: NDArray[np.float32], y: NDArray[np.float32], ids: NDArray[np.int32], net: Net, portrait: Eyes, gaze: Floats) -> None:
+    """Move the irises by moving where the eyes' pixels come from (in place).
+
+    The iris moves as a whole; the white between it and the corners is drawn out or pressed together, so that nothing folds over.
+    """
+    for part, upper, lower, own, look in zip(net.eyes, UPPER_LID, LOWER_LID, portrait.gaze, gaze, strict=True):
         if not look.any():
             continue
         inside = (ids >= part.start) & (ids < part.stop)
@@ -70,9 +78,12 @@ def shift_gaze(x: NDArray[np.float32], y: NDArray[np.float32], ids: NDArray[np.i
         dx, dy = x[inside] - corner[0], y[inside] - corner[1]
         u = np.clip((dx * along[0] + dy * along[1]) / width, 0, 1)
         v = (x[inside] - centre[0]) * down[0] + (y[inside] - centre[1]) * down[1]
-        bow = np.maximum(np.sin(np.pi * u), 0) ** 0.7
-        across = -look[0] * width * bow
-        downwards = -look[1] * width * bow * 0.7 * np.clip(1 - (2 * np.abs(v) / tall) ** 2, 0, 1)
+        at = 0.5 + float(own[0])
+        arrives = float(np.clip(at + look[0], min(at, IRIS_RADIUS + 0.05), max(at, 0.95 - IRIS_RADIUS)))
+        left, right = max(arrives - IRIS_RADIUS, 0.03), min(arrives + IRIS_RADIUS, 0.97)
+        share = np.clip(np.minimum(u / left, (1 - u) / (1 - right)), 0, 1)
+        across = (at - arrives) * width * share
+        downwards = -look[1] * width * share * np.clip(1 - (2 * np.abs(v) / tall) ** 2, 0, 1)
         x[inside] += (across * along[0] + downwards * down[0]).astype(np.float32)
         y[inside] += (across * along[1] + downwards * down[1]).astype(np.float32)
 

@@ -120,25 +120,26 @@ def lip_map(lips: Floats, source: Floats, size: tuple[int, int]) -> tuple[NDArra
     )
 
 
-def lab(colour: Floats) -> Floats:
-    """RGB 0 … 255 (3,) -> OpenCV's 8-bit Lab (3,), zero-centred a and b."""
-    pixel = np.clip(colour, 0, 255).astype(np.uint8).reshape(1, 1, 3)
-    return np.asarray(cv2.cvtColor(pixel, cv2.COLOR_RGB2LAB)[0, 0] - np.array([0.0, 128.0, 128.0]))
-
-
 def match(taken: Image, of: Floats, to: Floats) -> NDArray[np.float32]:
-    """The driver's pixels under the portrait's light.
+    """The driver's pixels under the portrait's light: each colour channel scaled as the skins compare (von Kries), within limits.
 
-    Lightness and colourfulness are scaled as the skins compare, the tint moved part of the way.
+    Skins differ by more than the light, hence the exponents; a portrait with less colour than the driver (pencil, black and white)
+    takes the same share of colour from the mouth.
     """
-    source, target = lab(of), lab(to)
-    light = float(np.clip(target[0] / max(source[0], 1), 0.35, 1.5)) ** 0.75
-    colourful = float(np.clip(np.hypot(*target[1:]) / (np.hypot(*source[1:]) + 1), 0, 1.2))
-    tint = 0.35 * (target[1:] - source[1:] * colourful)
-    values = cv2.cvtColor(taken, cv2.COLOR_RGB2LAB).astype(np.float32)
-    values[..., 0] *= light
-    values[..., 1:] = 128 + (values[..., 1:] - 128) * colourful + tint
-    return cv2.cvtColor(np.clip(values, 0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB).astype(np.float32)
+    source, target = np.maximum(of, 8.0), np.maximum(to, 8.0)
+    light = np.clip(target.mean() / source.mean(), 0.4, 1.5) ** 0.8
+    tint = np.clip((target / target.mean()) / (source / source.mean()), 0.5, 1.6) ** 0.7
+    values = taken.astype(np.float32) * (light * tint).astype(np.float32)
+    colourful = float(np.clip((colourfulness(target) + 0.02) / (colourfulness(source) + 0.02), 0.0, 1.0))
+    if colourful < 0.8:
+        grey = values.mean(2, keepdims=True) * (target / target.mean()).astype(np.float32) ** (1 - colourful)
+        values = grey + (values - grey) * colourful
+    return np.asarray(np.clip(values, 0, 250), dtype=np.float32)
+
+
+def colourfulness(colour: Floats) -> float:
+    """0 for grey, towards 1 for pure colours."""
+    return float((colour.max() - colour.min()) / max(float(colour.max()), 1.0))
 
 
 def made_interior(lips: Floats, size: tuple[int, int], skin: Floats) -> NDArray[np.float32]:
@@ -167,6 +168,8 @@ def made_interior(lips: Floats, size: tuple[int, int], skin: Floats) -> NDArray[
     seam = np.exp(-(((number - np.rint(number)) / 0.07) ** 2)) * 0.16
     shade = (0.72 + 0.28 * arch) * (1 - seam)
     inside = inside * (1 - teeth_share[..., None]) + teeth * (teeth_share * 1.0)[..., None] * shade[None, :, None]
+    colourful = float(np.clip((colourfulness(skin) - 0.02) / 0.25, 0, 1))  # pencil, and black and white
+    inside = inside.mean(2, keepdims=True) * (1 - colourful) + inside * colourful
     return np.asarray(cv2.GaussianBlur(inside.astype(np.float32), (0, 0), max(0.5, 0.012 * wide)), dtype=np.float32)
 
 

@@ -21,6 +21,10 @@ GRID_LONG_SIDE = 320
 """The grid's longer side at most."""
 
 
+SLIVER = 0.5
+"""Triangles of less than half this area, px, are not drawn: their affine map is noise and they cover nothing."""
+
+
 @dataclass(frozen=True, eq=False)
 class Grid:
     """Sampling places of an output picture: x, y (h, w) in pixels, `step` pixels apart, with one more all around than the picture needs."""
@@ -54,7 +58,9 @@ def triangle_ids(points: Floats, triangles: NDArray[np.int32], upright: Floats, 
     """
     corners = points[triangles]
     depth = corners[:, :, 2].mean(1)
-    depth = np.where(areas(corners) * upright <= 0, depth + 1e5, depth)
+    area = areas(corners) * upright
+    depth = np.where(area <= 0, depth + 1e5, depth)
+    depth[np.abs(area) < SLIVER] = np.inf
     for part in hidden:
         depth[part.start : part.stop] = np.inf
     ids = np.full(grid.x.shape, len(triangles), np.int32)
