@@ -17,7 +17,7 @@ from livepuppet.engines.landmark.lids import draw_lash_lines, hidden_eyes, lash_
 from livepuppet.engines.landmark.mesh import Net, Posed, build_net, down_of, pose_net
 from livepuppet.engines.landmark.mouth import DriverMouth, cut_mouth, paint_mouth, presence, skin_colour
 from livepuppet.engines.landmark.portrait import fit
-from livepuppet.engines.landmark.raster import Grid, affines, areas, build_grid, enlarge, sample_affines, soften, to_grid, triangle_ids
+from livepuppet.engines.landmark.raster import Grid, affines, areas, build_grid, compose, sample_affines, soften, to_grid, triangle_ids
 from livepuppet.engines.landmark.registration import Registration, body_of
 from livepuppet.engines.landmark.retarget import Likeness
 from livepuppet.errors import NoFaceError
@@ -142,13 +142,12 @@ def warp(avatar: LandmarkAvatar, posed: Posed, motion: Motion) -> Image:
     x, y = sample_affines(ids, table, grid)
     shift_gaze(x, y, ids, net, avatar.likeness.eyes, posed.gaze)
     x, y = soften(x), soften(y)
-    out = cv2.remap(avatar.image, enlarge(x, grid), enlarge(y, grid), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     person = avatar.backdrop.person
+    share = None
     if person is not None:
         across, down = to_grid(x, y, grid)
         moved = cv2.remap(person, across, down + np.float32(avatar.backdrop.above), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        alpha = enlarge(np.asarray(moved, np.float32), grid)
-        out = cv2.blendLinear(out, avatar.backdrop.plate, alpha, 1 - alpha)
-    picture = np.asarray(out, dtype=np.uint8)
+        share = np.asarray(moved, dtype=np.float32)
+    picture = compose(avatar.image, x, y, share, avatar.backdrop.plate, grid)
     draw_lash_lines(picture, avatar.lashes, posed)
     return picture

@@ -49,8 +49,7 @@ def set_eyeballs(table: Floats, net: Net, placed: Placed, posed: Posed, motion: 
         wide = 1 - min(float(shut), 0.0)  # an eye opened wider than in the portrait shows the same eye, taller
         of = np.concatenate([of, of.mean(0, keepdims=True) + down])
         to = np.concatenate([to, to.mean(0, keepdims=True) + turn @ down * wide])
-        solved = np.linalg.solve(np.c_[to[:, :2], np.ones(3)], of[:, :2])
-        table[part.start : part.stop] = np.concatenate([solved[:, 0], solved[:, 1]])
+        table[part.start : part.stop] = cv2.getAffineTransform(to[:, :2].astype(np.float32), of[:, :2].astype(np.float32)).ravel()
 
 
 IRIS_RADIUS = 0.21

@@ -6,16 +6,19 @@ Computed on a coarse grid and interpolated: between vertices it is affine anyway
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from livepuppet.interfaces import Floats
+from livepuppet.interfaces import Floats, Image
 
 Field: TypeAlias = NDArray[np.float32]
 """A value per place of the grid, or per pixel (h, w)."""
+
+WHOLE = slice(None)
 
 GRID_LONG_SIDE = 320
 """The grid's longer side at most."""
@@ -65,9 +68,12 @@ def triangle_ids(points: Floats, triangles: NDArray[np.int32], upright: Floats, 
         depth[part.start : part.stop] = np.inf
     ids = np.full(grid.x.shape, len(triangles), np.int32)
     places = np.round(((corners[:, :, :2] + 0.5) / grid.step + 0.5) * 16).astype(np.int32)
-    for i in np.argsort(-depth, kind="stable"):
-        if depth[i] != np.inf:
-            cv2.fillConvexPoly(ids, places[i], (int(i),), lineType=8, shift=4)
+    outside = (places.max(1) < 0).any(1) | (places.min(1) > np.array(ids.shape[::-1]) * 16).any(1)
+    depth[outside] = np.inf
+    order = np.argsort(-depth, kind="stable")
+    order = order[depth[order] != np.inf]
+    for i, place in zip(order.tolist(), places[order], strict=True):
+        cv2.fillConvexPoly(ids, place, (i,), lineType=8, shift=4)
     return ids
 
 
@@ -98,11 +104,71 @@ def sample_affines(ids: NDArray[np.int32], table: Floats, grid: Grid) -> tuple[F
     return x, y
 
 
-def enlarge(values: Field, grid: Grid) -> Field:
-    """Grid values at every pixel."""
-    size = values.shape[1] * grid.step, values.shape[0] * grid.step
-    full = cv2.resize(values, size, interpolation=cv2.INTER_LINEAR)
-    return np.ascontiguousarray(full[grid.step : grid.step + grid.height, grid.step : grid.step + grid.width])
+def enlarge(values: Field, grid: Grid, rows: slice = WHOLE, columns: slice = WHOLE) -> Field:
+    """Grid values at every pixel, or at those of a part of the picture given in cells of the grid (0 = the picture's first)."""
+    top, bottom, _ = rows.indices(-(-grid.height // grid.step))
+    left, right, _ = columns.indices(-(-grid.width // grid.step))
+    step = grid.step
+    cells = values[top : bottom + 2, left : right + 2]  # one more on each side, to interpolate from
+    full = cv2.resize(cells, (cells.shape[1] * step, cells.shape[0] * step), interpolation=cv2.INTER_LINEAR)
+    height, width = min(bottom * step, grid.height) - top * step, min(right * step, grid.width) - left * step
+    return np.asarray(full[step : step + height, step : step + width], dtype=np.float32)
+
+
+TILE_PX = 80
+"""About the side of a tile, see `compose`."""
+
+
+def compose(image: Image, x: Field, y: Field, share: Field | None, plate: Image, grid: Grid) -> Image:
+    """The picture: image sampled at x, y (on the grid), laid over the plate where `share` (on the grid) is below 1.
+
+    Work is done where it shows: one remap over the box that moves, and blending only in the tiles that the share's edge runs through.
+    """
+    if share is None:
+        return sample(image, enlarge(x, grid), enlarge(y, grid))
+    tile = max(1, TILE_PX // grid.step)
+    most, least = extremes(share, tile)
+    rows, columns = np.flatnonzero(most.max(1) > 0), np.flatnonzero(most.max(0) > 0)
+    out = plate.copy()
+    if not len(rows):
+        return out
+    top, bottom, left, right = rows[0] * tile, (rows[-1] + 1) * tile, columns[0] * tile, (columns[-1] + 1) * tile
+    box = slice(top, bottom), slice(left, right)
+    moved = sample(image, enlarge(x, grid, *box), enlarge(y, grid, *box))
+    kind = np.where(most <= 0, 0, np.where(least >= 1, 1, 2))  # plate, image, both
+    step = grid.step
+    for row in range(rows[0], rows[-1] + 1):
+        runs = np.flatnonzero(np.diff(kind[row], prepend=-1, append=-1))
+        for start, end in pairwise(runs.tolist()):
+            if kind[row, start] == 0:
+                continue
+            high, wide = slice(row * tile, (row + 1) * tile), slice(start * tile, end * tile)
+            there = out[high.start * step : high.stop * step, wide.start * step : wide.stop * step]
+            y0, x0 = (high.start - top) * step, (wide.start - left) * step
+            here = moved[y0 : y0 + there.shape[0], x0 : x0 + there.shape[1]]
+            if kind[row, start] == 1:
+                there[:] = here
+            else:
+                weight = enlarge(share, grid, high, wide)
+                there[:] = cv2.blendLinear(here, there, weight, 1 - weight)
+    return out
+
+
+def extremes(share: Field, tile: int) -> tuple[Field, Field]:
+    """The greatest and the least share in and around each tile of `tile` cells."""
+    around = np.ones((3, 3), np.uint8)
+    both = []
+    for values in (cv2.dilate(share, around), -cv2.erode(share, around)):
+        inner = values[1:-1, 1:-1]
+        short = -inner.shape[0] % tile, -inner.shape[1] % tile
+        padded = np.pad(inner, ((0, short[0]), (0, short[1])), mode="edge")
+        both.append(padded.reshape(padded.shape[0] // tile, tile, -1, tile).max((1, 3)))
+    return both[0], -both[1]
+
+
+def sample(image: Image, x: Field, y: Field) -> Image:
+    """The image at these places, (h, w, 3); beyond its edges it is mirrored."""
+    return np.asarray(cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101), dtype=np.uint8)
 
 
 def soften(values: Field) -> Field:
