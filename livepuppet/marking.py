@@ -15,6 +15,7 @@ class Mark:
 
     session_id: 0 … 65535, what the watermark carries; drawn at random unless given.
     watermark: whether frames carry it.  label: the visible text, None for none.  corner: where the label stands.
+    film: the frames go into a file only, so that the mark may be fainter than one that has to survive a call.
     """
 
     def __init__(
@@ -24,6 +25,7 @@ class Mark:
         watermark: bool = True,
         label: str | None = None,
         corner: Corner = "bottom-right",
+        film: bool = False,
     ) -> None:
         """Raises UsageError for a label that cannot be drawn, ValueError for a session id outside its range."""
         self.session_id = secrets.randbelow(IDS) if session_id is None else session_id
@@ -32,9 +34,9 @@ class Mark:
         self.corner: Corner = corner
         self._embedder = None
         if watermark:
-            from livepuppet.watermark.embedder import Embedder
+            from livepuppet.watermark.embedder import CALL, FILM, Embedder
 
-            self._embedder = Embedder(self.session_id)
+            self._embedder = Embedder(self.session_id, FILM if film else CALL)
 
     def apply(self, image: Image) -> Image:
         """The marked picture; the one given is left as it is. image: RGB uint8 (H, W, 3)."""

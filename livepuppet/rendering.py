@@ -119,7 +119,7 @@ class Rendering:
         self.progress = progress or Silent()
         self.stop = stop or threading.Event()
         self.lost = 0
-        self.mark = Mark(watermark=job.watermark, label=job.label, corner=job.label_position)
+        self.mark = Mark(watermark=job.watermark, label=job.label, corner=job.label_position, film=True)
         self.identity = identity_from(*job.sign_with) if job.sign_with else None
 
     def run(self) -> Report:
@@ -275,7 +275,7 @@ class Rendering:
             raise UsageError(f"a {job.output.suffix} cannot be gone on with: render it again without --resume")
         before = recall(job.output, job.settings())
         if before is not None:
-            self.mark = Mark(before.session_id, watermark=job.watermark, label=job.label, corner=job.label_position)
+            self.mark = Mark(before.session_id, watermark=job.watermark, label=job.label, corner=job.label_position, film=True)
         return before
 
     def _motion_writer(self, footage: Footage, rest: list[tuple[int, Motion]]) -> MotionWriter | None:

@@ -14,7 +14,7 @@ import pytest
 
 from livepuppet.interfaces import Image
 from livepuppet.watermark import code
-from livepuppet.watermark.embedder import Embedder
+from livepuppet.watermark.embedder import FILM, Embedder
 from livepuppet.watermark.reader import Reader, Reading
 
 SESSION = 0xBEAD
@@ -152,6 +152,18 @@ def test_mark_survives_a_megabit_and_then_a_call(tmp_path: Path) -> None:
         assert reading.found and reading.session_id == SESSION, reading
     unmarked = read(*encoded(tmp_path / "plain.mp4", plain, 1_000_000)[::4])
     assert not unmarked.found and unmarked.frames == 5
+
+
+def test_the_film_s_mark_is_fainter_and_survives_a_megabit(tmp_path: Path) -> None:
+    wide, embedder = scene(720, 1320), Embedder(SESSION, FILM)
+    plain = [np.ascontiguousarray(wide[:, shift : shift + 1280]) for shift in range(0, 40, 2)]
+    marked = [embedder.embed(image) for image in plain]
+    assert decibels(plain[0], marked[0]) > max(44.0, decibels(plain[0], Embedder(SESSION).embed(plain[0])))
+    for attack in ATTACKS.values():
+        reading = read(attack(marked[0]))
+        assert reading.found and reading.session_id == SESSION, reading
+    reading = read(*encoded(tmp_path / "film.mp4", marked, 1_000_000)[::4])
+    assert reading.found and reading.session_id == SESSION, reading
 
 
 def test_two_sessions_are_told_apart() -> None:

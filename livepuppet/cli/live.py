@@ -127,10 +127,11 @@ def open_session(options: argparse.Namespace, source: Source, sinks: list[Sink],
 
 def run(options: argparse.Namespace) -> int:
     options.output = choose_outputs(options.output)
-    mark, identity = mark_from(options), identity_for(options)
+    identity = identity_for(options)
     sinks = [open_sink(output) for output in options.output]
     films = [Path(output) for output in options.output if Path(output).suffix]
     watched = any(sink.live for sink in sinks)
+    mark = mark_from(options, film=not watched)
     source = open_source(options.camera, paced=watched, fps=options.fps)
     with contextlib.ExitStack() as cleanup:
         cleanup.callback(source.close)

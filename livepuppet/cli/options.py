@@ -41,9 +41,9 @@ def tuning_from(options: argparse.Namespace) -> Tuning:
     return Tuning(gain=options.gain, smoothing=options.smoothing, mouth=options.mouth)
 
 
-def mark_from(options: argparse.Namespace) -> Mark:
-    """Raises UsageError for a label that cannot be drawn."""
-    return Mark(watermark=not options.no_watermark, label=options.label, corner=options.label_position)
+def mark_from(options: argparse.Namespace, *, film: bool) -> Mark:
+    """film: the frames go into files only. Raises UsageError for a label that cannot be drawn."""
+    return Mark(watermark=not options.no_watermark, label=options.label, corner=options.label_position, film=film)
 
 
 def identity_for(options: argparse.Namespace) -> Identity | None:

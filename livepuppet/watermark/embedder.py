@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -9,11 +11,24 @@ from numpy.typing import NDArray
 from livepuppet.interfaces import Image
 from livepuppet.watermark.code import CELLS, TILE, tile
 
-WEAKEST, STRONGEST = 1.4, 2.8
-"""Amplitude, in levels of 255, where the picture is flat and where it is busy. A picture that is busy everywhere gets a mean square of
-STRONGEST² · (2/3)² = 3.5 (linear interpolation takes a third of each cell's amplitude), 42.7 dB: the floor for every picture."""
-PER_CONTRAST = 0.35
-"""Amplitude per level of local contrast: texture hides a mark (luminance and contrast masking, Podilchuk & Zeng 1998)."""
+
+@dataclass(frozen=True, slots=True)
+class Strength:
+    """Amplitudes in levels of 255: where the picture is flat, at most (where it is busy), and per level of local contrast.
+
+    Texture hides a mark (luminance and contrast masking, Podilchuk & Zeng 1998). A picture that is busy everywhere gets a mean square of
+    busy² · (2/3)² (linear interpolation takes a third of each cell's amplitude).
+    """
+
+    flat: float
+    busy: float
+    per_contrast: float
+
+
+CALL = Strength(1.4, 2.8, 0.35)
+"""For what is sent live: survives a meeting program's re-encoding at 360p. The floor for every picture is 42.7 dB."""
+FILM = Strength(0.9, 2.4, 0.25)
+"""For files, whose own pixels count more: survives H.264 at 1 Mbit/s, with a floor of 44 dB and typically 48."""
 SMALLEST = 192
 """Short side in pixels below which pictures stay unmarked: their cells would be too small to be smooth, and to survive anything."""
 ZERO = 8
@@ -40,9 +55,10 @@ class Canvas:
 class Embedder:
     """Adds the mark of one session. For one thread; not bound to a frame size, though a change of size costs a few milliseconds."""
 
-    def __init__(self, session_id: int) -> None:
+    def __init__(self, session_id: int, strength: Strength = CALL) -> None:
         """Raises ValueError for a session id outside 0 … 65535."""
         self.session_id = session_id
+        self.strength = strength
         self._tile = tile(session_id).astype(np.float32)
         self._canvas: Canvas | None = None
 
@@ -54,8 +70,8 @@ class Embedder:
         if self._canvas is None or self._canvas.pattern.shape != (height, width):
             self._canvas = Canvas(height, width, self._tile)
         canvas = self._canvas
-        strength = local_strength(image, *canvas.grid.shape)
-        cv2.resize(canvas.grid * strength + (ZERO + 0.5), canvas.smooth.shape[::-1], dst=canvas.smooth)
+        amplitude = local_amplitude(image, *canvas.grid.shape, self.strength)
+        cv2.resize(canvas.grid * amplitude + (ZERO + 0.5), canvas.smooth.shape[::-1], dst=canvas.smooth)
         # uint8 from here on, and each sign on its own: that arithmetic is the fastest, and saturates where the picture is black or white.
         np.copyto(canvas.pattern, canvas.smooth[:height, :width], casting="unsafe")
         marked: Image = np.empty_like(image, order="C")
@@ -66,11 +82,11 @@ class Embedder:
         return marked
 
 
-def local_strength(image: Image, rows: int, columns: int) -> NDArray[np.float32]:
+def local_amplitude(image: Image, rows: int, columns: int, strength: Strength) -> NDArray[np.float32]:
     """Amplitude per cell (rows, columns) from local contrast: mean distance of a pixel from its surroundings."""
     height, width = image.shape[:2]
     size = (max(columns, width // SAMPLING), max(rows, height // SAMPLING))
     grey = cv2.cvtColor(cv2.resize(image, size, interpolation=cv2.INTER_NEAREST), cv2.COLOR_RGB2GRAY)
     contrast = cv2.absdiff(grey, cv2.blur(grey, (5, 5)))
     per_cell = cv2.resize(contrast, (columns, rows), interpolation=cv2.INTER_AREA).astype(np.float32)
-    return np.clip(WEAKEST + PER_CONTRAST * per_cell, WEAKEST, STRONGEST)
+    return np.clip(strength.flat + strength.per_contrast * per_cell, strength.flat, strength.busy)
