@@ -70,7 +70,7 @@ class Embedder:
         if self._canvas is None or self._canvas.pattern.shape != (height, width):
             self._canvas = Canvas(height, width, self._tile)
         canvas = self._canvas
-        amplitude = local_amplitude(image, *canvas.grid.shape, self.strength)
+        amplitude = local_amplitude(image, len(canvas.grid), canvas.grid.shape[1], self.strength)
         cv2.resize(canvas.grid * amplitude + (ZERO + 0.5), canvas.smooth.shape[::-1], dst=canvas.smooth)
         # uint8 from here on, and each sign on its own: that arithmetic is the fastest, and saturates where the picture is black or white.
         np.copyto(canvas.pattern, canvas.smooth[:height, :width], casting="unsafe")
