@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import av
@@ -31,9 +32,9 @@ pytestmark = [
 SCREEN: Size = (1400, 900)
 
 
-@pytest.fixture(scope="module")
-def screen() -> Iterator[str]:
-    """An X server of our own; Qt connects once per process, so all tests of this file share it."""
+@contextmanager
+def x_server() -> Iterator[str]:
+    """A bare X server; its name for DISPLAY."""
     reading, writing = os.pipe()
     server = subprocess.Popen(
         ["Xvfb", "-displayfd", str(writing), "-screen", "0", f"{SCREEN[0]}x{SCREEN[1]}x24", "-nolisten", "tcp"],
@@ -43,15 +44,24 @@ def screen() -> Iterator[str]:
     os.close(writing)
     with os.fdopen(reading) as pipe:
         number = pipe.readline().strip()
+    try:
+        yield f":{number}"
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+@pytest.fixture(scope="module")
+def screen() -> Iterator[str]:
+    """An X server of our own; Qt connects once per process, so all tests of this file share it."""
     before = os.environ.get("DISPLAY")
-    os.environ["DISPLAY"] = f":{number}"
-    yield f":{number}"
-    if before is None:
-        del os.environ["DISPLAY"]
-    else:
-        os.environ["DISPLAY"] = before
-    server.terminate()
-    server.wait(10)
+    with x_server() as name:
+        os.environ["DISPLAY"] = name
+        yield name
+        if before is None:
+            del os.environ["DISPLAY"]
+        else:
+            os.environ["DISPLAY"] = before
 
 
 @pytest.fixture
@@ -231,6 +241,19 @@ def test_without_a_display_it_refuses_and_the_process_lives(monkeypatch: pytest.
     with pytest.raises(SinkError, match=r":4077.*does not answer"):
         Window().open((64, 64), 30, lossless=False)
     assert not display_available()
+
+
+def test_looking_for_the_screen_does_not_make_it_start_over() -> None:
+    """A bare X server starts over when its last client leaves, and throws out whoever comes at that moment."""
+    program = (
+        "from livepuppet.sinks.window import display\n"
+        "display.ATTEMPTS = 1\n"
+        "print(sum(display.display_trouble() != '' for _ in range(200)))\n"
+    )
+    with x_server() as name:
+        environment = os.environ | {"DISPLAY": name, "PYTHONPATH": str(Path(__file__).parents[1])}
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.strip() == "0", "so many times it was not let in"
 
 
 def wait_for(what: Callable[[], object], seconds: float = 60.0) -> None:

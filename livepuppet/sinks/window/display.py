@@ -5,11 +5,19 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+import time
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
 INSTEAD = "write a file (--output film.mp4), a virtual camera (--output virtual) or nothing (--output none)"
+
+ATTEMPTS, BETWEEN_S = 3, 0.15
+"""A server that is just starting over deserves another try."""
+
+_held: list[int] = []
+"""The last connection that worked, kept open: an X server starts over when its last client leaves (a bare one in tests has no other),
+and would throw out the window that comes right after us."""
 
 
 def display_available() -> bool:
@@ -54,7 +62,16 @@ def _refused(display: str) -> str:
     xcb.xcb_connect.argtypes = [ctypes.c_char_p, ctypes.c_void_p]
     xcb.xcb_connection_has_error.argtypes = [ctypes.c_void_p]
     xcb.xcb_disconnect.argtypes = [ctypes.c_void_p]
-    connection = xcb.xcb_connect(display.encode(), None)  # never NULL; a failed one carries its error
-    failed = xcb.xcb_connection_has_error(connection)
-    xcb.xcb_disconnect(connection)
-    return f"the screen '{display}' (DISPLAY) does not answer or lets nobody in: {INSTEAD}" if failed else ""
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            time.sleep(BETWEEN_S)
+        connection = xcb.xcb_connect(display.encode(), None)  # never NULL; a failed one carries its error
+        if not xcb.xcb_connection_has_error(connection):
+            break
+        xcb.xcb_disconnect(connection)
+    else:
+        return f"the screen '{display}' (DISPLAY) does not answer or lets nobody in: {INSTEAD}"
+    _held.append(connection)
+    while len(_held) > 1:
+        xcb.xcb_disconnect(_held.pop(0))
+    return ""
