@@ -128,6 +128,11 @@ def test_it_is_a_sink_and_a_screen(window: Window) -> None:
     assert Window.available() and display_available()
 
 
+def test_it_says_its_name_before_the_first_frame(window: Window) -> None:
+    shot = screenshot()[:480, :720]
+    assert shot.mean() < 40 and shot.max() > 220
+
+
 def test_colours_and_pixels_arrive_unchanged(window: Window) -> None:
     """Red is red, at the window's own size, one pixel for one pixel."""
     image = np.zeros((480, 720, 3), np.uint8)

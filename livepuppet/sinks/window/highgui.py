@@ -22,6 +22,7 @@ from livepuppet.sinks.window.viewport import Viewport
 LARGEST_AT_OPEN: Size = (1280, 760)
 SMALLEST_SIDE_AT_OPEN = 480
 STATISTICS_EVERY_S = 0.25
+SETTLING_MS = 20
 KEYS_PER_TURN = 32
 
 _numbers = itertools.count(1)
@@ -84,7 +85,9 @@ class Window:
                 "`pip uninstall opencv-python-headless opencv-python opencv-contrib-python; pip install opencv-contrib-python`"
             ) from error
         self._open = True
-        self._draw()
+        for _ in range(2):  # the first turn brings the window up, the second fills it: loading an engine may take seconds from here
+            self._draw()
+            cv2.waitKeyEx(SETTLING_MS)
         self._listen()
 
     def write(self, frame: Frame) -> None:
