@@ -1,0 +1,234 @@
+"""What the doctor looks at: each check is a function that gives findings and never raises for what it finds wrong."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import Any, Literal
+
+from livepuppet.errors import LivepuppetError
+from livepuppet.version import __version__
+
+State = Literal["good", "note", "bad", "broken"]
+"""good; worth knowing; something does not work; the default run would not work."""
+INSTALL = "livepuppet virtual-camera install"
+PACKAGES = ("numpy", "opencv-contrib-python", "mediapipe", "onnxruntime-gpu", "onnxruntime", "pyvirtualcam", "av", "torch")
+RIVALS = ("opencv-python", "opencv-python-headless", "opencv-contrib-python-headless")
+"""They share a folder with opencv-contrib-python, and whichever was installed last overwrote the others."""
+SMOOTH_FPS, USABLE_FPS = 28.0, 14.0
+BENCHMARK_S = 2.0
+WARM_UP_S = 0.7
+"""MediaPipe's graphs start with their first frames; the rate is that of the last two seconds."""
+BENCHMARK_SIZE = (1280, 720)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report. fix: the command or action that helps, '' where nothing is to do; facts: the same for programs."""
+
+    section: str
+    state: State
+    text: str
+    fix: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def installed(name: str) -> str:
+    """The version of an installed package, '' if it is not."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def versions() -> Iterator[Finding]:
+    system = f"{platform.system()} {platform.release()} {platform.machine()}"
+    python = platform.python_version()
+    facts = {"livepuppet": __version__, "python": python, "system": system, "cpus": os.cpu_count()}
+    yield Finding("versions", "good", f"livepuppet {__version__}, Python {python}, {system}, {os.cpu_count()} CPUs", facts=facts)
+    found = {name: version for name in PACKAGES if (version := installed(name))}
+    yield Finding("versions", "good", ", ".join(f"{name} {version}" for name, version in found.items()), facts=found)
+    rivals = [name for name in RIVALS if installed(name)]
+    if rivals:
+        names = " ".join(rivals)
+        repair = f"pip uninstall -y {names} opencv-contrib-python && pip install opencv-contrib-python"
+        yield Finding("versions", "bad", f"{' and '.join(rivals)} overwrote parts of opencv-contrib-python", repair, {"rivals": rivals})
+
+
+def cameras() -> Iterator[Finding]:
+    """Each capture device, opened and timed; loopbacks are not opened."""
+    from livepuppet.cli.examination import examine
+    from livepuppet.devices import list_cameras
+
+    real = [device for device in list_cameras() if not device.accepts]
+    if not real:
+        yield Finding("cameras", "note", "no camera: the built-in demo performance plays instead", no_camera_fix())
+    for device in real:
+        seen = examine(device)
+        facts = {"index": device.index, "name": device.label, "driver": device.driver, **seen.facts()}
+        what = f"{device.index} {device.label}"
+        if seen.problem:
+            yield Finding("cameras", "bad", f"{what}: {seen.problem}", "", facts)
+            continue
+        text = f"{what}: opens in {seen.opened_s:.1f} s, {seen.size[0]}x{seen.size[1]}, {seen.fps:.0f} fps measured"
+        if seen.black:
+            yield Finding("cameras", "bad", f"{text}, but black", "open its cover, and close other programs that use it", facts)
+        elif seen.fps < USABLE_FPS:
+            yield Finding("cameras", "note", text, "more light makes a webcam faster; so does a USB port of its own", facts)
+        else:
+            yield Finding("cameras", "good", text, "", facts)
+
+
+def no_camera_fix() -> str:
+    if sys.platform == "win32":
+        return "plug one in; Settings > Privacy & security > Camera must allow desktop apps"
+    if sys.platform == "darwin":
+        return "plug one in; System Settings > Privacy & Security > Camera must allow the terminal"
+    return "plug one in; if there is one: lsusb shows it, and sudo modprobe uvcvideo loads its driver"
+
+
+def virtual_cameras() -> Iterator[Finding]:
+    from livepuppet.devices import list_virtual
+
+    found = list_virtual()
+    for device in found:
+        state = "in use by a program that writes to it" if device.captures and device.driver == "v4l2 loopback" and not device.modes else ""
+        place = device.path if device.path.startswith("/dev/") else ""
+        yield Finding(
+            "virtual camera",
+            "good",
+            " ".join(part for part in (device.label, place, f"({device.driver})" if device.driver else "", state) if part),
+            facts={"name": device.label, "path": device.path, "driver": device.driver},
+        )
+    if sys.platform == "linux":
+        from livepuppet.sinks.virtual_camera.pipewire import obstacle
+
+        reason = obstacle()
+        if not found:
+            better = "PipeWire is used instead" if not reason else "--output virtual has nowhere to go"
+            yield Finding("virtual camera", "note" if not reason else "bad", f"no v4l2loopback camera: {better}", INSTALL)
+        text = f"PipeWire: {reason}" if reason else "PipeWire: a camera for Firefox, OBS and other desktop programs can be offered"
+        yield Finding("virtual camera", "note" if reason else "good", text, facts={"pipewire": reason or "ready"})
+    elif not found:
+        yield Finding("virtual camera", "bad", "no virtual camera is installed", INSTALL)
+
+
+def display() -> Iterator[Finding]:
+    from livepuppet.opening import screen_available
+
+    if screen_available():
+        where = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or platform.system()
+        yield Finding("display", "good", f"a window can be opened ({where})", facts={"display": where})
+    else:
+        text = "no display: the default run writes livepuppet.mp4 instead of opening a window"
+        yield Finding("display", "note", text, "export DISPLAY=:0, or log in at the desktop, to see a window", {"display": None})
+
+
+def face_model() -> Iterator[Finding]:
+    """Whether the model that finds faces loads and finds one."""
+    from livepuppet.face import find_faces
+    from livepuppet.portraits import load_portrait, shipped_avatars
+
+    started = time.monotonic()
+    try:
+        faces = find_faces(load_portrait(shipped_avatars()[0]))
+    except (LivepuppetError, ImportError, RuntimeError, OSError, ValueError) as error:
+        repair = "pip install --force-reinstall livepuppet" if isinstance(error, ImportError) else ""
+        yield Finding("face model", "broken", f"the face model does not load: {one_line(error)}", repair)
+        return
+    took = time.monotonic() - started
+    facts = {"seconds": round(took, 2), "faces": len(faces)}
+    if faces:
+        yield Finding("face model", "good", f"finds the face in a shipped avatar ({took:.1f} s with loading)", facts=facts)
+    else:
+        text = "the face model loads but finds no face in a shipped avatar"
+        yield Finding("face model", "broken", text, "pip install --force-reinstall mediapipe opencv-contrib-python", facts)
+
+
+def models() -> Iterator[Finding]:
+    """Neural models, each file compared with its checksum."""
+    from livepuppet import artifacts
+
+    found = artifacts.installed()
+    if not found:
+        yield Finding("models", "good", "none installed; the landmark engine needs none", facts={"models": []})
+    for model in found:
+        name = model.path.name
+        try:
+            model.verify()
+        except LivepuppetError as error:
+            yield Finding(
+                "models", "bad", f"{name}: {one_line(error)}", f"livepuppet models remove {name}, and install it again", {"name": name}
+            )
+        else:
+            yield Finding("models", "good", f"{name}: complete, checksums right", facts={"name": name})
+
+
+def speed() -> Iterator[Finding]:
+    """The default engine on the built-in performance for two seconds, at the size of a video call."""
+    from livepuppet.gallery import Gallery
+    from livepuppet.interfaces import Sink
+    from livepuppet.marking import Mark
+    from livepuppet.meter import Meter
+    from livepuppet.opening import open_engine, open_sink, open_source
+    from livepuppet.portraits import shipped_avatars
+    from livepuppet.puppet import Puppet
+    from livepuppet.session import Session
+
+    engine = None
+    try:
+        engine = open_engine()
+        gallery = Gallery(engine, shipped_avatars()[:1], BENCHMARK_SIZE)
+        puppet = Puppet(engine, gallery.first())
+        sinks: list[Sink] = [open_sink("none")]
+        meter = Meter()
+        session = Session(open_source("demo", paced=False), puppet, sinks, gallery=gallery, meter=meter, mark=Mark().apply)
+        end = threading.Timer(WARM_UP_S + BENCHMARK_S, session.end, ["measured"])
+        end.start()
+        try:
+            statistics = session.run()
+        finally:
+            end.cancel()
+            end.join()
+    except (LivepuppetError, RuntimeError, OSError, ImportError) as error:
+        yield Finding(
+            "speed", "broken", f"the puppet does not move: {one_line(error)}", "livepuppet --verbose --camera demo shows where it fails"
+        )
+        return
+    finally:
+        if engine is not None:
+            engine.close()
+    fps = statistics.fps
+    facts = {
+        "engine": engine.name,
+        "device": engine.device,
+        "fps": round(fps, 1),
+        "size": list(BENCHMARK_SIZE),
+        "frames": statistics.delivered,
+    }
+    verdict = "smooth in any call" if fps >= SMOOTH_FPS else "usable, not smooth" if fps >= USABLE_FPS else "too slow for a call"
+    repair = "" if fps >= SMOOTH_FPS else "--size 640x360 costs less than half; close other programs"
+    state: State = "good" if fps >= USABLE_FPS else "bad"
+    if not statistics.delivered:
+        yield Finding("speed", "broken", "the puppet delivered no frame in two seconds", "livepuppet --verbose --camera demo", facts)
+        return
+    yield Finding(
+        "speed", state, f"this machine: {fps:.0f} fps at 720p with the {engine.name} engine ({engine.device}): {verdict}", repair, facts
+    )
+
+
+def one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def checks() -> list[Callable[[], Iterator[Finding]]]:
+    """In the order of the report."""
+    from livepuppet.cli.inference import inference
+
+    return [versions, cameras, virtual_cameras, display, face_model, inference, models, speed]
