@@ -21,6 +21,9 @@ FILM_SUFFIXES = frozenset({".mp4", ".mov", ".mkv"})
 CALL_SIZE: Size = (1280, 720)
 """What every meeting program and every virtual camera driver is happy with."""
 
+CAMERA_PREFIX = "virtual:"
+"""Before the name of the virtual camera that is meant."""
+
 log = logging.getLogger("livepuppet")
 
 
@@ -66,7 +69,9 @@ def open_source(text: str = "auto", *, paced: bool = True, size: Size | None = N
 
 
 def open_sink(text: str) -> Sink:
-    """The sink that `text` means: window, virtual, none, or a film's file name. It is opened by the session. Raises UsageError."""
+    """The sink that `text` means: window, virtual, virtual:NAME, none, or a film's file name. The session opens it. Raises UsageError."""
+    if text.startswith(CAMERA_PREFIX):
+        return cast(Sink, find("sink", "virtual")(text.removeprefix(CAMERA_PREFIX)))
     if text in PARTS["sink"] and text != "file":
         return cast(Sink, find("sink", text)())
     path = Path(text)
@@ -116,4 +121,4 @@ def parse_size(text: str) -> Size:
 
 def output_size(asked: Size | None, outputs: Sequence[str]) -> Size | None:
     """The picture's size: as asked, else what calls expect where a virtual camera is among the outputs, else the portrait's own."""
-    return asked or (CALL_SIZE if "virtual" in outputs else None)
+    return asked or (CALL_SIZE if any(f"{output}:".startswith(CAMERA_PREFIX) for output in outputs) else None)

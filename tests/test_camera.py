@@ -10,8 +10,9 @@ import pytest
 
 from livepuppet.devices import Device, Mode, list_cameras
 from livepuppet.devices.choice import file, forget, remember, remembered
+from livepuppet.devices.raw import as_bgr
 from livepuppet.errors import UsageError
-from livepuppet.sources.camera import CameraSource, as_bgr
+from livepuppet.sources.camera import CameraSource
 
 
 @pytest.fixture

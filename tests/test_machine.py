@@ -14,7 +14,7 @@ CANNOT_RUN_HERE = 77
 
 
 @pytest.mark.machine
-@pytest.mark.parametrize("job", [pytest.param("drivers"), pytest.param("browser", marks=pytest.mark.browser)])
+@pytest.mark.parametrize("job", ["drivers", "program", pytest.param("browser", marks=pytest.mark.browser)])
 def test_in_the_emulated_machine(job: str, request: pytest.FixtureRequest) -> None:
     asked_for = str(request.config.getoption("markexpr"))
     if "machine" not in asked_for and "browser" not in asked_for:

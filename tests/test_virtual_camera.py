@@ -11,6 +11,7 @@ import pytest
 from livepuppet.devices import list_virtual
 from livepuppet.errors import SinkError
 from livepuppet.interfaces import Frame
+from livepuppet.opening import open_sink, output_size
 from livepuppet.sinks.virtual_camera import VirtualCamera
 from livepuppet.sinks.virtual_camera.outlet import accepted_size
 from livepuppet.sinks.virtual_camera.still import fitted, starting
@@ -51,3 +52,12 @@ def test_pictures_are_fitted_whole_and_sharp() -> None:
     wide = fitted(np.full((100, 100, 3), 200, np.uint8), (320, 180))
     assert wide.shape == (180, 320, 3)
     assert (wide[:, :70] == 0).all() and (wide[:, 70:250] == 200).all() and (wide[:, 250:] == 0).all()
+
+
+def test_a_virtual_camera_is_named_on_the_command_line() -> None:
+    sink = open_sink("virtual:no such camera")
+    assert isinstance(sink, VirtualCamera)
+    with pytest.raises(SinkError):
+        sink.open((640, 480), 30, lossless=False)
+    assert output_size(None, ["virtual:obs"]) == output_size(None, ["window", "virtual"]) == (1280, 720)
+    assert output_size(None, ["window", "film.mp4"]) is None

@@ -45,7 +45,8 @@ WINDOWS = """\
 1. Install OBS Studio:  winget install OBSProject.OBSStudio   (or from https://obsproject.com)
 2. Start OBS once, press 'Start Virtual Camera', then 'Stop Virtual Camera', and close OBS.
 3. livepuppet --output virtual, and choose 'OBS Virtual Camera' in your meeting. OBS need not run.
-To have a camera beside the one of OBS, install Unity Capture (https://github.com/schellingb/UnityCapture); it is found by itself."""
+To have a camera beside the one of OBS, install Unity Capture (https://github.com/schellingb/UnityCapture) and use
+--output virtual:unitycapture."""
 MACOS = """\
 Needs macOS 13 or later and OBS 30 or later.
 1. Install OBS:  brew install --cask obs   (or from https://obsproject.com)

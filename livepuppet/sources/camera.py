@@ -9,10 +9,8 @@ import threading
 import time
 from collections.abc import Callable
 from itertools import product
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 # Read by OpenCV when it is imported or first used. Media Foundation's hardware transforms make it open a camera in minutes instead
 # of seconds; for a V4L2 camera that has stopped it otherwise waits 10 s.
@@ -23,6 +21,7 @@ import cv2
 
 from livepuppet.devices import Device, Mode, find_again, find_camera, list_cameras
 from livepuppet.devices.choice import remembered
+from livepuppet.devices.raw import as_bgr, describe
 from livepuppet.errors import SourceError, UsageError
 from livepuppet.interfaces import Frame, Image, Size
 
@@ -37,8 +36,6 @@ BLACK_S = 1.5
 """Cameras start with a few black pictures; a person hears of it when they stay so."""
 BLACK_LEVEL = 24
 """The brightest sample of a picture that counts as black (0 … 255): sensor noise behind a shut lens stays below."""
-LINE_PADDING = 128
-"""Drivers may round the bytes of a line up, by less than this."""
 LOG_ERRORS = 2
 """cv::utils::logging::LOG_LEVEL_ERROR."""
 BACKENDS = {"linux": [cv2.CAP_V4L2], "win32": [cv2.CAP_DSHOW, cv2.CAP_MSMF], "darwin": [cv2.CAP_AVFOUNDATION]}
@@ -258,40 +255,3 @@ def why_silent(device: Device) -> str:
 
 def capture_size(capture: cv2.VideoCapture) -> Size:
     return int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
-
-
-def as_bgr(raw: NDArray[Any], size: Size) -> Image | None:
-    """A picture (H, W, 3) in OpenCV's channel order out of whatever the driver delivered; None where that cannot be.
-
-    size: what the device claims; needed for drivers that deliver one long row of bytes, (1, N), with or without padding.
-    """
-    if raw.ndim == 2 and raw.shape[0] == 1 and raw.size > 1:
-        unrolled = unroll(raw, size)
-        if unrolled is None:
-            return None
-        raw = unrolled
-    if raw.ndim == 2:
-        return np.repeat(raw[:, :, None], 3, axis=2)
-    if raw.ndim != 3 or min(raw.shape[:2]) < 2:
-        return None
-    channels = raw.shape[2]
-    if channels == 1:
-        return np.repeat(raw, 3, axis=2)
-    return raw[:, :, :3] if channels in (3, 4) else None
-
-
-def unroll(row: NDArray[Any], size: Size) -> Image | None:
-    """One long row of bytes (1, N) -> (H, W, channels): BGR, YUYV or grey, told apart by the bytes per line."""
-    wide, high = size
-    if wide <= 0 or high <= 0 or row.size % high:
-        return None
-    lines = row.reshape(high, row.size // high)
-    for channels in (3, 2, 1):
-        if 0 <= lines.shape[1] - wide * channels < LINE_PADDING:
-            picture = np.ascontiguousarray(lines[:, : wide * channels]).reshape(high, wide, channels)
-            return cv2.cvtColor(picture, cv2.COLOR_YUV2BGR_YUYV).astype(np.uint8, copy=False) if channels == 2 else picture
-    return None
-
-
-def describe(raw: NDArray[Any]) -> str:
-    return " x ".join(str(length) for length in raw.shape)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -21,6 +23,8 @@ from numpy.typing import NDArray
 
 from livepuppet.devices import find_camera, list_cameras, list_devices, list_virtual
 from livepuppet.devices.device import READABLE
+from livepuppet.devices.raw import as_bgr
+from livepuppet.devices.v4l2 import request
 from livepuppet.errors import SinkError, SourceError, UsageError
 from livepuppet.interfaces import Frame, Image, Size
 from livepuppet.sinks.virtual_camera import VirtualCamera
@@ -246,6 +250,32 @@ def test_a_camera_that_is_unplugged_comes_back_and_the_count_goes_on() -> None:
         assert last.image.std() > 20
 
 
+def control(number: int, value: int) -> None:
+    """Set one of vivid's own controls (VIDIOC_S_CTRL; numbers: drivers/media/test-drivers/vivid/vivid-ctrls.c)."""
+    handle = os.open("/dev/video0", os.O_RDWR)
+    fcntl.ioctl(handle, request(28, 8, writes=True), struct.pack("Ii", 0x00F0F000 + number, value))
+    os.close(handle)
+
+
+def test_black_pictures_are_said_and_seeing_again_clears_it() -> None:
+    pattern, text, black, colour_bars, everything, nothing = 0, 1, 5, 0, 0, 2
+    with source(0, size=(320, 180)) as webcam:
+        control(text, nothing)
+        control(pattern, black)
+        try:
+            until = time.monotonic() + 20
+            while not webcam.trouble and time.monotonic() < until:
+                assert webcam.read() is not None
+            print("\n", webcam.trouble)
+            assert "sends black pictures" in webcam.trouble
+        finally:
+            control(pattern, colour_bars)
+            control(text, everything)
+        while webcam.trouble and time.monotonic() < until + 20:
+            assert webcam.read() is not None
+        assert webcam.trouble == ""
+
+
 def test_read_gives_the_newest_picture_and_close_ends_a_waiting_read() -> None:
     with source(0, size=(320, 180)) as webcam:
         first = webcam.read()
@@ -295,7 +325,7 @@ def test_every_pixel_format_gives_the_right_picture_or_one_clear_line() -> None:
         try:
             for _ in range(2):  # vivid's first picture after a change of format may be an old one
                 assert capture.grab()
-            picture = camera.as_bgr(capture.retrieve()[1], camera.capture_size(capture))
+            picture = as_bgr(capture.retrieve()[1], camera.capture_size(capture))
             assert picture is not None and picture.shape == (180, 320, 3), pixels
             taken[pixels] = picture
             actual[pixels] = int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little").decode()

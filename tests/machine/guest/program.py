@@ -1,0 +1,45 @@
+"""Runs inside the emulated machine (see ../check): the whole program, from the command line to a reader of the virtual camera."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from livepuppet.sinks.virtual_camera.still import starting
+
+SIZE = (320, 240)
+
+
+def test_livepuppet_starts_at_once_and_then_moves() -> None:
+    command = [sys.executable, "-m", "livepuppet", "--camera", "demo", "--output", "virtual", "--size", "320x240", "--frames", "12"]
+    still = starting(SIZE)[:, :, ::-1].astype(int)
+    shown: list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]] = []
+    starting_seen = 0
+    begin = time.monotonic()
+    with subprocess.Popen(command) as program:
+        capture = cv2.VideoCapture()
+        while not capture.open("/dev/video10", cv2.CAP_V4L2):
+            assert program.poll() is None, "it ended before the camera was there"
+            time.sleep(0.2)
+        there_s = time.monotonic() - begin
+        first_s = 0.0
+        while program.poll() is None:
+            fine, picture = capture.read()
+            if not fine:
+                break
+            if np.abs(picture.astype(int) - still).mean() < 4:
+                starting_seen += 1
+            elif not shown or np.abs(picture.astype(int) - shown[-1].astype(int)).mean() > 0.05:
+                first_s = first_s or time.monotonic() - begin
+                shown.append(picture.astype(np.uint8))
+        capture.release()
+        assert program.wait(60) == 0
+    print(f"\nvirtual camera there after {there_s:.0f} s, avatar after {first_s:.0f} s, {len(shown)} different pictures")
+    cv2.imwrite(str(Path("/mnt/program.png")), np.hstack([starting(SIZE)[:, :, ::-1], *shown[:1], *shown[-2:]]))
+    assert starting_seen >= 1
+    assert len(shown) >= 3

@@ -1,0 +1,32 @@
+"""The pages under docs/ name only commands that exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from livepuppet.cli import COMMANDS, build_parser
+
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = sorted(DOCS.glob("*.md"))
+COMMAND = re.compile(r"^    (livepuppet .*?)(?: {2,}.*)?$|`(livepuppet [^`]+)`", re.MULTILINE)
+
+
+def commands(page: Path) -> list[str]:
+    return [first or second for first, second in COMMAND.findall(page.read_text("utf-8"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_on_the_page_is_one(page: Path) -> None:
+    for command in commands(page):
+        words = shlex.split(command)[1:]
+        name = words.pop(0) if words and words[0] in COMMANDS else "live"
+        build_parser(name).parse_args(words)  # exits, and fails the test, at a command or option that is not there
+
+
+def test_the_pages_show_commands() -> None:
+    assert len(commands(DOCS / "calls.md")) >= 6
+    assert len(commands(DOCS / "troubleshooting.md")) >= 10
