@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,3 +25,13 @@ def no_error_goes_unseen(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     yield
     errors = [record.getMessage() for record in caplog.get_records("call") if record.levelname == "ERROR"]
     assert not errors, f"logged errors: {errors}"
+
+
+@pytest.fixture(autouse=True)
+def the_log_is_as_before() -> Iterator[None]:
+    """Running a command in the test's own process redirects the package's log; the next test starts from scratch."""
+    logger = logging.getLogger("livepuppet")
+    before = list(logger.handlers), logger.propagate, logger.level
+    yield
+    logger.handlers, logger.propagate = before[:2]
+    logger.setLevel(before[2])
