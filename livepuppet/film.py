@@ -63,6 +63,7 @@ class Film:
             self.close()
             raise UsageError(f"{self.path} holds no picture that can be decoded{self._damage()}")
         self._pending: Picture | None = first
+        self._untouched = True
         self.start_pts = first.pts
         self.size: Size = (first.image.shape[1], first.image.shape[0])
 
@@ -99,7 +100,7 @@ class Film:
     def count_packets(self) -> int:
         """How many frames the file holds, counted without decoding them."""
         with open_container(self.path) as container:
-            return sum(1 for packet in container.demux(video=self._stream.index) if packet.size)
+            return sum(1 for packet in container.demux(container.streams[self._stream.index]) if packet.size)
 
     @property
     def audio(self) -> bool:
@@ -111,6 +112,7 @@ class Film:
 
     def read(self) -> Picture | None:
         """The next frame; None at the end. Raises SourceError where a stream stops answering."""
+        self._untouched = False
         if self._pending is not None:
             picture, self._pending = self._pending, None
             return picture
@@ -123,6 +125,8 @@ class Film:
     def seek(self, seconds: float) -> None:
         """Go to the first frame that is at least `seconds` after the film's first one, wherever the film is now."""
         target = self.start_pts + round(seconds / self.time_base)
+        if self._untouched and target <= self.start_pts:
+            return
         self._rewind(target if target > self.start_pts else None)
         picture = self.read()
         if picture is not None and picture.pts > target > self.start_pts:  # landed too late: this format cannot be searched

@@ -17,6 +17,7 @@ from livepuppet.motion_file import MotionFile
 from livepuppet.performance import (
     LIMIT_PX,
     SEARCH_LIMIT_PX,
+    Gaze,
     Moment,
     Reference,
     measure_references,
@@ -93,7 +94,7 @@ class Footage(Protocol):
         """Free what is open. May be called twice."""
 
 
-def open_footage(path: str, *, mirror: bool, progress: Progress, stop: threading.Event) -> Footage:
+def open_footage(path: str, *, mirror: bool, progress: Progress, stop: threading.Event, face: int | None = None) -> Footage:
     """A film, or a motion file by its suffix .npz. Raises UsageError, SourceError."""
     if path.lower().endswith(".npz"):
         if mirror:
@@ -107,7 +108,7 @@ class FilmFootage:
 
     def __init__(self, path: str, *, mirror: bool, progress: Progress, stop: threading.Event) -> None:
         self._path = path
-        self._mirror, self._progress, self._stop = mirror, progress, stop
+        self._look, self._progress, self._stop = gaze(mirror), progress, stop
         self._film = Film(path, limit=LIMIT_PX)
         self.fps, self.time_base, self.start_pts = self._film.fps, self._film.time_base, self._film.start_pts
         self.size: Size | None = self._film.size
@@ -140,7 +141,6 @@ class FilmFootage:
             return self._best(engine, avatar, start, end)
         at = start if choice == "first" else float(choice)
         self._progress.stage("looking for the face", None)
-        self._rewind(at)
         for moment in self._until_stopped(observe(engine, self._film, look=self._look, start=at, end=end)):
             if moment.motion is not None:
                 if moment.seconds > at + 1 / self.fps:
@@ -166,7 +166,6 @@ class FilmFootage:
     def moments(
         self, engine: Engine, start: float, end: float | None, smoothing: float, *, pictures: bool = False, each: Each | None = None
     ) -> Iterator[Moment]:
-        self._rewind(start)
         seen = observe(engine, self._film, look=self._look, start=start, end=end, pictures=pictures)
         return steadied(_told(seen, each), smoothing)
 
@@ -177,13 +176,6 @@ class FilmFootage:
 
     def close(self) -> None:
         self._film.close()
-
-    def _rewind(self, start: float) -> None:
-        if not start:
-            self._film.seek(0.0)
-
-    def _look(self, image: Image, pts: int) -> Image:
-        return np.ascontiguousarray(image[:, ::-1]) if self._mirror else image
 
     def _until_stopped(self, moments: Iterable[Moment]) -> Iterator[Moment]:
         for moment in moments:
@@ -250,6 +242,15 @@ class MotionFootage:
                 return
             if moment.seconds >= start - 1e-9:
                 yield moment
+
+
+def gaze(mirror: bool) -> Gaze:
+    """How frames are looked at: as they are, or mirrored."""
+
+    def look(image: Image, pts: int) -> Image:
+        return np.ascontiguousarray(image[:, ::-1]) if mirror else image
+
+    return look
 
 
 def _told(moments: Iterable[Moment], each: Each | None) -> Iterator[Moment]:

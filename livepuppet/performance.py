@@ -76,8 +76,7 @@ def observe(
     pictures: bool = False,
 ) -> Iterator[Moment]:
     """The moments from `start` until before `end` (seconds); the film is watched from LEAD_S before."""
-    if start > 0:
-        film.seek(max(0.0, start - LEAD_S))
+    film.seek(max(0.0, start - LEAD_S))
     cuts, shot = Cuts(), 0
     for picture in film:
         seconds = film.seconds(picture.pts)
@@ -141,17 +140,22 @@ class Shot:
 def search_references(engine: Engine, avatar: Avatar, moments: Iterable[Moment]) -> list[Reference]:
     """For each shot the frame whose pose and expression are nearest the portrait's (FOMM's best-frame search over the whole film); short
     shots take the film's best. Empty where nobody is seen at all."""
+    return references_of(shots_of(engine, avatar, moments))
+
+
+def shots_of(engine: Engine, avatar: Avatar, moments: Iterable[Moment]) -> list[Shot]:
+    """The film's shots, each with the frame nearest to the portrait."""
     shots: list[Shot] = []
     for moment in moments:
         if not shots or shots[-1].first.shot != moment.shot:
-            shots.append(Shot(moment, moment))
+            shots.append(Shot(replace(moment, motion=None), moment))
         shot = shots[-1]
-        shot.last = moment
+        shot.last = replace(moment, motion=None)
         if moment.motion is not None:
             distance = engine.distance(avatar, moment.motion)
             if distance < shot.distance:
-                shot.best, shot.distance = replace(moment, motion=None), distance
-    return references_of(shots)
+                shot.best, shot.distance = shot.last, distance
+    return shots
 
 
 def references_of(shots: list[Shot]) -> list[Reference]:

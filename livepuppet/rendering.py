@@ -8,126 +8,63 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from fractions import Fraction
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from livepuppet.acting import Act, act
-from livepuppet.credentials import Facts, sign_file, signable
 from livepuppet.cutout import Cutout
 from livepuppet.encoding import FilmWriter, clock_of, film_format
-from livepuppet.errors import SinkError, UsageError
-from livepuppet.film import Film
-from livepuppet.footage import AROUND_S, Choice, Footage, Progress, Silent, open_footage
+from livepuppet.errors import UsageError
+from livepuppet.film_job import Clock, Job, Report, film_writer, finished_film, resumed_name, sign, sound_of
+from livepuppet.footage import AROUND_S, Footage, Progress, Silent, open_footage
 from livepuppet.identity import identity_from
-from livepuppet.interfaces import Avatar, Engine, Image, Motion, Size, Tuning
-from livepuppet.label import Corner
+from livepuppet.interfaces import Avatar, Engine, Image, Motion, Size
 from livepuppet.marking import Mark
 from livepuppet.motion_file import MotionWriter
-from livepuppet.performance import Moment
+from livepuppet.performance import Moment, Reference
 from livepuppet.portraits import LIVE_LIMIT, load_portrait
-from livepuppet.soundtrack import Soundtrack
 from livepuppet.stills import StillsWriter, is_sequence
-from livepuppet.unfinished import Unfinished, fingerprint, forget, recall, remember
+from livepuppet.unfinished import Unfinished, forget, recall, remember
 
 log = logging.getLogger(__name__)
 
 LARGEST_PX = 4096
 """Longest side of a portrait in a film: what players of H.264 can be expected to show."""
 
-DEFAULT_CRF = 16
-
-
-@dataclass(frozen=True)
-class Job:
-    """One film to make. Times in seconds of the driving film. size: None takes the portrait's own. face: which of several people
-    drives, None the largest and steadiest. motion: where to save the driver's motion. resume: go on with an interrupted film."""
-
-    avatar: Path
-    driving: str
-    output: Path
-    size: Size | None = None
-    engine: str = "landmark"
-    model: str | None = None
-    device: str = "auto"
-    mirror: bool = False
-    tuning: Tuning = field(default_factory=Tuning)
-    reference: Choice = "best"
-    start: float | None = None
-    end: float | None = None
-    face: int | None = None
-    crf: int = DEFAULT_CRF
-    compare: bool = False
-    motion: Path | None = None
-    transparent: bool = False
-    resume: bool = False
-    watermark: bool = True
-    label: str | None = None
-    label_position: Corner = "bottom-right"
-    sign_with: tuple[Path, Path] | None = None
-
-    def settings(self) -> dict[str, Any]:
-        """What decides how the film looks, for recognising a film that was begun with something else."""
-        return {
-            "avatar": fingerprint(self.avatar),
-            "driving": fingerprint(self.driving),
-            "size": self.size,
-            "engine": self.engine,
-            "model": self.model,
-            "mirror": self.mirror,
-            "gain": self.tuning.gain,
-            "smoothing": self.tuning.smoothing,
-            "mouth": self.tuning.mouth,
-            "reference": self.reference,
-            "start": self.start,
-            "end": self.end,
-            "face": self.face,
-            "crf": self.crf,
-            "compare": self.compare,
-            "transparent": self.transparent,
-            "watermark": self.watermark,
-            "label": self.label,
-            "label_position": self.label_position,
-        }
-
-
-@dataclass(frozen=True)
-class Report:
-    """What was made. lost: frames in which nobody was seen. skipped: damaged packets. whole: not stopped on the way. resumed: frames
-    that were there already."""
-
-    frames: int
-    lost: int
-    skipped: int
-    whole: bool
-    size: Size
-    resumed: int = 0
-
 
 class Rendering:
     """Makes one film. engine: shared between renderings one after the other, closed by whoever opened it."""
 
-    def __init__(self, job: Job, engine: Engine, *, progress: Progress | None = None, stop: threading.Event | None = None) -> None:
-        """Raises UsageError for a label or a certificate that cannot be used."""
+    def __init__(
+        self,
+        job: Job,
+        engine: Engine,
+        *,
+        progress: Progress | None = None,
+        stop: threading.Event | None = None,
+        session_id: int | None = None,
+    ) -> None:
+        """session_id: the watermark's, drawn at random unless given. Raises UsageError for a label or a certificate that cannot be used."""
         self.job = job
         self.engine = engine
         self.progress = progress or Silent()
         self.stop = stop or threading.Event()
         self.lost = 0
-        self.mark = Mark(watermark=job.watermark, label=job.label, corner=job.label_position, film=True)
-        self.identity = identity_from(*job.sign_with) if job.sign_with else None
+        self.mark = Mark(session_id, watermark=job.watermark, label=job.label, corner=job.label_position, film=True)
+        if job.sign_with:
+            identity_from(*job.sign_with)  # refused before anything is worked on
 
     def run(self) -> Report:
         """Make the film. Raises UsageError, PortraitError, SourceError or SinkError in one line; a stopped or failed film is playable."""
         job = self.job
         if not is_sequence(job.output):
             film_format(job.output.suffix.lower(), transparent=job.transparent)  # refused before anything is worked on
-        footage = open_footage(job.driving, mirror=job.mirror, progress=self.progress, stop=self.stop)
+        footage = open_footage(job.driving, mirror=job.mirror, progress=self.progress, stop=self.stop, face=job.face)
         try:
             if job.compare and footage.size is None:
                 raise UsageError(f"{job.driving} holds no pictures to compare with: leave --compare out")
@@ -184,9 +121,28 @@ class Rendering:
                 else:
                     writer.path.unlink()
         if whole:
-            self._sign()
+            sign(job, self.mark)
             forget(job.output)
         return Report(writer.written, self.lost, footage.skipped, whole, self._size(avatar, footage), resumed)
+
+    def piece(self, footage: Footage, references: list[Reference], path: Path, after: int, before: int | None) -> Report:
+        """Make the pictures later than `after` and earlier than `before` as a silent film of their own, to be joined with others."""
+        job = self.job
+        avatar = self.prepare()
+        shift = footage.first_pts(job.start) if job.start else 0
+        margin = round(2 * AROUND_S / footage.time_base)
+        needed = near(references, after - margin, None if before is None else before + margin)
+        rest = footage.at_rest(self.engine, needed, job.tuning.smoothing)
+        clock = Clock(footage.time_base, clock_of(job.output.suffix.lower(), footage.time_base), shift)
+        writer = self.open_writer(path, avatar, footage, shift, silent=True)
+        try:
+            for moment, picture in self.pictures(avatar, footage, rest, after=after, before=before):
+                writer.write(picture, clock(moment.pts))
+            writer.close()
+        except BaseException:
+            writer.abandon()
+            raise
+        return Report(writer.written, self.lost, footage.skipped, True, self._size(avatar, footage))
 
     def prepare(self) -> Avatar:
         """The portrait made ready, at its own size: live, an engine may reduce a large one, a film has the time for all of it."""
@@ -198,26 +154,9 @@ class Rendering:
 
     def open_writer(self, path: Path, avatar: Avatar, footage: Footage, shift: int, *, silent: bool = False) -> FilmWriter | StillsWriter:
         """What takes the finished pictures. silent: leave the sound to others."""
-        job = self.job
-        suffix = job.output.suffix.lower()
         if is_sequence(path):
             return StillsWriter(path, time_base=footage.time_base)
-        sound: Soundtrack | None = None
-        if not silent:
-            sound = footage.sound(Fraction(shift) * footage.time_base if job.start else None, job.end)
-        if sound is not None and suffix == ".gif":
-            log.info("a GIF has no sound: the film's is left out")
-            sound.close()
-            sound = None
-        return FilmWriter(
-            path,
-            self._size(avatar, footage),
-            format=film_format(suffix, transparent=job.transparent),
-            fps=footage.fps,
-            time_base=clock_of(suffix, footage.time_base),
-            crf=job.crf,
-            sound=sound,
-        )
+        return film_writer(self.job, path, self._size(avatar, footage), footage, None if silent else sound_of(self.job, footage, shift))
 
     def pictures(
         self,
@@ -290,16 +229,6 @@ class Rendering:
             fps=footage.fps,
         )
 
-    def _sign(self) -> None:
-        """Put content credentials into the finished film, where its format has a place for them."""
-        output, mark = self.job.output, self.mark
-        if output.is_file() and output.stat().st_size and signable(output):
-            facts = Facts(engine=self.engine.name, watermark=mark.watermark, session_id=mark.session_id, label=mark.label)
-            try:
-                sign_file(output, facts=facts, identity=self.identity)
-            except SinkError as error:
-                log.warning("%s", error)
-
     def _counted(self, acts: Iterable[Act]) -> Iterator[Act]:
         """The acts; those without a driver are counted, and longer absences said."""
         gap: float | None = None
@@ -318,37 +247,10 @@ class Rendering:
         return (compared_width(footage.size, height) + width, height) if self.job.compare and footage.size else (width, height)
 
 
-class Clock:
-    """Timestamps of the driving film -> those of the output, which may tick more coarsely (a GIF in hundredths); they always grow."""
-
-    def __init__(self, source: Fraction, target: Fraction, shift: int) -> None:
-        self._factor, self._shift = source / target, shift
-        self._last: int | None = None
-
-    def __call__(self, pts: int) -> int:
-        ticks = round((pts - self._shift) * self._factor)
-        self._last = ticks if self._last is None else max(ticks, self._last + 1)
-        return self._last
-
-    def source(self, ticks: int) -> int:
-        """The driving film's last timestamp that becomes `ticks` or less; later calls go on behind it."""
-        self._last = ticks
-        return int((ticks + Fraction(1, 2)) / self._factor) + self._shift
-
-
-def finished_film(path: Path) -> Report:
-    """The report on a film that is there."""
-    film = Film(path)
-    try:
-        frames = film.frame_count or film.count_packets()
-        return Report(frames, 0, 0, True, film.size, frames)
-    finally:
-        film.close()
-
-
-def resumed_name(output: Path) -> Path:
-    """Where the new film is written while the old one is still needed."""
-    return output.with_stem(output.stem + ".resumed")
+def near(references: list[Reference], low: int, high: int | None) -> list[Reference]:
+    """Those references that count somewhere between two timestamps."""
+    following: list[int | None] = [*(r.since for r in references[1:]), None]
+    return [r for r, end in zip(references, following, strict=True) if (end is None or end > low) and (high is None or r.since < high)]
 
 
 def compared_width(driver: Size, height: int) -> int:

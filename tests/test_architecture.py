@@ -17,6 +17,7 @@ FLOOR_1 = {
     "playback", "encoding", "machine",
     "soundtrack",
     "stills", "cutout",
+    "crew",
 }  # fmt: skip
 PARTS = {"engines", "sources", "sinks"}
 PART_FREE = {"session", "puppet", "desk"}  # floors that work through protocols and must not know any part
@@ -48,6 +49,8 @@ def floor(name: str) -> float:
 
 
 EXTRA_FLOORS: dict[str, float] = {
+    "film_job": 1.9,  # films
+    "pieces": 4.2, "jobs": 4.5,  # films
     "footage": 1.8, "unfinished": 1.7,  # films
     "performance": 1.5, "acting": 1.6, "motion_file": 1.6, "rendering": 2,  # films
     "reference": 1, "synthetic": 2, "training": 3, "gallery": 3, "controls": 3, "desk": 3.5, "opening": 4,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,9 +18,10 @@ from livepuppet.cli import main
 from livepuppet.encoding import FilmWriter, h264
 from livepuppet.errors import UsageError
 from livepuppet.film import Film
+from livepuppet.film_job import Job
 from livepuppet.interfaces import Image, Tuning
 from livepuppet.portraits import ASSETS
-from livepuppet.rendering import Job, Rendering, in_order, side_by_side
+from livepuppet.rendering import Rendering, in_order, side_by_side
 from livepuppet.soundtrack import Soundtrack
 
 PERFORMANCE = ASSETS / "performance.mp4"
@@ -107,6 +107,14 @@ def test_the_best_reference_is_found_in_the_whole_film(tmp_path: Path) -> None:
     assert shifts[30] == 0 and abs(shifts[0] - round(0.15 * 64)) <= 1
 
 
+def test_the_first_frame_is_the_reference(tmp_path: Path) -> None:
+    """Also with steadying, which looks at the frames around it: the first picture is the portrait, and all others count from there."""
+    film = blob_film(tmp_path / "d.mp4", [0.3 + 0.01 * i for i in range(30)])
+    Rendering(blob_job(tmp_path, film, tuning=Tuning(smoothing=1.0)), BlobEngine()).run()
+    shifts = [shift_of(p.image) for p in Film(tmp_path / "out.mp4")]
+    assert shifts[0] == 0 and abs(shifts[20] - round(0.2 * 64)) <= 1
+
+
 def test_a_time_as_reference(tmp_path: Path) -> None:
     places = [0.4] * 25 + [0.6] * 25
     Rendering(blob_job(tmp_path, blob_film(tmp_path / "d.mp4", places), reference=1.5), BlobEngine()).run()
@@ -122,24 +130,14 @@ def test_nobody_in_the_film(tmp_path: Path) -> None:
     assert not (tmp_path / "out.mp4").exists()
 
 
-@pytest.fixture
-def heard(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
-    """What the package says, also after a command ran in this process and set the logger up for a person."""
-    logger = logging.getLogger("livepuppet")
-    before = logger.propagate, logger.level
-    logger.propagate = True
-    with caplog.at_level(logging.INFO, "livepuppet"):
-        yield caplog
-    logger.propagate, logger.level = before
-
-
-def test_a_face_that_leaves_and_returns(tmp_path: Path, heard: pytest.LogCaptureFixture) -> None:
+def test_a_face_that_leaves_and_returns(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A short gap is bridged straight; in a long one the avatar eases to idling and back, and no frame jumps."""
     places = [0.5] * 10 + [-1.0] * 5 + [0.7] * 10 + [-1.0] * 60 + [0.6] * 15
     film = blob_film(tmp_path / "d.mp4", places)
-    report = Rendering(blob_job(tmp_path, film), BlobEngine()).run()
+    with caplog.at_level(logging.INFO, "livepuppet"):
+        report = Rendering(blob_job(tmp_path, film), BlobEngine()).run()
     assert report.frames == 100 and report.lost == 65
-    assert "nobody is seen from 1.0 to 3.4 s" in heard.text
+    assert "nobody is seen from 1.0 to 3.4 s" in caplog.text
     shifts = np.array([(shift_of(p.image) + 32) % 64 - 32 for p in Film(tmp_path / "out.mp4")])
     assert np.all(np.diff(shifts[9:26]) >= 0) and abs(shifts[24] - 13) <= 1
     assert np.abs(np.diff(shifts[25:90])).max() <= 2 and np.abs(shifts[45:65]).max() <= 2
@@ -169,7 +167,13 @@ def test_results_come_in_order() -> None:
 
 
 def run(*arguments: str | Path) -> int:
-    return main(["render", *map(str, arguments)])
+    """The command's exit code; the package's logger is afterwards as it was, not set up for a person."""
+    logger = logging.getLogger("livepuppet")
+    before = list(logger.handlers), logger.propagate, logger.level
+    try:
+        return main(["render", *map(str, arguments)])
+    finally:
+        logger.handlers, logger.propagate, logger.level = before
 
 
 def test_the_command_with_the_real_engine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,10 +22,11 @@ from test_render import ADA, PERFORMANCE, blob_film, blob_job, run, shift_of, so
 from livepuppet.cutout import Cutout
 from livepuppet.errors import UsageError
 from livepuppet.film import Film
+from livepuppet.film_job import Clock
 from livepuppet.footage import Silent
 from livepuppet.motion_file import BLOCK, MotionFile
 from livepuppet.portraits import load_portrait
-from livepuppet.rendering import Clock, Rendering
+from livepuppet.rendering import Rendering
 from livepuppet.unfinished import note_of
 
 PLACES = [0.5 + 0.15 * float(np.sin(i / 8)) for i in range(75)]

@@ -16,22 +16,22 @@ LINE_EVERY_S = 10.0
 
 
 @contextmanager
-def open_progress(quiet: bool) -> Iterator[Progress]:
+def open_progress(quiet: bool, unit: str = "frames") -> Iterator[Progress]:
     """Progress as it suits where stderr goes."""
     if quiet:
         yield Silent()
     elif sys.stderr.isatty():
-        with Bar() as bar:
+        with Bar(unit) as bar:
             yield bar
     else:
-        yield Lines()
+        yield Lines(unit)
 
 
 class Rate:
-    """Counts frames of one stage."""
+    """Counts what is done of one stage."""
 
-    def __init__(self, name: str, total: int | None) -> None:
-        self.name, self.total = name, total
+    def __init__(self, name: str, total: int | None, unit: str = "frames") -> None:
+        self.name, self.total, self.unit = name, total, unit
         self.done = 0
         self.began = time.monotonic()
 
@@ -42,20 +42,22 @@ class Rate:
     def __str__(self) -> str:
         left = f", {(self.total - self.done) / self.fps:.0f} s left" if self.total and self.done else ""
         of = f" of {self.total}" if self.total else ""
-        return f"{self.name}: {self.done}{of} frames, {self.fps:.1f} fps{left}"
+        rate = f", {self.fps:.1f} fps" if self.unit == "frames" else ""
+        return f"{self.name}: {self.done}{of} {self.unit}{rate}{left}"
 
 
 class Lines:
     """Plain lines: one for each stage's beginning, and one every ten seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str = "frames") -> None:
+        self._unit = unit
         self._rate = Rate("", None)
         self._said = time.monotonic()
 
     def stage(self, name: str, total: int | None) -> None:
-        self._rate = Rate(name, total)
+        self._rate = Rate(name, total, self._unit)
         self._said = time.monotonic()
-        log.info("%s%s", name, f" ({total} frames)" if total else "")
+        log.info("%s%s", name, f" ({total} {self._unit})" if total else "")
 
     def advance(self) -> None:
         self._rate.done += 1
@@ -67,7 +69,7 @@ class Lines:
 class Bar:
     """A bar with stage, frames, frames per second and the time left."""
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str = "frames") -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -75,7 +77,7 @@ class Bar:
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[fps]:.1f} fps"),
+            TextColumn("{task.fields[fps]:.1f} fps" if unit == "frames" else unit),
             TimeRemainingColumn(),
             console=Console(stderr=True),
             transient=True,

@@ -1,8 +1,9 @@
-"""`livepuppet render`: a photo and a video in, a finished film out."""
+"""`livepuppet render`: a photo and a video in, a finished film out; or a table of them, on all cores or a cluster."""
 
 from __future__ import annotations
 
 import argparse
+import csv
 import logging
 import signal
 import threading
@@ -10,15 +11,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
-from livepuppet.cli.options import add_engine_arguments, add_marking_arguments, between, tuning_from
+from livepuppet.cli.options import add_engine_arguments, add_marking_arguments, between, tuning_from, whole
 from livepuppet.cli.progress import open_progress
+from livepuppet.crew import count_gpus, open_crew
 from livepuppet.errors import UsageError
+from livepuppet.film_job import DEFAULT_CRF, Job, Report
 from livepuppet.footage import Choice
+from livepuppet.jobs import Jobs, Row
 from livepuppet.opening import open_engine, parse_size
-from livepuppet.rendering import DEFAULT_CRF, Job, Rendering, Report
+from livepuppet.rendering import Rendering
 
-SUMMARY = "A photo and a video in, a finished film out."
+SUMMARY = "A photo and a video in, a finished film out; or a table of them."
 EPILOG = """\
 examples:
   livepuppet render --avatar me.jpg --driving talk.mp4 --output talking.mp4
@@ -26,18 +31,32 @@ examples:
   livepuppet render --avatar me.jpg --driving talk.mp4 --output cut.mov --background transparent
   livepuppet render --avatar me.jpg --driving talk.mp4 --output talking.mp4 --motion talk.npz
   livepuppet render --avatar you.jpg --driving talk.npz --output again.mp4
+  livepuppet render --jobs jobs.csv                   on all cores (or GPUs) of this machine
+  livepuppet render --jobs jobs.csv --on ray://head:10001
 
 Ctrl-C leaves a playable film of what was done; the same command with --resume goes on with it.
+
+A jobs file is a CSV with the columns avatar, driving and output, and any of the options below as further columns
+(size, crf, reference, start, end, ...; yes or no for those without a value). Paths are relative to the file. What is given
+on the command line holds for all rows that leave it empty. JOBS.summary.csv says what became of each row.
 """
+
+FILES = ("avatar", "driving", "output")
+ROW_OPTIONS = frozenset(
+    {"size", "crf", "background", "compare", "motion", "reference", "start", "end", "face", "engine", "model", "device", "mirror"}
+    | {"gain", "smoothing", "mouth", "no-watermark", "label", "label-position"}
+)
+SWITCHES = frozenset({"compare", "mirror", "no-watermark"})
+YES, NO = frozenset({"yes", "true", "1"}), frozenset({"no", "false", "0"})
 
 log = logging.getLogger("livepuppet")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     films = parser.add_argument_group("what goes in, and what comes out")
-    films.add_argument("--avatar", type=Path, required=True, metavar="PHOTO", help="the portrait that is to move")
-    films.add_argument("--driving", required=True, metavar="VIDEO", help="the film of whoever moves it, or a motion file (.npz)")
-    films.add_argument("--output", type=Path, required=True, metavar="FILE", help=".mp4, .mkv, .webm, .mov (ProRes), .gif or x_%%05d.png")
+    films.add_argument("--avatar", type=Path, metavar="PHOTO", help="the portrait that is to move")
+    films.add_argument("--driving", metavar="VIDEO", help="the film of whoever moves it, or a motion file (.npz)")
+    films.add_argument("--output", type=Path, metavar="FILE", help=".mp4, .mkv, .webm, .mov (ProRes), .gif or x_%%05d.png")
     films.add_argument("--size", metavar="WxH", help="size of the picture (default: the portrait's own)")
     films.add_argument("--crf", type=quality, default=DEFAULT_CRF, metavar="N", help="quality, 0 best to 51 (default: %(default)s)")
     films.add_argument("--background", choices=("portrait", "transparent"), default="portrait", help="default: portrait; .mp4 has no alpha")
@@ -51,8 +70,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     motion.add_argument("--start", type=time, metavar="S", help="begin at this second of the driving film")
     motion.add_argument("--end", type=time, metavar="S", help="end before this second")
+    motion.add_argument("--face", type=whole, metavar="N", help="who drives, of several people: 1 is the largest and steadiest")
     add_engine_arguments(parser.add_argument_group("what moves it"))
     add_marking_arguments(parser.add_argument_group("how it says that it is synthetic"))
+    many = parser.add_argument_group("many films")
+    many.add_argument("--jobs", type=Path, metavar="FILE.csv", help="make a film for each row")
+    many.add_argument("--on", metavar="WHERE", help="ray, or ray://HOST:PORT: on a Ray cluster (pip install 'livepuppet[ray]')")
+    many.add_argument("--workers", type=whole, metavar="N", help="films at once on this machine (default: one per core, or per GPU)")
     parser.add_argument("--quiet", action="store_true", help="say nothing unless something is wrong")
 
 
@@ -78,9 +102,15 @@ def reference(text: str) -> Choice:
 
 
 def job_of(options: argparse.Namespace) -> Job:
-    """The film the options ask for. Raises UsageError where they contradict each other."""
+    """The film the options ask for. Raises UsageError where something is missing or they contradict each other."""
+    missing = [f"--{name}" for name in FILES if not getattr(options, name)]
+    if missing:
+        raise UsageError(f"{' and '.join(missing)} missing: render needs --avatar, --driving and --output (or --jobs)")
     if options.end is not None and options.end <= (options.start or 0.0):
         raise UsageError(f"--end {options.end:g} is not after --start {options.start or 0:g}")
+    inputs = [options.avatar, Path(options.driving)]
+    if any(path.exists() and options.output.exists() and path.samefile(options.output) for path in inputs):
+        raise UsageError(f"{options.output} is also what the film is made from: choose another name")
     return Job(
         avatar=options.avatar,
         driving=options.driving,
@@ -94,6 +124,7 @@ def job_of(options: argparse.Namespace) -> Job:
         reference=options.reference,
         start=options.start,
         end=options.end,
+        face=options.face,
         crf=options.crf,
         compare=options.compare,
         motion=options.motion,
@@ -107,6 +138,10 @@ def job_of(options: argparse.Namespace) -> Job:
 
 
 def run(options: argparse.Namespace) -> int:
+    if options.jobs is not None:
+        return run_jobs(options)
+    if options.on:
+        raise UsageError("--on spreads a jobs file over a cluster: name one with --jobs")
     job = job_of(options)
     engine = open_engine(job.engine, job.device, job.model)
     try:
@@ -124,9 +159,95 @@ def tell(job: Job, report: Report) -> None:
         log.info("nobody was seen in %d of %d frames", report.lost, report.frames)
     if report.skipped:
         log.warning("%d damaged packets of %s were left out", report.skipped, job.driving)
-    what = "wrote" if report.whole else "stopped: wrote the beginning of"
-    size = job.output.stat().st_size / 1e6 if job.output.is_file() else 0
-    log.info("%s %s (%d frames, %dx%d, %.1f MB)", what, job.output, report.frames, *report.size, size)
+    if not report.whole:
+        log.info("stopped: %s holds the first %d frames; --resume goes on", job.output, report.frames)
+        return
+    size = f", {job.output.stat().st_size / 1e6:.1f} MB" if job.output.is_file() else ""
+    log.info("wrote %s (%d frames, %dx%d%s)", job.output, report.frames, *report.size, size)
+
+
+def run_jobs(options: argparse.Namespace) -> int:
+    """The rows of a jobs file; returns 0 where all are done, 1 where one failed, 130 after Ctrl-C."""
+    given = [f"--{name}" for name in FILES if getattr(options, name)]
+    if given:
+        raise UsageError(f"{' and '.join(given)} belong into the columns of the jobs file")
+    rows = read_rows(options.jobs, options)
+    summary = options.jobs.with_suffix(".summary.csv")
+    neural = any(row.job is not None and row.job.engine != "landmark" and row.job.device in ("auto", "cuda") for row in rows)
+    crew = open_crew(options.on, size=options.workers, gpus=count_gpus() if neural else 0)
+    with stopping() as stop, open_progress(options.quiet, unit="films") as progress:
+        good = Jobs(rows, crew, summary=summary, progress=progress, stop=stop).run()
+    done = sum(row.state in ("done", "there already") for row in rows)
+    log.info("%d of %d films are there; %s says more", done, len(rows), summary)
+    return 130 if stop.is_set() else 0 if good else 1
+
+
+class RowParser(argparse.ArgumentParser):
+    """Reads a row as if it were a command line; what is wrong with it is raised, not printed."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)
+
+
+def read_rows(path: Path, options: argparse.Namespace) -> list[Row]:
+    """The rows of a jobs file, with the command line's options where a cell is empty. A row that makes no sense carries its reason.
+
+    Raises UsageError for a file that cannot be read, lacks a column or has one that means nothing.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            table = csv.DictReader(file, strict=True)
+            columns = [(name or "").strip() for name in table.fieldnames or []]
+            content = list(table)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"cannot read the jobs file {path}: {getattr(error, 'strerror', None) or error}") from error
+    missing = [name for name in FILES if name not in columns]
+    unknown = [name or "(empty)" for name in columns if name not in FILES and name not in ROW_OPTIONS]
+    if missing:
+        raise UsageError(f"the jobs file {path} lacks the column {' and '.join(missing)}: it needs avatar, driving and output")
+    if unknown:
+        raise UsageError(
+            f"the jobs file {path} has columns that mean nothing: {', '.join(unknown)} (known: {', '.join(sorted(ROW_OPTIONS))})"
+        )
+    if not content:
+        raise UsageError(f"the jobs file {path} has no rows")
+    rows: list[Row] = []
+    outputs: set[Path] = set()
+    for number, cells in enumerate(content, start=2):
+        row = Row(number, (cells.get("output") or "").strip(), None)
+        rows.append(row)
+        try:
+            if None in cells:
+                raise UsageError("it has more cells than there are columns")
+            job = job_of(row_options(cells, path.parent, options))
+            if job.output.resolve() in outputs:
+                raise UsageError(f"{row.output} is the output of an earlier row")
+            outputs.add(job.output.resolve())
+            row.job = job
+        except UsageError as error:
+            row.reason = str(error)
+    return rows
+
+
+def row_options(cells: dict[str, str], folder: Path, options: argparse.Namespace) -> argparse.Namespace:
+    """The command line's options with a row's own in their place. Raises UsageError."""
+    words: list[str] = []
+    for name, cell in cells.items():
+        text = (cell or "").strip()
+        if not text:
+            continue
+        if name in SWITCHES:
+            if text.lower() not in YES | NO:
+                raise UsageError(f"{name} is yes or no, not {text}")
+            words += [f"--{name}"] if text.lower() in YES else []
+        else:
+            path = name in FILES or name == "motion"
+            words.append(f"--{name}={folder / text if path and '://' not in text else text}")
+    parser = RowParser(allow_abbrev=False, argument_default=argparse.SUPPRESS)
+    add_arguments(parser)
+    for action in parser._actions:
+        action.default = argparse.SUPPRESS  # what a row leaves out is the command line's to say
+    return parser.parse_args(words, argparse.Namespace(**vars(options)))
 
 
 @contextmanager

@@ -1,0 +1,158 @@
+"""One film to make: what it is made from and how, and what surrounds its pictures: clock, sound, container, signature."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from livepuppet.credentials import Facts, sign_file, signable
+from livepuppet.encoding import FilmWriter, clock_of, film_format
+from livepuppet.errors import SinkError
+from livepuppet.film import Film
+from livepuppet.footage import Choice, Footage
+from livepuppet.identity import identity_from
+from livepuppet.interfaces import Size, Tuning
+from livepuppet.label import Corner
+from livepuppet.marking import Mark
+from livepuppet.soundtrack import Soundtrack
+from livepuppet.unfinished import fingerprint
+
+log = logging.getLogger(__name__)
+
+DEFAULT_CRF = 16
+
+
+@dataclass(frozen=True)
+class Job:
+    """One film to make. Times in seconds of the driving film. size: None takes the portrait's own. face: which of several people
+    drives, None the largest and steadiest. motion: where to save the driver's motion. resume: go on with an interrupted film."""
+
+    avatar: Path
+    driving: str
+    output: Path
+    size: Size | None = None
+    engine: str = "landmark"
+    model: str | None = None
+    device: str = "auto"
+    mirror: bool = False
+    tuning: Tuning = field(default_factory=Tuning)
+    reference: Choice = "best"
+    start: float | None = None
+    end: float | None = None
+    face: int | None = None
+    crf: int = DEFAULT_CRF
+    compare: bool = False
+    motion: Path | None = None
+    transparent: bool = False
+    resume: bool = False
+    watermark: bool = True
+    label: str | None = None
+    label_position: Corner = "bottom-right"
+    sign_with: tuple[Path, Path] | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """What decides how the film looks, for recognising a film that was begun with something else."""
+        return {
+            "avatar": fingerprint(self.avatar),
+            "driving": fingerprint(self.driving),
+            "size": self.size,
+            "engine": self.engine,
+            "model": self.model,
+            "mirror": self.mirror,
+            "gain": self.tuning.gain,
+            "smoothing": self.tuning.smoothing,
+            "mouth": self.tuning.mouth,
+            "reference": self.reference,
+            "start": self.start,
+            "end": self.end,
+            "face": self.face,
+            "crf": self.crf,
+            "compare": self.compare,
+            "transparent": self.transparent,
+            "watermark": self.watermark,
+            "label": self.label,
+            "label_position": self.label_position,
+        }
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was made. lost: frames in which nobody was seen. skipped: damaged packets. whole: not stopped on the way. resumed: frames
+    that were there already."""
+
+    frames: int
+    lost: int
+    skipped: int
+    whole: bool
+    size: Size
+    resumed: int = 0
+
+
+class Clock:
+    """Timestamps of the driving film -> those of the output, which may tick more coarsely (a GIF in hundredths); they always grow."""
+
+    def __init__(self, source: Fraction, target: Fraction, shift: int) -> None:
+        self._factor, self._shift = source / target, shift
+        self._last: int | None = None
+
+    def __call__(self, pts: int) -> int:
+        ticks = round((pts - self._shift) * self._factor)
+        self._last = ticks if self._last is None else max(ticks, self._last + 1)
+        return self._last
+
+    def source(self, ticks: int) -> int:
+        """The driving film's last timestamp that becomes `ticks` or less; later calls go on behind it."""
+        self._last = ticks
+        return int((ticks + Fraction(1, 2)) / self._factor) + self._shift
+
+
+def film_writer(job: Job, path: Path, size: Size, footage: Footage, sound: Soundtrack | None) -> FilmWriter:
+    """A film of the job's kind."""
+    suffix = job.output.suffix.lower()
+    return FilmWriter(
+        path,
+        size,
+        format=film_format(suffix, transparent=job.transparent),
+        fps=footage.fps,
+        time_base=clock_of(suffix, footage.time_base),
+        crf=job.crf,
+        sound=sound,
+    )
+
+
+def sound_of(job: Job, footage: Footage, shift: int) -> Soundtrack | None:
+    """The driving film's sound, from the timestamp `shift` on where the job begins later than the film."""
+    sound = footage.sound(Fraction(shift) * footage.time_base if job.start else None, job.end)
+    if sound is not None and job.output.suffix.lower() == ".gif":
+        log.info("a GIF has no sound: the film's is left out")
+        sound.close()
+        return None
+    return sound
+
+
+def sign(job: Job, mark: Mark) -> None:
+    """Put content credentials into the finished film, where its format has a place for them."""
+    if job.output.is_file() and job.output.stat().st_size and signable(job.output):
+        facts = Facts(engine=job.engine, watermark=mark.watermark, session_id=mark.session_id, label=mark.label)
+        try:
+            sign_file(job.output, facts=facts, identity=identity_from(*job.sign_with) if job.sign_with else None)
+        except SinkError as error:
+            log.warning("%s", error)
+
+
+def finished_film(path: Path) -> Report:
+    """The report on a film that is there."""
+    film = Film(path)
+    try:
+        frames = film.frame_count or film.count_packets()
+        return Report(frames, 0, 0, True, film.size, frames)
+    finally:
+        film.close()
+
+
+def resumed_name(output: Path) -> Path:
+    """Where the new film is written while the old one is still needed."""
+    return output.with_stem(output.stem + ".resumed")

@@ -1,0 +1,248 @@
+"""Many films: each a row of a table, on all workers there are; a row that fails fails alone, and the summary says why."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from livepuppet.crew import Crew, Outcome
+from livepuppet.errors import LivepuppetError, SinkError, UsageError
+from livepuppet.film_job import Job, Report, finished_film
+from livepuppet.footage import Progress, Silent
+from livepuppet.marking import Mark
+from livepuppet.performance import Reference, references_of
+from livepuppet.pieces import PIECE_S, Parcel, Span, first_reference, join, make_piece, merged, search_piece, split, whole_film
+from livepuppet.unfinished import note_of
+
+log = logging.getLogger(__name__)
+
+COLUMNS = ("row", "output", "state", "frames", "lost", "seconds", "reason")
+
+
+@dataclass
+class Row:
+    """One row of a jobs file. number: of its line. job: None where the row itself is wrong, `reason` says how."""
+
+    number: int
+    output: str
+    job: Job | None
+    state: str = "waiting"
+    frames: int = 0
+    lost: int = 0
+    seconds: float = 0.0
+    reason: str = ""
+
+
+@dataclass
+class Work:
+    """A row under way. spans: its pieces, [] where it is made whole. results: what the tasks gave, by piece."""
+
+    row: Row
+    job: Job
+    shared: tuple[Any, Any] = (None, None)
+    spans: list[Span] = field(default_factory=list)
+    results: dict[int, Any] = field(default_factory=dict)
+    references: list[Reference] | None = None
+    session_id: int = 0
+    folder: str = ""
+    began: float = 0.0
+    failed: bool = False
+
+
+Step = Callable[[], None]
+
+
+class Jobs:
+    """Works off rows. summary: a CSV that is written anew whenever a row is finished, None for none. piece_s: length of the pieces of long
+    films. Raises SinkError where the summary cannot be written."""
+
+    def __init__(
+        self,
+        rows: list[Row],
+        crew: Crew,
+        *,
+        summary: Path | None = None,
+        progress: Progress | None = None,
+        stop: threading.Event | None = None,
+        piece_s: float = PIECE_S,
+    ) -> None:
+        self.rows = rows
+        self.crew = crew
+        self.summary = summary
+        self.progress = progress or Silent()
+        self.stop = stop or threading.Event()
+        self._piece_s = piece_s
+        self._steps: deque[Step] = deque()
+        self._handlers: dict[int, Callable[[Outcome], None]] = {}
+        self._under_way = 0
+
+    def run(self) -> bool:
+        """Do everything; returns whether all rows succeeded. A stop ends what is under way."""
+        self.progress.stage("films", len(self.rows))
+        waiting = deque(self.rows)
+        for row in self.rows:
+            if row.job is None:
+                waiting.remove(row)
+                self._finish(row, "failed", row.reason)
+        self._write_summary()
+        try:
+            while (waiting or self._steps or self._handlers) and not self.stop.is_set():
+                # a few more tasks than workers, so that none waits and memory stays bounded
+                while len(self._handlers) < 2 * self.crew.size and (self._steps or (waiting and self._under_way < 2 * self.crew.size)):
+                    if self._steps:
+                        self._steps.popleft()()
+                    else:
+                        self._begin(waiting.popleft())
+                for outcome in self.crew.wait(0.5):
+                    self._handlers.pop(outcome.ticket)(outcome)
+        finally:
+            for row in self.rows:
+                if row.state in ("waiting", "under way"):
+                    row.state, row.reason = "stopped", "interrupted"
+            self._write_summary()
+            self.crew.close()
+        return all(row.state in ("done", "there already") for row in self.rows)
+
+    def _begin(self, row: Row) -> None:
+        assert row.job is not None
+        self._under_way += 1
+        row.state = "under way"
+        work = Work(row, row.job, began=time.monotonic())
+        try:
+            if row.job.resume and row.job.output.is_file() and not note_of(row.job.output).exists():
+                row.frames = finished_film(row.job.output).frames
+                return self._end(work, "there already")
+            if not row.job.output.parent.is_dir():
+                raise SinkError(f"cannot write {row.job.output}: there is no folder {row.job.output.parent}")
+            self._plan(work)
+        except (LivepuppetError, OSError) as error:
+            self._fail(work, error)
+
+    def _plan(self, work: Work) -> None:
+        job = work.job
+        few = sum(row.state in ("waiting", "under way") for row in self.rows) < self.crew.size
+        if few or not self.crew.shares_disk:  # otherwise whole films keep all workers busy, and cost less
+            work.spans = split(job, self._piece_s)
+        if not self.crew.shares_disk:
+            work.shared = self._share(job.avatar), self._share(Path(job.driving)) if "://" not in job.driving else None
+        if not work.spans:
+            return self._give(work, whole_film, (), partial(self._whole, work))
+        work.session_id = Mark(watermark=False).session_id
+        work.folder = tempfile.mkdtemp(prefix=f".{job.output.stem}-", dir=job.output.parent)
+        if job.reference == "best":
+            for i, span in enumerate(work.spans):
+                self._steps.append(partial(self._give, work, search_piece, (span,), partial(self._found, work, i)))
+        else:
+            self._give(work, first_reference, (), partial(self._referenced, work))
+
+    def _share(self, path: Path) -> Any:
+        return self.crew.share(path.read_bytes())
+
+    def _give(self, work: Work, function: Callable[..., Any], arguments: tuple[Any, ...], then: Callable[[Any], None]) -> None:
+        """Hand out a task of this row; `then` gets its result."""
+        if work.failed:
+            return
+
+        def handle(outcome: Outcome) -> None:
+            if work.failed:
+                return
+            if outcome.error is not None:
+                return self._fail(work, outcome.error)
+            try:
+                then(outcome.result)
+            except (LivepuppetError, OSError) as error:
+                self._fail(work, error)
+
+        ticket = self.crew.submit(unpack_and, function, work.job, *work.shared, *arguments)
+        self._handlers[ticket] = handle
+
+    def _whole(self, work: Work, made: tuple[Report, bytes | None]) -> None:
+        report, data = made
+        if data is not None:
+            temporary = work.job.output.with_name(f".{work.job.output.name}.{os.getpid()}")
+            temporary.write_bytes(data)
+            os.replace(temporary, work.job.output)
+        work.row.frames, work.row.lost = report.frames, report.lost
+        self._end(work, "done")
+
+    def _found(self, work: Work, piece: int, found: Any) -> None:
+        work.results[piece] = found
+        if len(work.results) == len(work.spans):
+            pieces = [work.results[i] for i in range(len(work.spans))]
+            work.results = {}
+            self._referenced(work, references_of(merged(pieces)))
+
+    def _referenced(self, work: Work, references: list[Reference]) -> None:
+        if not references:
+            raise UsageError(f"no face found in {work.job.driving}: choose a clip in which one face is well visible")
+        work.references = references
+        folder = work.folder if self.crew.shares_disk else None
+        for i, span in enumerate(work.spans):
+            arguments = (span, references, work.session_id, folder)
+            self._steps.append(partial(self._give, work, make_piece, arguments, partial(self._made, work, i)))
+
+    def _made(self, work: Work, piece: int, made: tuple[Report, bytes | str]) -> None:
+        report, film = made
+        if isinstance(film, bytes):
+            path = Path(work.folder) / f"piece-{piece}{work.job.output.suffix.lower()}"
+            path.write_bytes(film)
+        else:
+            path = Path(film)
+        work.results[piece] = (path, report)
+        if len(work.results) < len(work.spans):
+            return
+        done = [work.results[i] for i in range(len(work.spans))]
+        work.row.frames = join(work.job, [path for path, _ in done], report.size, work.session_id)
+        work.row.lost = sum(r.lost for _, r in done)
+        self._end(work, "done")
+
+    def _fail(self, work: Work, error: Exception) -> None:
+        work.failed = True
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        self._end(work, "failed", reason if isinstance(error, LivepuppetError | OSError) else f"{type(error).__name__}: {reason}")
+
+    def _end(self, work: Work, state: str, reason: str = "") -> None:
+        self._under_way -= 1
+        work.row.seconds = time.monotonic() - work.began
+        if work.folder:
+            shutil.rmtree(work.folder, ignore_errors=True)
+        self._finish(work.row, state, reason)
+
+    def _finish(self, row: Row, state: str, reason: str = "") -> None:
+        row.state, row.reason = state, reason
+        if state == "failed":
+            log.warning("row %d (%s) failed: %s", row.number, row.output, reason)
+        else:
+            log.info("row %d: %s (%d frames)", row.number, row.output, row.frames)
+        self.progress.advance()
+        self._write_summary()
+
+    def _write_summary(self) -> None:
+        if self.summary is None:
+            return
+        temporary = self.summary.with_name(self.summary.name + ".new")
+        try:
+            with temporary.open("w", newline="") as file:
+                table = csv.writer(file)
+                table.writerow(COLUMNS)
+                for row in self.rows:
+                    table.writerow((row.number, row.output, row.state, row.frames, row.lost, f"{row.seconds:.1f}", row.reason))
+            os.replace(temporary, self.summary)
+        except OSError as error:
+            raise SinkError(f"cannot write the summary {self.summary}: {error.strerror}") from error
+
+
+def unpack_and(function: Callable[..., Any], job: Job, avatar: bytes | None, driving: bytes | None, *arguments: Any) -> Any:
+    """What a worker runs: the function with the job and its files."""
+    return function(Parcel(job, avatar, driving), *arguments)

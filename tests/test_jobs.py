@@ -1,0 +1,339 @@
+"""Many films: split and joined without a seam, on processes and on a Ray cluster, a bad row alone, a dead worker's work done again."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from blob_engine import BlobEngine
+from test_render import ADA, PERFORMANCE, blob_film, blob_job, run, sound_hash, times
+
+from livepuppet import pieces
+from livepuppet.crew import Crew, LocalCrew, Outcome, count_gpus, open_crew
+from livepuppet.encoding import FilmWriter, h264
+from livepuppet.errors import RunError, UsageError
+from livepuppet.film import Film
+from livepuppet.jobs import Jobs, Row
+from livepuppet.pieces import key_pts, split
+from livepuppet.rendering import Rendering
+
+PLACES = [0.5 + 0.15 * float(np.sin(i / 9)) for i in range(150)]
+
+
+class HereCrew:
+    """Does the work here and at once; like workers elsewhere it may not see the files."""
+
+    def __init__(self, shares_disk: bool = True, size: int = 4) -> None:
+        self.size, self.shares_disk = size, shares_disk
+        self.outcomes: list[Outcome] = []
+        self.calls: list[str] = []
+
+    def share(self, data: bytes) -> Any:
+        return data
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> int:
+        ticket = len(self.calls)
+        self.calls.append(arguments[0].__name__)
+        try:
+            self.outcomes.append(Outcome(ticket, function(*arguments)))
+        except Exception as error:
+            self.outcomes.append(Outcome(ticket, error=error))
+        return ticket
+
+    def wait(self, seconds: float) -> list[Outcome]:
+        done, self.outcomes = self.outcomes, []
+        return done
+
+    def close(self) -> None:
+        self.outcomes = []
+
+
+@pytest.fixture
+def blob_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces, "worker_engine", lambda name, device, model: BlobEngine())
+
+
+def images(path: Path) -> list[np.ndarray[Any, np.dtype[np.int64]]]:
+    film = Film(path)
+    found = [p.image.astype(np.int64) for p in film]
+    film.close()
+    return found
+
+
+def test_films_are_split_at_key_frames(tmp_path: Path) -> None:
+    film = blob_film(tmp_path / "d.mp4", PLACES)  # a key frame each second
+    keys = key_pts(str(film))
+    assert len(keys) == 6
+    spans = split(blob_job(tmp_path, film), 2.0)
+    assert [s.first for s in spans] == [keys[0], keys[2], keys[4]] and [s.before for s in spans] == [keys[2], keys[4], None]
+    assert [s.first for s in split(blob_job(tmp_path, film, start=1.0, end=4.0), 1.0)] == [keys[1], keys[2], keys[3]]
+    assert split(blob_job(tmp_path, film), 60.0) == []
+    assert split(blob_job(tmp_path, film, output=tmp_path / "o.gif"), 1.0) == []
+
+
+@pytest.mark.parametrize("shares_disk", [True, False])
+@pytest.mark.parametrize("choice", ["best", "first"])
+@pytest.mark.parametrize("name", ["o.mp4", "o.webm"])
+def test_joins_cannot_be_seen(tmp_path: Path, blob_workers: None, shares_disk: bool, choice: str, name: str) -> None:
+    """A film with an absence across a join, in pieces and in one go: the same frames, times and sound."""
+    places = [*PLACES[:40], *[-1.0] * 30, *PLACES[70:]]
+    film = blob_film(tmp_path / "d.mp4", places, sound=True)
+    whole = tmp_path / f"whole{Path(name).suffix}"
+    from livepuppet.interfaces import Tuning
+
+    settings: dict[str, Any] = {"reference": choice, "tuning": Tuning(smoothing=1.0)}
+    Rendering(blob_job(tmp_path, film, output=whole, **settings), BlobEngine()).run()
+    crew = HereCrew(shares_disk)
+    row = Row(2, name, blob_job(tmp_path, film, output=tmp_path / name, **settings))
+    assert Jobs([row], crew, piece_s=1.0).run(), row.reason
+    assert row.state == "done" and row.frames == 150 and row.lost == 30
+    assert row.job is not None and crew.calls.count("make_piece") == len(split(row.job, 1.0)) >= 4
+    assert times(tmp_path / name) == times(whole)
+    assert sound_hash(tmp_path / name) == sound_hash(whole)
+    far = [float(np.abs(a - b).mean()) for a, b in zip(images(tmp_path / name), images(whole), strict=True)]
+    assert max(far) < 2.0
+    assert not [p for p in tmp_path.iterdir() if "piece" in p.name or p.name.startswith(".") or "joining" in p.name]
+
+
+def test_a_cut_at_a_join_begins_a_shot(tmp_path: Path, blob_workers: None) -> None:
+    one = blob_film(tmp_path / "a.mp4", [0.3] * 50)
+    job = blob_job(tmp_path, one, reference="best")
+    spans = split(job, 1.0)
+    parcel = pieces.Parcel(job, None, None)
+    found = [pieces.search_piece(parcel, span) for span in spans]
+    assert [f.continues for f in found] == [False, True] and len(pieces.merged(found)) == 1
+
+
+def test_a_bad_row_fails_alone(tmp_path: Path, blob_workers: None) -> None:
+    film = blob_film(tmp_path / "d.mp4", PLACES[:10])
+    nobody = blob_film(tmp_path / "n.mp4", [-1.0] * 10)
+    (tmp_path / "broken.mp4").write_text("no film")
+    rows = [
+        Row(2, "a", blob_job(tmp_path, film, output=tmp_path / "a.mp4")),
+        Row(3, "b", blob_job(tmp_path, nobody, output=tmp_path / "b.mp4")),
+        Row(4, "c", blob_job(tmp_path, tmp_path / "broken.mp4", output=tmp_path / "c.mp4")),
+        Row(5, "d", None, reason="the row is wrong"),
+        Row(6, "e", blob_job(tmp_path, film, output=tmp_path / "nowhere" / "e.mp4")),
+        Row(7, "f", blob_job(tmp_path, film, output=tmp_path / "f.mp4")),
+    ]
+    assert not Jobs(rows, HereCrew(), summary=tmp_path / "s.csv").run()
+    with (tmp_path / "s.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [r["state"] for r in table] == ["done", "failed", "failed", "failed", "failed", "done"]
+    assert [r["frames"] for r in table] == ["10", "0", "0", "0", "0", "10"]
+    reasons = [r["reason"] for r in table]
+    assert "no face found" in reasons[1] and "no film that can be read" in reasons[2] and reasons[3] == "the row is wrong"
+    assert "there is no folder" in reasons[4] and reasons[5] == ""
+    rows = [Row(2, "a", blob_job(tmp_path, film, output=tmp_path / "a.mp4", resume=True))]
+    crew = HereCrew()
+    assert Jobs(rows, crew).run() and rows[0].state == "there already" and not crew.calls
+
+
+def test_stopping_leaves_a_summary(tmp_path: Path, blob_workers: None) -> None:
+    film = blob_film(tmp_path / "d.mp4", PLACES[:10])
+    stop = threading.Event()
+    stop.set()
+    rows = [Row(2, "a", blob_job(tmp_path, film, output=tmp_path / "a.mp4"))]
+    assert not Jobs(rows, HereCrew(), summary=tmp_path / "s.csv", stop=stop).run()
+    assert "stopped" in (tmp_path / "s.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "cannot read the jobs file"),
+        (b"", "lacks the column avatar and driving and output"),
+        (b"avatar,driving\n1,2\n", "lacks the column output"),
+        (b"avatar,driving,output,colour\n1,2,3,4\n", "columns that mean nothing: colour"),
+        (b"avatar,driving,output\n", "has no rows"),
+        (b"\xff\xfe\x00", "cannot read the jobs file"),
+    ],
+)
+def test_a_jobs_file_that_makes_no_sense(tmp_path: Path, content: bytes | None, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    if content is not None:
+        (tmp_path / "jobs.csv").write_bytes(content)
+    assert run("--jobs", tmp_path / "jobs.csv") == 2
+    assert says in capsys.readouterr().err
+
+
+def test_options_that_do_not_go_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--jobs", tmp_path / "jobs.csv", "--avatar", ADA) == 2
+    assert "belong into the columns" in capsys.readouterr().err
+    assert run("--avatar", ADA, "--on", "ray") == 2
+    assert "name one with --jobs" in capsys.readouterr().err
+    assert run("--avatar", ADA) == 2
+    assert "--driving and --output missing" in capsys.readouterr().err
+    assert run("--avatar", ADA, "--driving", PERFORMANCE, "--output", ADA) == 2
+    assert "is also what the film is made from" in capsys.readouterr().err
+
+
+def test_rows_take_options_of_their_own(tmp_path: Path) -> None:
+    from livepuppet.cli import build_parser
+    from livepuppet.cli.render import read_rows
+
+    (tmp_path / "jobs.csv").write_text(
+        "avatar,driving,output,size,crf,compare,reference,label\n"
+        "a.jpg,d.mp4,o1.mp4,,,,,\n"
+        "a.jpg,/x/d.mp4,o2.mp4,128x64,20,yes,1.5,made up\n"
+        "a.jpg,d.mp4,o3.mp4,big,,,,\n"
+        "a.jpg,d.mp4,o4.mp4,,99,,,\n"
+        "a.jpg,d.mp4,o5.mp4,,,maybe,,\n"
+        "a.jpg,d.mp4,o1.mp4,,,,,\n"
+        "a.jpg,,o6.mp4,,,,,\n"
+        "a.jpg,d.mp4,o7.mp4,,,,,,too,many\n"
+    )
+    options = build_parser("render").parse_args(["--jobs", str(tmp_path / "jobs.csv"), "--crf", "10", "--gain", "0.5"])
+    rows = read_rows(tmp_path / "jobs.csv", options)
+    one, two = rows[0].job, rows[1].job
+    assert one is not None and two is not None
+    assert (one.avatar, one.driving, one.crf, one.compare, one.tuning.gain) == (tmp_path / "a.jpg", str(tmp_path / "d.mp4"), 10, False, 0.5)
+    assert (two.driving, two.size, two.crf, two.compare, two.reference, two.label) == ("/x/d.mp4", (128, 64), 20, True, 1.5, "made up")
+    says = ["not 'big'", "not 99", "yes or no", "output of an earlier row", "--driving missing", "more cells"]
+    assert all(row.job is None and said in row.reason for row, said in zip(rows[2:], says, strict=True))
+
+
+def square(x: int) -> int:
+    return x * x
+
+
+def fail(text: str) -> None:
+    raise UsageError(text)
+
+
+def die_once(mark: str) -> str:
+    if not Path(mark).exists():
+        Path(mark).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "alive"
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def finished(crew: Crew, tickets: list[int], seconds: float = 120) -> dict[int, Outcome]:
+    found: dict[int, Outcome] = {}
+    until = time.monotonic() + seconds
+    while len(found) < len(tickets) and time.monotonic() < until:
+        found |= {o.ticket: o for o in crew.wait(1.0)}
+    return found
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL")
+def test_local_workers(tmp_path: Path) -> None:
+    crew = open_crew(None, size=2)
+    assert isinstance(crew, LocalCrew)
+    tickets = [crew.submit(square, i) for i in range(6)]
+    found = finished(crew, tickets)
+    assert [found[t].result for t in tickets] == [i * i for i in range(6)]
+    wrong = crew.submit(fail, "so it is")
+    assert isinstance(finished(crew, [wrong])[wrong].error, UsageError)
+    again, beside = crew.submit(die_once, str(tmp_path / "mark")), crew.submit(square, 7)
+    found = finished(crew, [again, beside])
+    assert found[again].result == "alive" and found[beside].result == 49
+    hopeless = crew.submit(die)
+    error = finished(crew, [hopeless])[hopeless].error
+    assert isinstance(error, RunError) and "died" in str(error)
+    crew.close()
+    crew.close()
+
+
+def test_gpus_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,2")
+    assert count_gpus() == 2
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert count_gpus() == 0
+
+
+def write_jobs(folder: Path, rows: int, end: float) -> Path:
+    lines = [f"{ADA},{PERFORMANCE},out{i}.mp4,64x64,{end}" for i in range(rows)]
+    lines.append(f"{ADA},nothing.mp4,bad.mp4,,")
+    (folder / "jobs.csv").write_text("avatar,driving,output,size,end\n" + "\n".join(lines) + "\n")
+    return folder / "jobs.csv"
+
+
+@pytest.mark.slow
+def test_the_command_with_local_workers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--jobs", write_jobs(tmp_path, 3, 0.5), "--workers", "2") == 1
+    with (tmp_path / "jobs.summary.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [r["state"] for r in table] == ["done", "done", "done", "failed"] and "no such film" in table[3]["reason"]
+    assert all(len(times(tmp_path / f"out{i}.mp4")) == 15 for i in range(3))
+    assert "3 of 4 films are there" in capsys.readouterr().err
+
+
+def talk(path: Path, frames: int) -> Path:
+    """The beginning of the performance, with a key frame each second."""
+    film = Film(PERFORMANCE)
+    writer = FilmWriter(path, film.size, format=h264(".mp4", "veryfast"), fps=film.fps, time_base=film.time_base)
+    for _, picture in zip(range(frames), film, strict=False):
+        writer.write(picture.image, picture.pts)
+    writer.close()
+    film.close()
+    return path
+
+
+@pytest.fixture
+def two_nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A real Ray cluster of two nodes (raylets) on this machine, one core each."""
+    pytest.importorskip("ray", reason="the extra 'ray' is not installed")
+    from ray.cluster_utils import Cluster
+
+    tests = str(Path(__file__).parent)
+    root = str(Path(__file__).parents[1])
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([root, tests, os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    memory = 150 * 2**20
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": memory})
+    second = cluster.add_node(num_cpus=1, object_store_memory=memory)
+    cluster.wait_for_nodes()
+    yield cluster, second
+    cluster.shutdown()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_node_of_a_ray_cluster_dies_in_the_middle(tmp_path: Path, two_nodes: Any) -> None:
+    """A film in pieces and a bad row on two nodes; one node is killed once the first pieces are there. Nothing is lost or doubled."""
+    import ray
+
+    from livepuppet.crew import RayCrew
+    from livepuppet.film_job import Job
+
+    cluster, second = two_nodes
+    ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False)
+    try:
+        crew = RayCrew("ray")
+        assert crew.size == 2
+        film = talk(tmp_path / "talk.mp4", 180)
+        job = Job(ADA, str(film), tmp_path / "o.mp4", size=(128, 128))
+        rows = [Row(2, "o.mp4", job), Row(3, "bad.mp4", Job(ADA, str(tmp_path / "nothing.mp4"), tmp_path / "bad.mp4"))]
+        jobs = Jobs(rows, crew, summary=tmp_path / "s.csv", piece_s=1.0)
+        killed = threading.Event()
+
+        def kill() -> None:
+            while not list(tmp_path.glob(".o-*/piece-*")):
+                time.sleep(0.05)
+            cluster.remove_node(second, allow_graceful=False)
+            killed.set()
+
+        killer = threading.Thread(target=kill, daemon=True)
+        killer.start()
+        assert not jobs.run()
+        assert killed.is_set()
+        killer.join()
+    finally:
+        ray.shutdown()
+    assert rows[0].state == "done", rows[0].reason
+    assert rows[0].frames == 180 and rows[1].state == "failed" and "nothing.mp4" in rows[1].reason
+    assert times(tmp_path / "o.mp4") == times(tmp_path / "talk.mp4")
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
