@@ -15,6 +15,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ import numpy as np
 
 from livepuppet.interfaces import Image
 from livepuppet.portraits import SUFFIXES, load_portrait
-from livepuppet.watermark.embedder import Embedder
+from livepuppet.watermark.embedder import CALL, FILM, Embedder, Strength
 from livepuppet.watermark.reader import FOUND, Reader, Reading
 
 SESSION = 0x51C7
@@ -145,15 +146,15 @@ def clips(media: Path, count: int) -> Iterator[tuple[str, list[Image]]]:
         yield path.stem, [np.ascontiguousarray(np.roll(wide, shift, 1)) for shift in range(count)]
 
 
-def survival(media: Path, count: int) -> dict[str, Any]:
+def survival(media: Path, count: int, strength: Strength, chosen: list[str]) -> dict[str, Any]:
     """Detection from a single frame and from five, over all clips."""
-    embedder = Embedder(SESSION)
-    rows: dict[str, list[dict[str, float]]] = {name: [] for name in ATTACKS}
+    embedder = Embedder(SESSION, strength)
+    rows: dict[str, list[dict[str, float]]] = {name: [] for name in chosen}
     costs: list[float] = []
     for name, frames in clips(media, count):
         marked = [embedder.embed(image) for image in frames]
         costs.append(min(decibels(*pair) for pair in zip(frames, marked, strict=True)))
-        for attack, change in ATTACKS.items():
+        for attack, change in ((name, ATTACKS[name]) for name in chosen):
             after = change(marked if "H.264" in attack or "VP8" in attack else marked[:: max(1, count // 5)])
             one, several = read(after[len(after) // 2 :][:1]), read(after[:: max(1, len(after) // 5)])
             rows[attack].append(
@@ -248,13 +249,13 @@ def unmarked(media: Path) -> Iterator[tuple[str, Image]]:
         number += 1
 
 
-def false_positives(media: Path, count: int, target: Path | None) -> dict[str, Any]:
+def false_positives(media: Path, count: int, skip: int, target: Path | None) -> dict[str, Any]:
     """Scores of unmarked frames, and what chance would reach once in ten thousand (Gumbel distribution fitted to the scores)."""
     scores: list[float] = []
     leads: list[float] = []
     highest: dict[str, float] = {}
     report: dict[str, Any] = {}
-    for number, (name, image) in enumerate(unmarked(media), 1):
+    for number, (name, image) in enumerate(islice(unmarked(media), skip, None), 1):
         reading = read([image])
         scores.append(reading.score)
         leads.append(reading.lead)
@@ -284,16 +285,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("media", type=Path)
     parser.add_argument("--frames", type=int, default=20, help="frames of each clip in the table")
+    parser.add_argument("--film", action="store_true", help="the fainter mark of films, not that of live sessions")
+    parser.add_argument("--attacks", nargs="+", choices=ATTACKS, metavar="NAME", help="only these")
     parser.add_argument("--false-positives", type=int, default=0, metavar="N", help="read N unmarked frames instead")
+    parser.add_argument("--skip", type=int, default=0, metavar="N", help="leave out the first N unmarked frames (to share the work)")
     parser.add_argument("--json", type=Path, help="write all figures there")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     report: dict[str, Any] = {"machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"}
     if options.false_positives:
-        false_positives(options.media, options.false_positives, options.json)
+        false_positives(options.media, options.false_positives, options.skip, options.json)
         return
     report["cost"] = cost()
-    report["survival"] = survival(options.media, options.frames)
+    chosen = [name for name in ATTACKS if not options.attacks or name in options.attacks]
+    report["survival"] = survival(options.media, options.frames, FILM if options.film else CALL, chosen)
     if options.json:
         options.json.write_text(json.dumps(report, indent=1))
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 
 from livepuppet import label as labels
 from livepuppet.interfaces import Image
 from livepuppet.label import Corner
-from livepuppet.watermark.code import IDS
+from livepuppet.watermark.code import IDS, SMALLEST
+
+log = logging.getLogger("livepuppet.marking")
 
 
 class Mark:
     """Marks the frames of one session. Call `apply` once per finished frame, from one thread.
 
     session_id: 0 … 65535, what the watermark carries; drawn at random unless given.
-    watermark: whether frames carry it.  label: the visible text, None for none.  corner: where the label stands.
+    watermark: whether all frames so far carry it; turns False, with a warning, at the first one that is too small.
+    label: the visible text, None for none.  corner: where the label stands.
     film: the frames go into a file only, so that the mark may be fainter than one that has to survive a call.
     """
 
@@ -43,5 +47,8 @@ class Mark:
         if self.label is not None:
             image = labels.draw(image, self.label, self.corner)
         if self._embedder is not None:
+            if self.watermark and min(image.shape[:2]) < SMALLEST:
+                self.watermark = False
+                log.warning("pictures under %d pixels are too small for the invisible mark: these carry none", SMALLEST)
             image = self._embedder.embed(image)
         return image

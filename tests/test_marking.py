@@ -73,3 +73,11 @@ def test_one_mark_takes_frames_of_changing_size() -> None:
     mark = Mark(5)
     for size in ((256, 256, 3), (480, 640, 3), (256, 256, 3)):
         assert mark.apply(np.zeros(size, np.uint8)).shape == size
+
+
+def test_pictures_too_small_for_the_mark_are_not_said_to_carry_it(caplog: pytest.LogCaptureFixture) -> None:
+    mark = Mark(5)
+    for _ in range(3):
+        mark.apply(np.zeros((120, 160, 3), np.uint8))
+    assert not mark.watermark
+    assert [record.levelname for record in caplog.records] == ["WARNING"] and "too small for the invisible mark" in caplog.text

@@ -19,6 +19,8 @@ TILE = 32
 """Cells along each side of the tile."""
 CELLS = 128
 """Cells along the short side of a picture: the mark scales with the picture, so a rescaled picture needs no search for its scale."""
+SMALLEST = 192
+"""Short side in pixels below which pictures stay unmarked: their cells would be too small to be smooth, and to survive anything."""
 IDS = 1 << 16
 """Session ids are 0 … IDS - 1."""
 SEED = b"livepuppet, synthetic: watermark 1"

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livepuppet.interfaces import Image
-from livepuppet.watermark.code import CELLS, TILE, tile
+from livepuppet.watermark.code import CELLS, SMALLEST, TILE, tile
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,6 @@ CALL = Strength(1.4, 2.8, 0.35)
 """For what is sent live: survives a meeting program's re-encoding at 360p. The floor for every picture is 42.7 dB."""
 FILM = Strength(0.9, 2.4, 0.25)
 """For files, whose own pixels count more: survives H.264 at 1 Mbit/s, with a floor of 44 dB and typically 48."""
-SMALLEST = 192
-"""Short side in pixels below which pictures stay unmarked: their cells would be too small to be smooth, and to survive anything."""
 ZERO = 8
 """What stands for no change in an unsigned pattern."""
 SAMPLING = 4
