@@ -35,6 +35,7 @@ def row(size: str, measurement: Measurement) -> list[str]:
         "30 fps" if measurement.live else "unpaced",
         f"{numbers.mean_fps:.1f}",
         *(f"{value:.1f}" for value in (late.p50, late.p95, late.p99)),
+        f"{numbers.cpu_ms:.1f}",
         f"{numbers.drop_rate:.0%}",
         f"{numbers.age_bound_ms:.0f}, {'kept' if measurement.bound_kept else 'EXCEEDED'}" if measurement.live else "",
         *(f"{value:.2f}" for value in times),
@@ -42,7 +43,7 @@ def row(size: str, measurement: Measurement) -> list[str]:
 
 
 def table(rows: list[list[str]], output: str) -> list[str]:
-    head = ["size", "source", "fps", "p50", "p95", "p99", "dropped", "age bound", *STAGES, output]
+    head = ["size", "source", "fps", "p50", "p95", "p99", "cpu", "dropped", "age bound", *STAGES, output]
     lines = [head, ["---"] * len(head), *rows]
     return ["| " + " | ".join(line) + " |" for line in lines]
 
@@ -61,6 +62,7 @@ def main() -> None:
     heading = f"{facts['processor']}, {facts['cores']} cores, {facts['system']}, Python {facts['python']}; load before: {facts['load']}"
     versions = ", ".join(f"{name} {number}" for name, number in packages().items())
     condition = f"{options.seconds:g} s each after {options.warm_up:g} s of warm-up; times in ms, stages as medians"
+    condition += "; cpu: processor time per frame, all threads; unpaced ages include a frame's wait for its turn"
     print(f"{heading}\n{versions}\n{condition}\n", flush=True)
     rows, runs = [], []
     for size in options.sizes:

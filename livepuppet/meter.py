@@ -80,7 +80,8 @@ class Statistics:
     seconds: from the first frame taken to the last delivered.  fps: pictures delivered per second, over the last two seconds;
     mean_fps: since the start.  source_fps: what the source produced, dropped frames included.  latency: capture to sink.  interval:
     between deliveries.  age_bound_ms: the longest that one frame was worked on, plus the longest source interval: with a one-frame
-    channel latency cannot exceed it, so a larger latency.worst shows a queue.
+    channel latency cannot exceed it, so a larger latency.worst shows a queue.  cpu_ms: the process's processor time per delivered frame,
+    all threads together, capture and encoding included; it depends far less than the other times on what else the machine does.
     """
 
     seconds: float = 0.0
@@ -93,6 +94,7 @@ class Statistics:
     latency: Spread = Spread()
     interval: Spread = Spread()
     age_bound_ms: float = 0.0
+    cpu_ms: float = 0.0
     stages: Mapping[str, Spread] = field(default_factory=dict)
     about: Mapping[str, str] = field(default_factory=dict)
 
@@ -134,12 +136,22 @@ def _place(stage: str) -> int:
 class Meter:
     """Counts and times a session. Every method may be called from any thread.
 
-    clock: monotonic seconds, the same clock that stamps `Frame.captured_at`.  about: facts to show beside the numbers
-    (engine, device, source, sizes), see `describe`.  warm_up_s: what happens so long after the first frame is forgotten again.
+    clock: monotonic seconds, the same clock that stamps `Frame.captured_at`.  cpu_clock: processor seconds of this process.
+    about: facts to show beside the numbers (engine, device, source, sizes), see `describe`.  warm_up_s: what happens so long after
+    the first frame is forgotten again.
     """
 
-    def __init__(self, *, warm_up_s: float = 0.0, clock: Callable[[], float] = time.monotonic, kept: int = KEPT, **about: str) -> None:
+    def __init__(
+        self,
+        *,
+        warm_up_s: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+        cpu_clock: Callable[[], float] = time.process_time,
+        kept: int = KEPT,
+        **about: str,
+    ) -> None:
         self._clock = clock
+        self._cpu_clock = cpu_clock
         self._kept = kept
         self._warm_up_s = warm_up_s
         self._warm_at: float | None = None
@@ -149,6 +161,7 @@ class Meter:
 
     def _clear(self) -> None:
         self._started_at: float | None = None
+        self._cpu_from = self._cpu_to = 0.0
         self._latency = Series(self._kept)
         self._interval = Series(self._kept)
         self._source_interval = Series(self._kept)
@@ -187,6 +200,7 @@ class Meter:
                 self._clear()
             if self._started_at is None:
                 self._started_at = now
+                self._cpu_from = self._cpu_to = self._cpu_clock()
             steps = 0 if self._last_index is None else frame.index - self._last_index
             if steps > 0:  # a reopened source may count from 0 again: that drops nothing
                 self._dropped += steps - 1
@@ -226,6 +240,8 @@ class Meter:
             if self._delivered_at is not None:
                 self._interval.add(max(0.0, now - self._delivered_at), now)
             self._delivered_at = now
+            if self._started_at is not None:
+                self._cpu_to = self._cpu_clock()
             if self._taken_at is not None:
                 self._busy.add(max(0.0, now - self._taken_at), now)
                 self._taken_at = None
@@ -259,6 +275,7 @@ class Meter:
                 latency=self._latency.spread(),
                 interval=self._interval.spread(),
                 age_bound_ms=(self._busy.worst + source.worst) * MS if self._busy.count else 0.0,
+                cpu_ms=(self._cpu_to - self._cpu_from) / max(1, self._latency.count) * MS,
                 stages={name: self._stages[name].spread() for name in sorted(self._stages, key=_place)},
                 about=dict(self._about),
             )

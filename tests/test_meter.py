@@ -180,6 +180,20 @@ def test_time_before_and_after_the_frames_does_not_count(clock: Clock) -> None:
     assert numbers.seconds == pytest.approx(1.01) and numbers.mean_fps == pytest.approx(30)
 
 
+def test_processor_time_per_frame(clock: Clock) -> None:
+    """Loading before and closing after the frames cost nothing per frame."""
+    used = Clock()
+    meter = Meter(clock=clock, cpu_clock=used)
+    used.now += 30
+    for index in range(10):
+        shot = frame(index, clock.now)
+        meter.frame_in(shot)
+        used.now += 0.025
+        meter.delivered(shot)
+    used.now += 5
+    assert meter.snapshot().cpu_ms == pytest.approx(25)
+
+
 def test_stages_are_listed_in_the_order_of_a_frame(clock: Clock) -> None:
     meter = Meter(clock=clock)
     for name in ("window", "render", "file", "transfer", "observe"):

@@ -173,6 +173,8 @@ def report(measurement: Measurement) -> list[str]:
     if measurement.live:
         verdict = "never exceeded" if measurement.bound_kept else "EXCEEDED: frames wait in a queue somewhere"
         lines += [f"{'age bound':<18}{numbers.age_bound_ms:.1f} ms, {verdict} (longest work on one frame + longest camera interval)"]
+    busy = numbers.cpu_ms * numbers.delivered / 1000 / numbers.seconds if numbers.seconds else 0.0
+    lines += [f"{'processor time':<18}{numbers.cpu_ms:.1f} ms per frame, {busy:.1f} cores kept busy by all of livepuppet's threads"]
     lines += [f"{'dropped':<18}{numbers.dropped} of {numbers.dropped + numbers.taken} ({numbers.drop_rate:.1%})", ""]
     lines += [f"{'stage':<18}{'mean':>8}{'p50':>8}{'p95':>8}{'p99':>8}{'worst':>8}   ms"]
     for name, spread in numbers.stages.items():
