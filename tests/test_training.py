@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -93,7 +94,7 @@ def test_a_run_uses_every_loss_and_leaves_everything_behind(data: Path, tmp_path
     assert [path.name for path in checkpoint.states(out)] == ["step-00000004.pt", "step-00000006.pt"]  # two are kept
     sheet = cv2.imread(str(out / "sheets" / "step-00000003.png"))
     assert sheet.shape == (6 * 32, 5 * 32, 3)
-    assert any((out / "tensorboard").iterdir())
+    assert find_spec("tensorboard") is None or any((out / "tensorboard").iterdir())
     assert (out / "skipped.txt").read_text() == ""
     assert "patterns at several scales (no VGG-19 weights on disk)" in caplog.text or "VGG-19 features" in caplog.text
     assert Recipe.read(str(out / "recipe.yaml")) == replace(SMALL, name="recipe")

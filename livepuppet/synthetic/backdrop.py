@@ -48,6 +48,6 @@ def draw_backdrop(seed: int, height: int, width: int, device: torch.device) -> T
         planes = picture.permute(2, 0, 1)[None]
         for _ in range(2):
             padded = torch.nn.functional.pad(planes, [box_width // 2] * 4, mode="replicate")
-            planes = torch.nn.functional.avg_pool2d(padded, box_width, 1)
+            planes = torch.nn.functional.avg_pool2d(torch.nn.functional.avg_pool2d(padded, (box_width, 1), 1), (1, box_width), 1)
         picture = planes[0].permute(1, 2, 0)
     return picture.clamp(min=0)

@@ -66,7 +66,7 @@ def toned(picture: Image, curve: NDArray[np.float32]) -> Plane:
 
 def draw_oil(rng: Generator) -> Look:
     """Brush patches, a palette of its own, strokes catching the light, canvas."""
-    coarse, curve, seed = rng.uniform(0.012, 0.024), draw_curve(rng), int(rng.integers(1 << 30))
+    coarse, curve, seed = rng.uniform(0.007, 0.013), draw_curve(rng), int(rng.integers(1 << 30))
 
     def look(picture: Image) -> Image:
         height = picture.shape[0]
@@ -80,14 +80,14 @@ def draw_oil(rng: Generator) -> Look:
 
 def draw_watercolour(rng: Generator) -> Look:
     """Light washes with dark rims on rough paper."""
-    wash, seed = rng.uniform(0.02, 0.035), int(rng.integers(1 << 30))
+    wash, seed = rng.uniform(0.009, 0.017), int(rng.integers(1 << 30))
     paper_tint = np.array([252, 248, 240]) * rng.uniform(0.95, 1.0)
 
     def look(picture: Image) -> Image:
         height = picture.shape[0]
         own = np.random.default_rng(seed)
         flat = kuwahara(picture, max(2, round(wash * height)))
-        shift = 0.008 * height * np.stack([grain(own, picture.shape, 0.02 * height) for _ in range(2)], -1)
+        shift = 0.003 * height * np.stack([grain(own, picture.shape, 0.02 * height) for _ in range(2)], -1)
         y, x = np.mgrid[: picture.shape[0], : picture.shape[1]].astype(np.float32)
         to_x, to_y = (x + shift[..., 0]).astype(np.float32), (y + shift[..., 1]).astype(np.float32)
         warped = cv2.remap(flat, to_x, to_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)

@@ -1,0 +1,135 @@
+"""What a trained model is worth on clips it never saw, and how fast people are rendered and models trained.
+
+    python benchmarks/training.py quality --data CLIPS MODEL.pth.tar [MODEL.pth.tar ...] [--frames 16] [--json FILE]
+    python benchmarks/training.py speed [--device cuda] [--config face-256] [--batch 32] [--json FILE]
+
+quality: every clip is rebuilt from its first frame; L1, AKD and identity distance as `livepuppet.training.evaluation` states them,
+beside the L1 of leaving the first frame as it is. A model's YAML is read when it lies beside it (MODEL.yaml). CLIPS may hold videos,
+folders of pictures and synthetic clips. speed: rendered frames per second, and training pairs per second before and after the
+adversarial phase begins.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from livepuppet.networks import checkpoint
+from livepuppet.synthetic.clips import render_clip
+from livepuppet.synthetic.head import Head
+from livepuppet.training.evaluation import evaluate
+from livepuppet.training.footage import gather
+from livepuppet.training.pairs import Pairs, collate
+from livepuppet.training.recipe import RECIPES
+from livepuppet.training.run import beside
+from livepuppet.training.trainer import Trainer
+
+PEOPLE = 6
+FRAMES = 8
+WARM_UP, STEPS = 2, 6
+
+
+def machine(device: torch.device) -> str:
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    return f"{name}, {os.cpu_count()} cores, torch {torch.__version__}, {torch.get_num_threads()} threads"
+
+
+def quality(options: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+    rows = []
+    with tempfile.TemporaryDirectory() as cache:
+        for path in options.models:
+            model = checkpoint.load(path, configuration=beside(path))
+            model.detector.to(device)
+            model.generator.to(device)
+            size = model.configuration.size
+            album = gather(options.data, Path(cache) / str(size), size)
+            clips = (album.held_out if (options.data / "test").is_dir() else (*album.training, *album.held_out))[: options.limit]
+            figures = evaluate(model, clips, size, frames=options.frames)
+            rows.append({"model": str(path), "clips": len(clips), **figures.tree()})
+            print(
+                f"{path.name:<28} {len(clips):>4} clips {figures.frames:>5} frames  L1 {figures.l1:.4f} (still {figures.still:.4f})  "
+                f"AKD {figures.akd:.2f} px  identity {figures.identity:.3f}  faces in {figures.found}",
+                flush=True,
+            )
+    return {"data": str(options.data), "frames_per_clip": options.frames, "rows": rows}
+
+
+def waited(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def speed(options: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+    recipe = RECIPES[options.config]
+    if options.batch:
+        recipe = replace(recipe, batch_size=options.batch)
+    head = Head.load(device)
+    with tempfile.TemporaryDirectory() as folder:
+        seconds = []
+        for index in range(PEOPLE):
+            start = waited(device)
+            clip = render_clip(head, 0, index, frames=FRAMES, size=recipe.model.size)
+            seconds.append(waited(device) - start)
+            clip.save(Path(folder) / f"clip-{index:06d}.npz")
+        rendered = FRAMES / statistics.median(seconds)
+        print(f"rendering {recipe.model.size} px: {rendered:.2f} frames per second and process (median of {PEOPLE} clips)", flush=True)
+        clips = gather(Path(folder), Path(folder) / "cache", recipe.model.size).training
+        rates = {}
+        for name, start_at in (("supervised", 1.0), ("adversarial", 0.0)):
+            trainer = Trainer(
+                replace(recipe, own=replace(recipe.own, adversarial_from=start_at)),
+                len(clips),
+                device,
+                half=device.type == "cuda",
+                compiled=options.compile,
+            )
+            pairs = Pairs(clips, recipe, 0)
+            batch = collate([pairs[number] for number in range(recipe.batch_size)])
+            times = []
+            for _ in range(WARM_UP + STEPS):
+                start = waited(device)
+                trainer.step(batch)
+                times.append(waited(device) - start)
+            rates[name] = recipe.batch_size / statistics.median(times[WARM_UP:])
+            print(f"training {recipe.name}, batch {recipe.batch_size}, {name}: {rates[name]:.1f} pairs per second", flush=True)
+    return {"config": recipe.name, "batch": recipe.batch_size, "frames_per_second": rendered, "pairs_per_second": rates}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in ("quality", "speed"):
+        command = commands.add_parser(name)
+        command.add_argument("--device", default="cpu")
+        command.add_argument("--json", type=Path, default=argparse.SUPPRESS)
+        if name == "quality":
+            command.add_argument("models", type=Path, nargs="+")
+            command.add_argument("--data", type=Path, required=True)
+            command.add_argument("--frames", type=int, default=16)
+            command.add_argument("--limit", type=int, default=200)
+        else:
+            command.add_argument("--config", choices=list(RECIPES), default="face-256")
+            command.add_argument("--batch", type=int)
+            command.add_argument("--compile", action="store_true")
+    options = parser.parse_args()
+    device = torch.device(options.device)
+    print(machine(device))
+    result = quality(options, device) if options.command == "quality" else speed(options, device)
+    if options.json:
+        options.json.write_text(json.dumps({"machine": machine(device), **result}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
