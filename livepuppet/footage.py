@@ -11,9 +11,10 @@ from typing import Literal, Protocol, TypeAlias
 import numpy as np
 
 from livepuppet.errors import UsageError
-from livepuppet.film import Film
+from livepuppet.film import Film, is_url
 from livepuppet.interfaces import Avatar, Engine, Image, Motion, Size
 from livepuppet.motion_file import MotionFile
+from livepuppet.people import Cast, find_cast
 from livepuppet.performance import (
     LIMIT_PX,
     SEARCH_LIMIT_PX,
@@ -94,24 +95,54 @@ class Footage(Protocol):
         """Free what is open. May be called twice."""
 
 
-def open_footage(path: str, *, mirror: bool, progress: Progress, stop: threading.Event, face: int | None = None) -> Footage:
-    """A film, or a motion file by its suffix .npz. Raises UsageError, SourceError."""
+def open_footage(
+    path: str,
+    *,
+    mirror: bool,
+    progress: Progress,
+    stop: threading.Event,
+    face: int | None = None,
+    cast: Cast | Literal["unknown"] | None = "unknown",
+) -> Footage:
+    """A film, or a motion file by its suffix .npz. face: who drives, of several people; cast: who is there, where that is known already.
+
+    Raises UsageError, SourceError.
+    """
     if path.lower().endswith(".npz"):
         if mirror:
             raise UsageError("a motion file cannot be mirrored: leave --mirror out, or save it from a mirrored film")
+        if face is not None:
+            raise UsageError("a motion file holds one person's motion: leave --face out")
         return MotionFootage(path)
-    return FilmFootage(path, mirror=mirror, progress=progress, stop=stop)
+    if cast == "unknown" and is_url(path):
+        if face is not None:
+            raise UsageError("--face needs a film that can be read twice: save the stream to a file first")
+        cast = None
+    return FilmFootage(path, mirror=mirror, progress=progress, stop=stop, face=face, cast=cast)
 
 
 class FilmFootage:
     """A driver in a film."""
 
-    def __init__(self, path: str, *, mirror: bool, progress: Progress, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        path: str,
+        *,
+        mirror: bool,
+        progress: Progress,
+        stop: threading.Event,
+        face: int | None,
+        cast: Cast | Literal["unknown"] | None,
+    ) -> None:
         self._path = path
-        self._look, self._progress, self._stop = gaze(mirror), progress, stop
+        self._progress, self._stop = progress, stop
         self._film = Film(path, limit=LIMIT_PX)
         self.fps, self.time_base, self.start_pts = self._film.fps, self._film.time_base, self._film.start_pts
         self.size: Size | None = self._film.size
+        if cast == "unknown":
+            progress.stage("looking who is there", self.count(0.0, None))
+            cast = find_cast(path, face, progress.advance)
+        self._look = gaze(mirror, cast)
 
     @property
     def skipped(self) -> int:
@@ -244,10 +275,11 @@ class MotionFootage:
                 yield moment
 
 
-def gaze(mirror: bool) -> Gaze:
-    """How frames are looked at: as they are, or mirrored."""
+def gaze(mirror: bool, cast: Cast | None) -> Gaze:
+    """How frames are looked at: without other people than the driver, and mirrored where asked."""
 
     def look(image: Image, pts: int) -> Image:
+        image = image if cast is None else cast.alone(image, pts)
         return np.ascontiguousarray(image[:, ::-1]) if mirror else image
 
     return look

@@ -21,8 +21,9 @@ from livepuppet.errors import LivepuppetError, SinkError, UsageError
 from livepuppet.film_job import Job, Report, finished_film
 from livepuppet.footage import Progress, Silent
 from livepuppet.marking import Mark
+from livepuppet.people import Cast
 from livepuppet.performance import Reference, references_of
-from livepuppet.pieces import PIECE_S, Parcel, Span, first_reference, join, make_piece, merged, search_piece, split, whole_film
+from livepuppet.pieces import PIECE_S, Parcel, Span, cast_of, first_reference, join, make_piece, merged, search_piece, split, whole_film
 from livepuppet.unfinished import note_of
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ class Work:
     shared: tuple[Any, Any] = (None, None)
     spans: list[Span] = field(default_factory=list)
     results: dict[int, Any] = field(default_factory=dict)
-    references: list[Reference] | None = None
+    cast: Cast | None = None
     session_id: int = 0
     folder: str = ""
     began: float = 0.0
@@ -140,11 +141,15 @@ class Jobs:
             return self._give(work, whole_film, (), partial(self._whole, work))
         work.session_id = Mark(watermark=False).session_id
         work.folder = tempfile.mkdtemp(prefix=f".{job.output.stem}-", dir=job.output.parent)
-        if job.reference == "best":
+        self._give(work, cast_of, (), partial(self._cast, work))
+
+    def _cast(self, work: Work, cast: Cast | None) -> None:
+        work.cast = cast
+        if work.job.reference == "best":
             for i, span in enumerate(work.spans):
-                self._steps.append(partial(self._give, work, search_piece, (span,), partial(self._found, work, i)))
+                self._steps.append(partial(self._give, work, search_piece, (span, cast), partial(self._found, work, i)))
         else:
-            self._give(work, first_reference, (), partial(self._referenced, work))
+            self._give(work, first_reference, (cast,), partial(self._referenced, work))
 
     def _share(self, path: Path) -> Any:
         return self.crew.share(path.read_bytes())
@@ -186,10 +191,9 @@ class Jobs:
     def _referenced(self, work: Work, references: list[Reference]) -> None:
         if not references:
             raise UsageError(f"no face found in {work.job.driving}: choose a clip in which one face is well visible")
-        work.references = references
         folder = work.folder if self.crew.shares_disk else None
         for i, span in enumerate(work.spans):
-            arguments = (span, references, work.session_id, folder)
+            arguments = (span, work.cast, references, work.session_id, folder)
             self._steps.append(partial(self._give, work, make_piece, arguments, partial(self._made, work, i)))
 
     def _made(self, work: Work, piece: int, made: tuple[Report, bytes | str]) -> None:

@@ -23,6 +23,7 @@ from livepuppet.footage import Silent, gaze, open_footage
 from livepuppet.interfaces import Engine, Size
 from livepuppet.marking import Mark
 from livepuppet.opening import open_engine
+from livepuppet.people import Cast, find_cast
 from livepuppet.performance import SEARCH_LIMIT_PX, Moment, Reference, Shot, observe, shots_of
 from livepuppet.rendering import Rendering
 from livepuppet.version import __version__
@@ -103,7 +104,7 @@ def whole_film(parcel: Parcel) -> tuple[Report, bytes | None]:
         return report, job.output.read_bytes() if job.output != parcel.job.output else None
 
 
-def search_piece(parcel: Parcel, span: Span) -> Found:
+def search_piece(parcel: Parcel, span: Span, cast: Cast | None) -> Found:
     """Look for reference frames in one piece."""
     with unpacked(parcel) as job:
         engine = worker_engine(job.engine, job.device, job.model)
@@ -111,7 +112,7 @@ def search_piece(parcel: Parcel, span: Span) -> Found:
         try:
             start = film.seconds(span.first)
             end = job.end if span.before is None else film.seconds(span.before)
-            look = gaze(job.mirror)
+            look = gaze(job.mirror, cast)
             before: int | None = None
             inside: list[Moment] = []
 
@@ -131,11 +132,13 @@ def search_piece(parcel: Parcel, span: Span) -> Found:
             film.close()
 
 
-def make_piece(parcel: Parcel, span: Span, references: list[Reference], session_id: int, folder: str | None) -> tuple[Report, bytes | str]:
+def make_piece(
+    parcel: Parcel, span: Span, cast: Cast | None, references: list[Reference], session_id: int, folder: str | None
+) -> tuple[Report, bytes | str]:
     """Make the pictures of one piece. folder: where to put it (returns its path); None: return the film's bytes."""
     with unpacked(parcel) as job:
         rendering = Rendering(job, worker_engine(job.engine, job.device, job.model), session_id=session_id)
-        footage = open_footage(job.driving, mirror=job.mirror, progress=Silent(), stop=rendering.stop, face=job.face)
+        footage = open_footage(job.driving, mirror=job.mirror, progress=Silent(), stop=rendering.stop, cast=cast)
         name = f"piece-{span.first}{job.output.suffix.lower()}"
         with tempfile.TemporaryDirectory(prefix="livepuppet-") as temporary:
             path = Path(folder or temporary) / name
@@ -146,11 +149,17 @@ def make_piece(parcel: Parcel, span: Span, references: list[Reference], session_
             return report, str(path) if folder else path.read_bytes()
 
 
-def first_reference(parcel: Parcel) -> list[Reference]:
+def cast_of(parcel: Parcel) -> Cast | None:
+    """Who is in the driving film."""
+    with unpacked(parcel) as job:
+        return find_cast(job.driving, job.face)
+
+
+def first_reference(parcel: Parcel, cast: Cast | None) -> list[Reference]:
     """The reference of a job that names it: 'first', or a time."""
     with unpacked(parcel) as job:
         engine = worker_engine(job.engine, job.device, job.model)
-        footage = open_footage(job.driving, mirror=job.mirror, progress=Silent(), stop=threading.Event(), face=job.face)
+        footage = open_footage(job.driving, mirror=job.mirror, progress=Silent(), stop=threading.Event(), cast=cast)
         try:
             return footage.references(engine, Rendering(job, engine).prepare(), job.reference, job.start or 0.0, job.end)
         finally:
@@ -162,7 +171,7 @@ def join(job: Job, paths: list[Path], size: Size, session_id: int) -> int:
 
     The film appears in its place when it is whole. Raises SinkError.
     """
-    footage = open_footage(job.driving, mirror=job.mirror, progress=Silent(), stop=threading.Event(), face=job.face)
+    footage = open_footage(job.driving, mirror=job.mirror, progress=Silent(), stop=threading.Event(), cast=None)
     joined = job.output.with_stem(job.output.stem + ".joining")
     try:
         shift = footage.first_pts(job.start) if job.start else 0

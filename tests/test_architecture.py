@@ -49,6 +49,7 @@ def floor(name: str) -> float:
 
 
 EXTRA_FLOORS: dict[str, float] = {
+    "people": 1.6,  # films
     "film_job": 1.9,  # films
     "pieces": 4.2, "jobs": 4.5,  # films
     "footage": 1.8, "unfinished": 1.7,  # films

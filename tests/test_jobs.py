@@ -108,7 +108,7 @@ def test_a_cut_at_a_join_begins_a_shot(tmp_path: Path, blob_workers: None) -> No
     job = blob_job(tmp_path, one, reference="best")
     spans = split(job, 1.0)
     parcel = pieces.Parcel(job, None, None)
-    found = [pieces.search_piece(parcel, span) for span in spans]
+    found = [pieces.search_piece(parcel, span, None) for span in spans]
     assert [f.continues for f in found] == [False, True] and len(pieces.merged(found)) == 1
 
 

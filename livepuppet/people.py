@@ -1,0 +1,264 @@
+"""Who is in a film, and which of them drives: faces found a few times a second, followed within a shot, recognised across cuts by their
+colours (hair, skin and clothes), and all but one painted over before anybody looks for a face."""
+
+from __future__ import annotations
+
+import bisect
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from livepuppet.errors import UsageError
+from livepuppet.face import Window, carries_models, distant_faces
+from livepuppet.film import Film
+from livepuppet.interfaces import Image
+from livepuppet.performance import Cuts
+
+log = logging.getLogger(__name__)
+
+EVERY_S = 0.2
+"""Faces are looked for this often."""
+LIMIT_PX = 640
+NEAR = 0.7
+"""A face is the same as before when it has moved by less than this share of its side."""
+GAP_S = 1.0
+"""A face unseen for longer begins another appearance."""
+LEAST_S = 1.0
+"""Whoever is seen for less is not counted among the people."""
+ALIKE = 0.72
+"""Likeness of colours (Bhattacharyya coefficient, 1 = equal) from which two appearances in different shots are one person's."""
+BINS = 6
+"""Steps of each colour channel that are told apart."""
+PAINT = 1.25
+"""Others are painted over in squares this much larger than their faces' boxes."""
+GREY = 128
+
+Colours = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a face is at one time: centre and side of its box, in shares of the picture's width."""
+
+    pts: int
+    x: float
+    y: float
+    side: float
+
+
+@dataclass
+class Appearance:
+    """One person without interruption, within a shot."""
+
+    shot: int
+    places: list[Place] = field(default_factory=list)
+    colours: Colours = field(default_factory=lambda: np.zeros(0))
+
+    def add(self, place: Place, colours: Colours) -> None:
+        self.places.append(place)
+        self.colours = colours if not self.colours.size else self.colours + (colours - self.colours) / len(self.places)
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody, wherever they are seen; places in order of time."""
+
+    places: list[Place]
+
+    @property
+    def weight(self) -> float:
+        """Large and long in the picture."""
+        return sum(place.side for place in self.places)
+
+    def at(self, pts: int, within: int) -> Place | None:
+        """Where they are then, between the two places nearest in time; None where those are farther away than `within`."""
+        i = bisect.bisect_left(self.places, pts, key=lambda place: place.pts)
+        before = self.places[i - 1] if i and pts - self.places[i - 1].pts <= within else None
+        after = self.places[i] if i < len(self.places) and self.places[i].pts - pts <= within else None
+        if before is None or after is None:
+            return before or after
+        share = (pts - before.pts) / (after.pts - before.pts)
+        return Place(
+            pts,
+            before.x + share * (after.x - before.x),
+            before.y + share * (after.y - before.y),
+            before.side + share * (after.side - before.side),
+        )
+
+
+@dataclass(frozen=True)
+class Cast:
+    """The people of a film, the largest and steadiest first, and who of them drives. within: how far places hold, in timestamps."""
+
+    people: list[Person]
+    driver: int
+    within: int
+
+    def alone(self, image: Image, pts: int) -> Image:
+        """The frame with everybody but the driver painted over; the frame itself where nobody else is near."""
+        others = [place for i, p in enumerate(self.people) if i != self.driver and (place := p.at(pts, self.within)) is not None]
+        if not others:
+            return image
+        height, width = image.shape[:2]
+        painted = image.copy()
+        for place in others:
+            reach = place.side * PAINT / 2 * width
+            x0, x1 = (int(np.clip(place.x * width + d, 0, width)) for d in (-reach, reach))
+            y0, y1 = (int(np.clip(place.y * width + d, 0, height)) for d in (-reach, reach))
+            painted[y0:y1, x0:x1] = GREY
+        own = self.people[self.driver].at(pts, self.within)
+        if own is not None:  # where heads are close together, the driver's stays whole
+            reach = own.side / 2 * width
+            x0, x1 = (int(np.clip(own.x * width + d, 0, width)) for d in (-reach, reach))
+            y0, y1 = (int(np.clip(own.y * width + d, 0, height)) for d in (-reach, reach))
+            painted[y0:y1, x0:x1] = image[y0:y1, x0:x1]
+        return painted
+
+
+def find_cast(path: str, face: int | None, advance: Callable[[], None] | None = None) -> Cast | None:
+    """Who is in the film; None where there is at most one person, so that nobody need be chosen. face: 1, 2, … who drives.
+
+    advance: called for every frame looked at. Raises UsageError where there are fewer people.
+    """
+    film = Film(path, limit=LIMIT_PX)
+    try:
+        people = people_of(list(appearances(film, advance)), round(LEAST_S / film.time_base))
+        within = round(2.5 * EVERY_S / film.time_base)
+    finally:
+        film.close()
+    if face is not None and face > max(1, len(people)):
+        raise UsageError(f"--face {face}: only {len(people)} people are seen in {path} for a second or more")
+    if len(people) < 2:
+        return None
+    driver = (face or 1) - 1
+    which = "the largest and steadiest" if driver == 0 else f"the {driver + 1}. by size"
+    log.info("%d people in %s: %s drives (choose with --face)", len(people), path, which)
+    return Cast(people, driver, within)
+
+
+def appearances(film: Film, advance: Callable[[], None] | None = None) -> Iterator[Appearance]:
+    """All appearances in the film."""
+    cuts, shot = Cuts(), 0
+    current: list[Appearance] = []
+    looked: float | None = None
+    with Finder() as finder:
+        for picture in film:
+            if advance is not None:
+                advance()
+            seconds = film.seconds(picture.pts)
+            if cuts(picture.image):
+                shot += 1
+                looked = None
+                yield from current
+                current = []
+            if looked is not None and seconds - looked < EVERY_S - 1e-6:
+                continue
+            looked = seconds
+            gap = round(GAP_S / film.time_base)
+            yield from (a for a in current if picture.pts - a.places[-1].pts > gap)
+            current = [a for a in current if picture.pts - a.places[-1].pts <= gap]
+            free = list(current)
+            for place in finder(picture.image, picture.pts):
+                colours = colours_round(picture.image, place)
+                near = min(free, key=lambda a: apart(a.places[-1], place), default=None)
+                if near is None or apart(near.places[-1], place) > NEAR:
+                    near = Appearance(shot)
+                    current.append(near)
+                else:
+                    free.remove(near)
+                near.add(place, colours)
+    yield from current
+
+
+class Finder:
+    """Finds all faces of a picture, large and small."""
+
+    def __enter__(self) -> Finder:
+        self._model: Any = None
+        if carries_models():
+            from mediapipe.python.solutions.face_detection import FaceDetection
+
+            self._model = FaceDetection(model_selection=1, min_detection_confidence=0.5)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._model is not None:
+            self._model.close()
+
+    def __call__(self, image: Image, pts: int) -> list[Place]:
+        height, width = image.shape[:2]
+        if self._model is None:
+            return [place_of(window, width, pts) for window in distant_faces(image, 8)]
+        found = self._model.process(np.ascontiguousarray(image)).detections or []
+        boxes = [face.location_data.relative_bounding_box for face in found]
+        return [
+            Place(pts, b.xmin + b.width / 2, (b.ymin + b.height / 2) * height / width, max(b.width, b.height * height / width))
+            for b in boxes
+        ]
+
+
+def place_of(window: Window, width: int, pts: int) -> Place:
+    left, top, reach = window
+    return Place(pts, (left + reach / 2) / width, (top + reach / 2) / width, reach / 2.2 / width)
+
+
+def apart(one: Place, other: Place) -> float:
+    """Distance of two places, in sides of the larger face; a change of size counts too."""
+    side = max(one.side, other.side)
+    return float(np.hypot(one.x - other.x, one.y - other.y) / side + abs(np.log(one.side / other.side)))
+
+
+def colours_round(image: Image, place: Place) -> Colours:
+    """How often each of BINS ** 3 colours is met in hair, face and clothes, one after the other, each third summing to 1."""
+    height, width = image.shape[:2]
+    parts = []
+    for top, bottom, reach in ((-0.9, -0.35, 0.6), (-0.35, 0.5, 0.4), (0.75, 1.6, 0.8)):
+        y0, y1 = (int(np.clip((place.y + d * place.side) * width, 0, height)) for d in (top, bottom))
+        x0, x1 = (int(np.clip((place.x + d * place.side) * width, 0, width)) for d in (-reach, reach))
+        patch = image[y0:y1, x0:x1]
+        if patch.size == 0:
+            parts.append(np.full(BINS**3, BINS**-3.0))
+            continue
+        counted = cv2.calcHist([np.ascontiguousarray(patch)], [0, 1, 2], None, [BINS] * 3, [0, 256, 0, 256, 0, 256]).ravel()
+        parts.append(counted / counted.sum())
+    return np.asarray(np.concatenate(parts), np.float64)
+
+
+def alike(one: Colours, other: Colours) -> float:
+    """Mean Bhattacharyya coefficient of the three parts, 0 … 1."""
+    return float(np.sqrt(one * other).sum() / 3)
+
+
+def people_of(found: list[Appearance], least: int) -> list[Person]:
+    """Appearances put together to people: no two of one person at one time, colours alike. The largest and steadiest first.
+
+    least: timestamps that somebody must be seen for in all.
+    """
+    groups: list[list[Appearance]] = []
+    for one in sorted(found, key=lambda a: -sum(p.side for p in a.places)):
+        fitting = [g for g in groups if not any(at_once(one, other) for other in g)]
+        best = max(fitting, key=lambda g: likeness(one, g), default=None)
+        if best is not None and likeness(one, best) >= ALIKE:
+            best.append(one)
+        else:
+            groups.append([one])
+    people = [Person(sorted((p for a in g for p in a.places), key=lambda p: p.pts)) for g in groups if seen_for(g) >= least]
+    return sorted(people, key=lambda person: -person.weight)
+
+
+def at_once(one: Appearance, other: Appearance) -> bool:
+    return one.places[0].pts <= other.places[-1].pts and other.places[0].pts <= one.places[-1].pts
+
+
+def likeness(one: Appearance, group: list[Appearance]) -> float:
+    """To the most alike of the group."""
+    return max(alike(one.colours, other.colours) for other in group)
+
+
+def seen_for(group: list[Appearance]) -> int:
+    return sum(a.places[-1].pts - a.places[0].pts for a in group)
