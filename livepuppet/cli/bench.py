@@ -24,13 +24,13 @@ from livepuppet.session import Limits
 SUMMARY = "Measure speed and latency with your own camera, engine and outputs."
 EPILOG = """\
 examples:
-  livepuppet bench                                your webcam (or the demo), no output: what the computer can do
-  livepuppet bench --output window                ... with what the window costs
-  livepuppet bench --camera demo --unpaced        how many frames per second at most
+  livepuppet bench                            your webcam, or the demo, and no output
+  livepuppet bench --output window            ... with what the window costs
+  livepuppet bench --camera demo --unpaced    how many frames per second at most
   livepuppet bench --json speed.json --plot speed.png
 
-Capture to sink is the age of the driving picture when the animated one has reached every output. It leaves
-out what a camera needs before it hands over a picture, and what a screen needs to light it up.
+Capture to sink is the age of the driving picture when the animated one has reached every output. It
+leaves out what a camera needs before it hands over a picture, and a screen before it lights it up.
 """
 WARM_UP_S = 2.0
 
@@ -79,7 +79,7 @@ class Measurement:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_puppet_arguments(parser.add_argument_group("what moves, and what moves it"))
     out = parser.add_argument_group("where it goes")
-    add_output_arguments(out)
+    add_output_arguments(out, default="none")
     out.add_argument("--no-watermark", action="store_true", help="leave out the invisible mark")
     run_time = parser.add_argument_group("how it is measured")
     run_time.add_argument("--seconds", type=positive, default=10.0, metavar="S", help="measure for so long (default: 10)")

@@ -96,7 +96,8 @@ def _histogram(axes: Any, measurement: Measurement) -> None:
         right = value > 0.8 * top
         axes.annotate(
             f"{name} {value:.1f} ms", (value, height * (0.97 - 0.09 * place)), xytext=(-4 if right else 4, -7), textcoords="offset points",
-            ha="right" if right else "left", color=colour, fontsize=8.5, weight="bold",
+            ha="right" if right else "left", color=colour, fontsize=8.5, weight="bold", zorder=5,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.8},
         )  # fmt: skip
     axes.set_xlim(0, top)
     axes.set_xlabel("capture to sink, ms")
@@ -114,7 +115,7 @@ def _stages(axes: Any, measurement: Measurement) -> None:
     for row, name in enumerate(names):
         spread = stages[name]
         axes.text(spread.p95 + longest * 0.015, row, f"{spread.p50:.1f}  …  {spread.p95:.1f}", va="center", fontsize=8.5, color=QUIET)
-    axes.set_xlim(0, longest * 1.22)
+    axes.set_xlim(0, longest * 1.3)
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
     axes.tick_params(axis="y", labelcolor=INK)

@@ -81,12 +81,12 @@ def add_puppet_arguments(group: argparse._ArgumentGroup) -> None:
     add_engine_arguments(group)
 
 
-def add_output_arguments(group: argparse._ArgumentGroup) -> None:
+def add_output_arguments(group: argparse._ArgumentGroup, default: str = "window") -> None:
     group.add_argument(
         "--output",
         action="append",
         metavar="WHERE",
-        help="window, virtual (a camera for calls), FILE.mp4, or none; may be repeated (default: window)",
+        help=f"window, virtual (a camera for calls), FILE.mp4, or none; may be repeated (default: {default})",
     )
     group.add_argument("--size", metavar="WxH", help="size of the picture (default: the portrait's own; 1280x720 with --output virtual)")
     group.add_argument("--fps", type=positive, metavar="N", help="most frames per second")
