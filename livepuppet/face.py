@@ -33,6 +33,9 @@ WINDOW_SIDE_PX = 288
 LONG_SIDE_PX = 1280
 """Pictures are searched at this size at most: the detectors see 128 to 192 px anyway."""
 
+STEP, LOOKS = 0.05, 3
+"""After a step of more than this share of the face's size the mesh looks again, at most so many times more."""
+
 MODEL_ADDRESS = "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task"
 MODEL_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
 
@@ -194,6 +197,7 @@ class FaceTracker:
         self._close_up: Mesh | None = None
         self._window: Window | None = None
         self._misses = 0
+        self._last: Landmarks | None = None
 
     def track(self, image: Image) -> Landmarks | None:
         """The face's landmarks in pixels of the full image; None: no face. image: RGB uint8 (H, W, 3)."""
@@ -205,7 +209,7 @@ class FaceTracker:
         faces = self._mesh.find(image)
         if faces:
             self._misses = 0
-            return faces[0]
+            return self._settle(image, faces[0])
         self._misses += 1
         if self._misses > 3 and self._misses % 5 and not self._static:
             return None  # an empty room: the wider search costs more than a frame's landmarks, so it runs every fifth frame
@@ -214,6 +218,19 @@ class FaceTracker:
             if found is not None:
                 return found
         return None
+
+    def _settle(self, image: Image, found: Landmarks) -> Landmarks:
+        """The mesh looks where the face was: after a large step, or a jump to another picture, it looks again where the face is now."""
+        for _ in range(LOOKS):
+            if self._static or (self._last is not None and stayed(self._last, found)):
+                break
+            self._last = found
+            again = self._mesh.find(image)
+            if not again:
+                break
+            found = again[0]
+        self._last = found
+        return found
 
     def _look(self, image: Image, window: Window) -> Landmarks | None:
         """The face inside the window; the window follows when the face comes near its edge."""
@@ -293,6 +310,12 @@ def measure(image: Image, window: Window, mesh: Mesh) -> Landmarks | None:
         if found:
             rounds.append(from_window(found[0], window, side))
     return np.asarray(np.median(rounds, axis=0), dtype=np.float64) if rounds else None
+
+
+def stayed(before: Landmarks, now: Landmarks) -> bool:
+    """Whether the face moved and grew so little that the mesh saw it where it expected it."""
+    (x, y, side), (there_x, there_y, there_side) = box(before), box(now)
+    return max(abs(x - there_x), abs(y - there_y), abs(side - there_side)) < STEP * side
 
 
 def overlap(one: Window, other: Window) -> bool:

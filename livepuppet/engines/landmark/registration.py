@@ -298,7 +298,7 @@ def solve(points: Floats, seen: Floats, prior: Placed) -> tuple[Placed, float]:
         scaled = weight[:, None, None] * jacobian / FEATURE_NOISE**2
         matrix = np.einsum("nij,nik->jk", scaled, jacobian) + information
         towards = np.einsum("nij,ni->j", scaled, off) - information @ np.concatenate([rotation, shift, [grow]])
-        step = cv2.solve(matrix, towards, flags=cv2.DECOMP_CHOLESKY)[1].ravel()  # LAPACK would wake threads for six numbers
+        step = cv2.solve(matrix, towards[:, None], flags=cv2.DECOMP_CHOLESKY)[1].ravel()  # LAPACK would wake threads for six numbers
         rotation, shift, grow = rotation + step[:3], shift + step[3:5], grow + step[5]
         placed = replace(
             placed,
