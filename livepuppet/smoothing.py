@@ -135,10 +135,11 @@ def local_parabola(values: Floats, apart: Floats, middle: Floats, spread: Spread
     weight = np.exp(-0.5 * u**2 - 0.5 * (off / (spread.units * strength)) ** 2)
     s0, s1, s2, s3, s4 = (np.einsum("nd,nd->d", weight, np.broadcast_to(u**k, weight.shape)) for k in range(5))
     t0, t1, t2 = (np.einsum("nd,nd->d", weight, u**k * off) for k in range(3))
-    s2r, s4 = s2 + RIDGE, s4 + RIDGE  # a lone value has no slope and no bend
+    s2r, s4 = s2 + SLOPE_RIDGE, s4 + BEND_RIDGE  # a lone value has no slope and no bend
     determinant = s0 * (s2r * s4 - s3 * s3) - s1 * (s1 * s4 - s3 * s2) + s2 * (s1 * s3 - s2r * s2)
     value = t0 * (s2r * s4 - s3 * s3) - s1 * (t1 * s4 - s3 * t2) + s2 * (t1 * s3 - s2r * t2)
     return np.asarray(middle + value / determinant, dtype=np.float64)
 
 
-RIDGE = 0.3
+SLOPE_RIDGE, BEND_RIDGE = 0.02, 0.3
+"""A bend is mistrusted more than a slope: at the ends of a clip only one side is known, and a turn must not be flattened there."""
