@@ -11,7 +11,7 @@ from livepuppet.interfaces import Floats
 
 EYES_SIZE = 6
 """Closing of the two lids (1 = closed, below 0 = wider), then gaze (right, down) of each eye in eye widths."""
-CLOSED, FAITHFUL = 0.28, 0.45
+CLOSED, FAITHFUL = 0.22, 0.5
 """Shares of the reference's opening. MediaPipe's lids never quite meet, so an eye open by less than the first is closed; above the second
 (looking down leaves about half) the avatar's eye opens about as far as the driver's."""
 LID_GAIN = 1.2
