@@ -12,6 +12,8 @@ from torch import nn
 from livepuppet.networks.checkpoint import Model, build, save
 from livepuppet.networks.configuration import Configuration, Hourglass
 
+torch.set_num_threads(1)  # networks this small lose more to waiting for each other's threads than they gain
+
 TINY = Configuration(
     keypoints=6,
     size=64,
@@ -38,6 +40,7 @@ def lively(configuration: Configuration = TINY, *, align_corners: bool = True, s
                 nn.init.normal_(module.bias, 0, 0.1)
         network.eval()
     with torch.no_grad():
+        model.generator.final.weight.mul_(20)  # ... and its pictures grey
         model.detector.kp.weight.mul_(20)  # a random head is flat: its keypoints would all sit in the middle
         if configuration.jacobian:
             head = model.detector.jacobian

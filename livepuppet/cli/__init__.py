@@ -20,7 +20,7 @@ from types import ModuleType
 from livepuppet.errors import LivepuppetError
 from livepuppet.version import __version__
 
-COMMANDS = ("live", "cameras", "virtual-camera", "doctor", "render", "bench", "verify", "protect", "about", "synth", "train")
+COMMANDS = ("live", "cameras", "virtual-camera", "doctor", "render", "models", "bench", "verify", "protect", "about", "synth", "train")
 """In the order `--help` shows them; module names, with '-' for '_'."""
 
 

@@ -66,7 +66,12 @@ class DenseMotionNetwork(nn.Module):
         heat = torch.cat((torch.zeros_like(heat[:, :1]), heat), dim=1).to(small.dtype)
         features = self.hourglass(torch.cat((heat[:, :, None], copies), dim=2).reshape(batch, -1, height, width))
 
-        mask = torch.softmax(self.mask(features).float(), dim=1)
+        scores, visible = self.heads(features)
+        mask = torch.softmax(scores.float(), dim=1)
         deformation = (motions * mask[..., None]).sum(dim=1)
-        occlusion = torch.sigmoid(self.occlusion(features).float()) if self.has_occlusion else torch.ones_like(mask[:, :1])
+        occlusion = torch.sigmoid(visible.float()) if self.has_occlusion else torch.ones_like(mask[:, :1])
         return DenseMotion(deformation, occlusion, mask)
+
+    def heads(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores of the K+1 motions, and of being visible, before softmax and sigmoid."""
+        return self.mask(features), self.occlusion(features)

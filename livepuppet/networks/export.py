@@ -1,0 +1,238 @@
+"""From a checkpoint to a model directory: exported, run, compared with the networks it came from, and described.
+
+    export(model, "my-model", formats=("onnx",), half=True, provenance={...})
+
+Nothing is left behind unless every artefact gave the same pictures as PyTorch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from livepuppet.artifacts import MANIFEST, Crop, Manifest, ModelDirectory, entry, home, new_directory, read
+from livepuppet.errors import ModelError
+from livepuppet.networks.card import card
+from livepuppet.networks.checkpoint import Model
+from livepuppet.networks.folding import fold
+from livepuppet.networks.graphs import (
+    ANIMATE_INPUTS,
+    ANIMATE_OUTPUTS,
+    DETECT_INPUTS,
+    DETECT_OUTPUTS,
+    PREPARE_INPUTS,
+    PREPARE_OUTPUTS,
+    RENDER_INPUTS,
+    RENDER_OUTPUTS,
+    Animate,
+    Prepare,
+)
+from livepuppet.networks.onnx_files import Method, compact, halve, join
+from livepuppet.networks.onnx_files import export as export_onnx
+
+Target = Literal["cpu", "gpu"]
+Format = Literal["onnx", "torchscript"]
+Arrays: TypeAlias = dict[str, NDArray[Any]]
+
+CARD = "CARD.md"
+RANGES = {"portrait": (0.0, 255.0), "driving": (0.0, 255.0), "image": (0.0, 255.0), "keypoints": (-1.0, 1.0)}
+KEYPOINT_TOLERANCE = 2e-4
+PICTURE_TOLERANCE = 2.0
+"""Levels of 255: exact arithmetic differs by one where rounding falls the other way."""
+HALF_KEYPOINT_TOLERANCE = 2e-2
+HALF_PSNR_DB = 35.0
+"""Half-precision weights change the picture a little, by design: this little."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How an artefact differs from PyTorch on the same pictures. keypoints: largest difference, -1 … 1. picture: levels of 255."""
+
+    artefact: str
+    keypoints: float
+    picture: float
+    psnr_db: float
+
+    def __str__(self) -> str:
+        return f"{self.artefact}: keypoints within {self.keypoints:.1e}, picture within {self.picture:.0f} of 255 ({self.psnr_db:.0f} dB)"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What came of it."""
+
+    directory: ModelDirectory
+    comparisons: tuple[Comparison, ...]
+
+
+def export(
+    model: Model,
+    name: str,
+    *,
+    formats: Sequence[Format] = ("onnx",),
+    half: bool = False,
+    target: Target = "cpu",
+    crop: Crop = "face",
+    margin: float = 1.9,
+    provenance: Mapping[str, str] | None = None,
+    licence: str = "",
+    about: str = "",
+    experimental: str = "",
+    replace: bool = False,
+) -> Exported:
+    """Make the model directory `name` among the person's own models. Raises ModelError where an artefact disagrees with PyTorch.
+
+    half: store weights as float16. target: what the ONNX graphs are shaped for; Winograd's form pays on CPUs, GPU libraries have their own.
+    """
+    examples = _examples(model.configuration.size)
+    with new_directory(name, replace=replace) as folder:
+        graphs: dict[str, dict[str, str]] = {}
+        for kind in formats:
+            folded = fold(model, winograd=target == "cpu" and kind == "onnx")
+            prepare, animate = Prepare(folded).eval(), Animate(folded).eval()
+            if kind == "onnx":
+                graphs[kind] = _write_onnx(folder, prepare, animate, examples, half)
+            else:
+                graphs[kind] = _write_torchscript(folder, prepare, animate, half)
+        files = {path.name: entry(path) for path in sorted(folder.iterdir())}
+        manifest = Manifest(
+            name=name,
+            size=model.configuration.size,
+            keypoints=model.configuration.keypoints,
+            channels=model.configuration.channels,
+            align_corners=model.align_corners,
+            crop=crop,
+            margin=margin,
+            graphs=graphs,
+            files=files,
+            precision="float16" if half else "float32",
+            ranges=RANGES,
+            provenance=dict(provenance or {}),
+            licence=licence,
+            experimental=experimental,
+        )
+        expected = reference(model, examples)
+        comparisons = tuple(compare(folder, manifest, kind, examples, expected) for kind in graphs)
+        text = card(model, manifest, [str(comparison) for comparison in comparisons], about)
+        (folder / CARD).write_text(text, encoding="utf-8")
+        described = dataclasses.replace(manifest, files={**files, CARD: entry(folder / CARD)})
+        (folder / MANIFEST).write_text(described.text(), encoding="utf-8")
+    return Exported(read(home() / name), comparisons)
+
+
+def reference(model: Model, examples: Sequence[Tensor]) -> Arrays:
+    """What the networks as they were loaded, unfolded, say of the example portrait and driving picture."""
+    plain = Model(model.configuration, model.align_corners, model.detector.eval(), model.generator.eval())
+    with torch.no_grad():
+        prepared = Prepare(plain)(examples[0])
+        animate = Animate(plain)
+        motion = animate.detect(examples[1])
+        outputs = animate(*_animate_inputs(examples[1], prepared, motion))
+    return {key: tensor.numpy() for key, tensor in zip((*PREPARE_OUTPUTS, *ANIMATE_OUTPUTS), (*prepared, *outputs), strict=True)}
+
+
+def compare(folder: Path, manifest: Manifest, kind: str, examples: Sequence[Tensor], expected: Arrays) -> Comparison:
+    """Run an artefact as the live path does and hold it against PyTorch. Raises ModelError where they differ too much."""
+    from livepuppet.runtimes.loading import load
+
+    graphs = load(ModelDirectory(folder, manifest), kind, "cpu")
+    try:
+        prepared = graphs.prepare(examples[0].numpy())
+        value, jacobian = graphs.detect(examples[1].numpy())
+        rendered = graphs.render(prepared, value, jacobian)
+    finally:
+        graphs.close()
+    pairs = (
+        (prepared.value, expected["source_value"]),
+        (prepared.jacobian, expected["source_jacobian"]),
+        (value, expected["driving_value"]),
+        (jacobian, expected["driving_jacobian"]),
+    )
+    keypoints = max(float(np.abs(found - wanted).max()) for found, wanted in pairs)
+    difference = rendered.image.astype(np.float64) - expected["image"].astype(np.float64)
+    error = float((difference**2).mean())
+    psnr = 10 * float(np.log10(255.0**2 / error)) if error else 99.0
+    result = Comparison(kind, keypoints, float(np.abs(difference).max()), psnr)
+    if manifest.precision == "float32":
+        good = keypoints <= KEYPOINT_TOLERANCE and result.picture <= PICTURE_TOLERANCE
+    else:
+        good = keypoints <= HALF_KEYPOINT_TOLERANCE and psnr >= HALF_PSNR_DB
+    if not (good and np.isfinite(keypoints)):
+        raise ModelError(f"the exported model does not do what the checkpoint does ({result}): nothing was written")
+    return result
+
+
+def digests(path: Path) -> dict[str, str]:
+    """Name, size, sha256 and md5 of the checkpoint, for the record (md5 because that is what people find published)."""
+    content = path.read_bytes()
+    return {
+        "checkpoint": path.name,
+        "bytes": str(len(content)),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "md5": hashlib.md5(content, usedforsecurity=False).hexdigest(),
+    }
+
+
+def _examples(size: int) -> tuple[Tensor, Tensor]:
+    """Two smooth pictures, reproducible: noise at a sixteenth of the size, enlarged. (A network need not be sane on white noise.)"""
+    generator = torch.Generator().manual_seed(7)
+    coarse = torch.rand(2, 3, max(2, size // 16), max(2, size // 16), generator=generator)
+    smooth = torch.nn.functional.interpolate(coarse, size=(size, size), mode="bicubic", align_corners=False).clamp(0, 1)
+    pictures = (smooth * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+    return pictures[0], pictures[1]
+
+
+def _animate_inputs(driving: Tensor, prepared: Sequence[Tensor], motion: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    source = tuple(prepared[2:])
+    return (driving, *prepared, *source, torch.tensor(1.0), *motion)
+
+
+def _write_onnx(folder: Path, prepare: Prepare, animate: Animate, examples: Sequence[Tensor], half: bool) -> dict[str, str]:
+    with torch.no_grad():
+        prepared = prepare(examples[0])
+        inputs = dict(zip(ANIMATE_INPUTS, _animate_inputs(examples[1], prepared, animate.detect(examples[1])), strict=True))
+    export_onnx(prepare, (examples[0],), PREPARE_INPUTS, PREPARE_OUTPUTS, folder / "prepare.onnx")
+    parts = []
+    for method, switch, names, outputs in (
+        ("detect", "detecting", DETECT_INPUTS, DETECT_OUTPUTS),
+        ("render", "rendering", RENDER_INPUTS, RENDER_OUTPUTS),
+    ):
+        path = folder / f"{method}.onnx"
+        export_onnx(Method(animate, method), [inputs[key] for key in names], names, outputs, path)
+        part = onnx.load(path)
+        compact(part)
+        if half:
+            halve(part)
+        parts.append((switch, part))
+        path.unlink()
+    onnx.save(join(parts, "animate"), folder / "animate.onnx")
+    first = onnx.load(folder / "prepare.onnx")
+    compact(first)
+    if half:
+        halve(first)
+    onnx.save(first, folder / "prepare.onnx")
+    return {"prepare": "prepare.onnx", "animate": "animate.onnx"}
+
+
+def _write_torchscript(folder: Path, prepare: Prepare, animate: Animate, half: bool) -> dict[str, str]:
+    names = {}
+    for part, module in (("prepare", prepare), ("animate", animate)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch.jit is frozen, not gone; what replaces it cannot be loaded without the classes
+            scripted = torch.jit.script(module)
+            if half:
+                scripted = scripted.half()
+            names[part] = f"{part}.torchscript"
+            torch.jit.save(scripted, str(folder / names[part]))
+    return names
