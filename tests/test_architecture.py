@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "livepuppet"
 GROUND = {"errors", "interfaces", "version"}
 FLOOR_1 = {
-    "channel", "devices", "meter", "framing", "smoothing", "face", "artifacts", "parts", "portraits", "film",
+    "channel", "devices", "meter", "framing", "smoothing", "face", "artifacts", "parts", "portraits", "film", "fitting",
     "watermark", "label", "marking", "credentials", "identity", "verification", "consent", "protection",
     "playback", "encoding", "machine",
     "soundtrack",

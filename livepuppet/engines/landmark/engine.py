@@ -16,12 +16,12 @@ from livepuppet.engines.landmark.idle import idle_vectors
 from livepuppet.engines.landmark.lids import draw_lash_lines, hidden_eyes, lash_colours, lid_sources, set_eyeballs, shift_gaze
 from livepuppet.engines.landmark.mesh import Net, Posed, build_net, down_of, pose_net
 from livepuppet.engines.landmark.mouth import DriverMouth, cut_mouth, paint_mouth, presence, skin_colour
-from livepuppet.engines.landmark.portrait import fit
 from livepuppet.engines.landmark.raster import Grid, affines, areas, build_grid, compose, sample_affines, soften, to_grid, triangle_ids
 from livepuppet.engines.landmark.registration import Registration, body_of
 from livepuppet.engines.landmark.retarget import Likeness
 from livepuppet.errors import NoFaceError
 from livepuppet.face import FaceTracker, Landmarks, find_faces
+from livepuppet.fitting import fit
 from livepuppet.interfaces import Floats, Image, Motion, Size, Tuning
 
 log = logging.getLogger("livepuppet.landmark")
