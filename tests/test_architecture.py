@@ -38,7 +38,7 @@ def floor(name: str) -> float:
         return 0
     if name in FLOOR_1:
         return 1
-    floors = {"runtimes": 2, "networks": 2, "engines": 3, "sources": 3, "sinks": 3, "puppet": 3, "session": 4}
+    floors = {"runtimes": 2, "networks": 3, "engines": 3, "sources": 3, "sinks": 3, "puppet": 3, "session": 4}
     if name in floors:
         return floors[name]
     if name in {"__init__"}:
