@@ -54,7 +54,7 @@ EXTRA_FLOORS: dict[str, float] = {
     "pieces": 4.2, "jobs": 4.5,  # films
     "footage": 1.8, "unfinished": 1.7,  # films
     "performance": 1.5, "acting": 1.6, "motion_file": 1.6, "rendering": 2,  # films
-    "reference": 1, "synthetic": 2, "training": 3, "gallery": 3, "controls": 3, "desk": 3.5, "opening": 4,
+    "reference": 1, "synthetic": 2, "training": 4, "gallery": 3, "controls": 3, "desk": 3.5, "opening": 4,
 }  # fmt: skip
 """Rooms that came later, each with its floor."""
 
