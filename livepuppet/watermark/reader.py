@@ -131,25 +131,33 @@ def search(white: NDArray[np.float32], number: int, smallest: float = 0.0) -> Ma
     if max(level.smallest, smallest) >= level.largest:
         return best
     scales = np.exp(np.arange(np.log(max(level.smallest, smallest)), np.log(level.largest), STEP))
+    memory = np.empty(int(1.1 * white.size * max(1.0, (PER_CELL / (level.cell * scales[0])) ** 2)), np.float32)
     for scale in sorted((float(scale) for scale in scales), key=lambda scale: abs(np.log(scale))):
-        best = max(best, match(fold(white, level.cell * scale), scale, number))
+        best = max(best, match(fold(white, level.cell * scale, memory), scale, number))
         if best.score > CERTAIN:
             break
     around = [best.scale * (1 + STEP * part) for part in (-1.0, -0.75, -0.5, -0.25, 0.25, 0.5, 0.75, 1.0)]
-    return max(best, *(match(fold(white, level.cell * scale), scale, number) for scale in around))
+    return max(best, *(match(fold(white, level.cell * scale, memory), scale, number) for scale in around))
 
 
-def fold(white: NDArray[np.float32], cell: float) -> NDArray[np.float64]:
-    """The whitened picture, its cells `cell` pixels wide, at PER_CELL samples per cell, all tiles added up: (SIDE, SIDE)."""
+def fold(white: NDArray[np.float32], cell: float, memory: NDArray[np.float32] | None = None) -> NDArray[np.float64]:
+    """The whitened picture, its cells `cell` pixels wide, at PER_CELL samples per cell, all tiles added up: (SIDE, SIDE).
+
+    memory: flat, to work in; fresh memory for hundreds of scales costs more than the arithmetic.
+    """
     factor = PER_CELL / cell
     size = (max(1, round(white.shape[1] * factor)), max(1, round(white.shape[0] * factor)))
-    small = cv2.resize(white, size, interpolation=cv2.INTER_LINEAR if factor > 0.5 else cv2.INTER_AREA)
-    folded = np.zeros((SIDE, SIDE))
+    enough = memory is not None and memory.size >= size[0] * size[1]
+    place = memory[: size[0] * size[1]].reshape(size[1], size[0]) if memory is not None and enough else None
+    small = cv2.resize(white, size, dst=place, interpolation=cv2.INTER_LINEAR if factor > 0.5 else cv2.INTER_AREA)
+    rows, folded = np.zeros((SIDE, size[0]), np.float32), np.zeros((SIDE, SIDE), np.float32)
     for top in range(0, size[1], SIDE):
-        for left in range(0, size[0], SIDE):
-            piece = small[top : top + SIDE, left : left + SIDE]
-            folded[: piece.shape[0], : piece.shape[1]] += piece
-    return folded
+        piece = small[top : top + SIDE]
+        rows[: len(piece)] += piece
+    for left in range(0, size[0], SIDE):
+        piece = rows[:, left : left + SIDE]
+        folded[:, : piece.shape[1]] += piece
+    return folded.astype(np.float64)
 
 
 @lru_cache(maxsize=1)
