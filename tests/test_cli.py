@@ -85,7 +85,10 @@ def test_stopping_leaves_a_playable_film(tmp_path: Path, stop: signal.Signals) -
     while time.monotonic() < until and not ((tmp_path / "o.mp4").exists() and (tmp_path / "o.mp4").stat().st_size > 20_000):
         time.sleep(0.1)
     running.send_signal(stop)
-    _, said = running.communicate(timeout=60)
+    try:
+        _, said = running.communicate(timeout=60)
+    finally:
+        running.kill()
     assert running.returncode == 0, said
     assert "stopped" in said and "Traceback" not in said
     assert len(frames_of(tmp_path / "o.mp4")) > 5

@@ -187,16 +187,17 @@ def _one_performance(options: argparse.Namespace, source: Source, watched: bool)
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """A polite kill ends the session as Ctrl-C does, so that recordings are finished."""
+    """A polite kill ends the session as Ctrl-C does, so that recordings are finished; also where a parent had Ctrl-C ignored."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, stop)
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def write_statistics(path: Path, session: Session, statistics: Statistics) -> None:
