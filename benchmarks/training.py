@@ -124,6 +124,7 @@ def main() -> None:
             command.add_argument("--batch", type=int)
             command.add_argument("--compile", action="store_true")
     options = parser.parse_args()
+    os.environ.setdefault("GLOG_minloglevel", "2")  # MediaPipe would write pages into the table
     device = torch.device(options.device)
     print(machine(device))
     result = quality(options, device) if options.command == "quality" else speed(options, device)

@@ -20,7 +20,7 @@ from livepuppet.cli import main
 from livepuppet.errors import RunError, UsageError
 from livepuppet.synthetic.acting import MOODS, Acting, draw_acting, draw_performance, rotation
 from livepuppet.synthetic.clips import Clip, render_clip, write_atomically
-from livepuppet.synthetic.head import EYE, Head
+from livepuppet.synthetic.head import EYE, Head, cached
 from livepuppet.synthetic.looks import LOOKS, draw_look
 from livepuppet.synthetic.person import Person, draw_person
 from livepuppet.synthetic.posing import PIVOT, Body
@@ -101,6 +101,12 @@ def test_the_head_is_whole(head: Head) -> None:
 def test_a_cached_head_is_the_same(head: Head, cache: Path) -> None:
     again = Head.load(cache=cache)
     assert torch.equal(again.targets, head.targets) and torch.equal(again.rest, head.rest)
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 cut short"])
+def test_a_damaged_cache_counts_as_none(damage: bytes, tmp_path: Path) -> None:
+    (tmp_path / "head.npz").write_bytes(damage)
+    assert cached(tmp_path / "head.npz") is None and cached(tmp_path / "absent.npz") is None
 
 
 def test_a_known_pose_gives_known_landmarks(head: Head, body: Body, setting: Setting) -> None:

@@ -115,12 +115,12 @@ def test_the_model_loads_strictly_with_its_yaml_and_is_the_average(data: Path, t
 
 
 @pytest.mark.skipif("models" not in COMMANDS, reason="livepuppet models is not there yet")
-def test_the_model_is_taken_by_models_import(data: Path, tmp_path: Path) -> None:
+def test_the_model_is_taken_by_models_import(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "run"
     train(order(data, out, replace(SMALL, model=replace(SMALL.model, size=64), own=replace(SMALL.own, steps=1))))
-    arguments = ["models", "import", str(out / "model.pth.tar"), "--yaml", str(out / "model.yaml"), "--out", str(tmp_path / "imported")]
-    assert main(arguments) == 0
-    assert list((tmp_path / "imported").rglob("model.json"))
+    monkeypatch.setenv("LIVEPUPPET_MODELS", str(tmp_path / "models"))
+    assert main(["models", "import", str(out / "model.pth.tar"), "--config", str(out / "model.yaml"), "--name", "own"]) == 0
+    assert (tmp_path / "models" / "own" / "model.json").is_file()
 
 
 def test_going_on_is_exact(data: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from livepuppet.errors import MissingPartError, UsageError
 
-SUMMARY = "render people who do not exist: training clips, avatars, driving performances"
+SUMMARY = "Render people who do not exist: training clips, avatars, driving performances."
 EPILOG = """
 examples:
   livepuppet synth --out clips --people 1000 --frames 8          clips with exact flow, visibility and landmarks (.npz)

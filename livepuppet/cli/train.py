@@ -8,7 +8,7 @@ from pathlib import Path
 
 from livepuppet.errors import MissingPartError, UsageError
 
-SUMMARY = "train a First Order Motion Model on your own clips, or on people who do not exist"
+SUMMARY = "Train a First Order Motion Model on your own clips, or on people who do not exist."
 EPILOG = """
 configurations: vox-256, vox-adv-256, taichi-256, taichi-adv-256, fashion-256, bair-256, nemo-256, mgif-256 (as published),
 face-256, face-256-small (ours, for synthetic people), tiny-64 (a trial run on a CPU), or a YAML file in the original's layout

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import tempfile
+import zipfile
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from livepuppet.errors import RunError
 from livepuppet.synthetic.noise import Noise
 from livepuppet.synthetic.occlusion import bake_occlusion
 from livepuppet.synthetic.subdivision import catmull_clark
@@ -124,12 +126,10 @@ class Head:
 
             cache = user_cache_path("livepuppet")
         path = cache / f"head-{FORMAT}-{DATA_SHA256[:12]}.npz"
-        if wheel is not None or not path.is_file():
+        arrays = cached(path) if wheel is None else None
+        if arrays is None:
             arrays = build(geometry_files(wheel))
             save(arrays, path)
-        else:
-            with np.load(path, allow_pickle=False) as archive:
-                arrays = dict(archive)
         return cls.of(arrays, torch.device(device))
 
     @classmethod
@@ -160,12 +160,27 @@ class Head:
         )
 
 
+def cached(path: Path) -> dict[str, NDArray[Any]] | None:
+    """The arrays of an earlier `build`; None when there are none, or the file is damaged."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return dict(archive)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None
+
+
 def save(arrays: dict[str, NDArray[Any]], path: Path) -> None:
-    """Write beside and rename, so that two programs may build the cache at once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
-        np.savez_compressed(file, **arrays)
-    os.replace(file.name, path)
+    """Write beside and rename, so that two programs may build the cache at once. Raises RunError."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with unfinished.open("wb") as file:
+            np.savez_compressed(file, **arrays)
+        os.replace(unfinished, path)
+    except OSError as error:
+        raise RunError(f"cannot keep the head's geometry in {path.parent}: {error.strerror or error}") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 Quads = list[list[tuple[int, int]]]

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from livepuppet.face import find_faces
+from livepuppet.face import FaceTracker
 from livepuppet.interfaces import Image
 from livepuppet.networks.checkpoint import Model
 from livepuppet.networks.keypoints import Keypoints
@@ -76,12 +76,11 @@ def descriptor(face: Image) -> NDArray[np.float64]:
     return np.asarray(values / max(float(np.linalg.norm(values)), 1e-9))
 
 
-def compare_faces(made: Image, real: Image) -> tuple[float, float] | None:
-    """(landmark distance in pixels, identity distance); None unless one face is found in each."""
-    found = [find_faces(image, most=1) for image in (made, real)]
-    if not all(found):
+def compare_faces(made: Image, real: Image, tracker: FaceTracker) -> tuple[float, float] | None:
+    """(landmark distance in pixels, identity distance); None unless a face is found in each. The tracker looks at each picture afresh."""
+    one, other = (tracker.track(image) for image in (made, real))
+    if one is None or other is None:
         return None
-    one, other = (faces[0] for faces in found)
     distance = float(np.linalg.norm(one[:, :2] - other[:, :2], axis=1).mean())
     a, b = descriptor(upright_face(made, one)), descriptor(upright_face(real, other))
     return distance, 1 - float(a @ b)
@@ -111,18 +110,22 @@ def evaluate(model: Model, clips: Iterable[Footage], size: int, *, frames: int =
     """Mean over clips of the mean over their frames. The model must be in eval mode."""
     l1, still, akd, identity = [], [], [], []
     count = found = 0
+    tracker = FaceTracker(static=True) if faces else None
     for footage in clips:
         images = images_of(footage, size, frames)
         made = rebuild(model, images)
         l1.append(np.mean([np.abs(a.astype(float) - b).mean() / 255 for a, b in zip(made, images[1:], strict=True)]))
         still.append(np.mean([np.abs(images[0].astype(float) - b).mean() / 255 for b in images[1:]]))
         count += len(made)
-        if faces:
-            compared = [pair for a, b in zip(made, images[1:], strict=True) if (pair := compare_faces(a, b)) is not None]
+        if tracker is not None:
+            compared = [pair for a, b in zip(made, images[1:], strict=True) if (pair := compare_faces(a, b, tracker)) is not None]
             found += len(compared)
             if compared:
                 akd.append(np.mean([distance for distance, _ in compared]))
                 identity.append(np.mean([difference for _, difference in compared]))
+
+    if tracker is not None:
+        tracker.close()
 
     def mean(values: list[Any]) -> float:
         return float(np.mean(values)) if values else float("nan")

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from livepuppet.errors import RunError, UsageError
 from livepuppet.networks import checkpoint as model_files
+from livepuppet.synthetic.clips import write_atomically
 from livepuppet.training import checkpoint
 from livepuppet.training.appearance import Vgg, find_vgg
 from livepuppet.training.evaluation import evaluate
@@ -144,7 +145,8 @@ def train(order: Order) -> Trainer:
     except OSError as error:
         raise UsageError(f"cannot write to {order.out}: {error.strerror}") from error
     clips = album(order, us)
-    (order.out / "skipped.txt").write_text("".join(f"{path}\t{why}\n" for path, why in clips.skipped))
+    skipped = "".join(f"{path}\t{why}\n" for path, why in clips.skipped)
+    write_atomically(order.out / "skipped.txt", lambda file: file.write(skipped.encode()))
     logger.info("%d clips to train on, %d held out, %d skipped", len(clips.training), len(clips.held_out), len(clips.skipped))
     path = find_vgg(order.vgg)
     logger.info("appearance: %s", f"VGG-19 features ({path})" if path else "patterns at several scales (no VGG-19 weights on disk)")
