@@ -5,6 +5,9 @@ With real drivers it is tested in tests/machine/guest/drivers.py.
 
 from __future__ import annotations
 
+import sys
+
+import cv2
 import numpy as np
 import pytest
 
@@ -12,7 +15,7 @@ from livepuppet.devices import Device, Mode, list_cameras
 from livepuppet.devices.choice import file, forget, remember, remembered
 from livepuppet.devices.raw import as_bgr
 from livepuppet.errors import UsageError
-from livepuppet.sources.camera import CameraSource
+from livepuppet.sources.camera import BACKENDS, CameraSource, attempts
 
 
 @pytest.fixture
@@ -88,3 +91,16 @@ def test_a_damaged_note_is_said_and_does_no_harm(
     assert "--forget" in caplog.text
     file().write_text('["a list"]')
     assert remembered() == ""
+
+
+def test_on_windows_all_wishes_go_in_at_opening_and_fewer_of_them_if_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    first, *others = attempts(Device(0, "webcam"), (1280, 720), 30)
+    mjpg = cv2.VideoWriter.fourcc(*"MJPG")
+    size = [cv2.CAP_PROP_FRAME_WIDTH, 1280, cv2.CAP_PROP_FRAME_HEIGHT, 720]
+    assert first == [cv2.CAP_PROP_FOURCC, mjpg, *size, cv2.CAP_PROP_FPS, 30]
+    assert others == [[*size, cv2.CAP_PROP_FPS, 30], size, []]
+    assert BACKENDS["win32"][0] == cv2.CAP_DSHOW
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert attempts(Device(0, "webcam"), (1280, 720), 30) == [size, []]
+    assert attempts(Device(0, "webcam"), None, 30) == [[]]

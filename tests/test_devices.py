@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from types import SimpleNamespace
 
+import cv2
 import pytest
 
 from livepuppet.devices import Device, inventory, labelled, list_devices
-from livepuppet.devices.desktop import parse_macos
+from livepuppet.devices.desktop import parse_macos, windows
 
 REPORT = """{"SPCameraDataType": [
   {"_name": "OBS Virtual Camera", "spcamera_model-id": "OBS", "spcamera_unique-id": "7626645E-4425-469E-9D8B-97E0FA59AC75"},
@@ -38,3 +40,24 @@ def test_macos_cameras_are_numbered_by_their_unique_ids() -> None:
 def test_listing_works_with_whatever_is_there() -> None:
     indices = [device.index for device in list_devices()]
     assert indices == sorted(set(indices))
+
+
+def test_windows_cameras_keep_the_order_of_directshow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package that lists them runs on Windows only; what it answers has these attributes (cv2-enumerate-cameras 1.4)."""
+    answer = [
+        SimpleNamespace(index=1, name="OBS Virtual Camera", path=None),
+        SimpleNamespace(index=0, name="HD Webcam", path=r"\\?\usb#vid_046d&pid_0825"),
+    ]
+    asked: list[int] = []
+
+    def enumerate_cameras(backend: int) -> list[SimpleNamespace]:
+        asked.append(backend)
+        return answer
+
+    monkeypatch.setitem(sys.modules, "cv2_enumerate_cameras", SimpleNamespace(enumerate_cameras=enumerate_cameras))
+    found = windows()
+    assert asked == [cv2.CAP_DSHOW]
+    assert [(device.index, device.name, device.accepts, device.target) for device in found] == [
+        (0, "HD Webcam", False, 0),
+        (1, "OBS Virtual Camera", True, 1),
+    ]

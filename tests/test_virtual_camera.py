@@ -61,3 +61,10 @@ def test_a_virtual_camera_is_named_on_the_command_line() -> None:
         sink.open((640, 480), 30, lossless=False)
     assert output_size(None, ["virtual:obs"]) == output_size(None, ["window", "virtual"]) == (1280, 720)
     assert output_size(None, ["window", "film.mp4"]) is None
+
+
+def test_macos_gets_the_one_size_it_shows_properly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert accepted_size((641, 361)) == (1280, 720)
+    tall = fitted(np.full((1024, 1024, 3), 200, np.uint8), accepted_size((1024, 1024)))
+    assert tall.shape == (720, 1280, 3) and (tall[:, 280:1000] == 200).all() and (tall[:, :280] == 0).all()

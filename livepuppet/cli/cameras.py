@@ -21,6 +21,8 @@ examples:
   livepuppet cameras --use "HD Webcam"     take this one from now on, whatever its number
   livepuppet cameras --forget              take the first that delivers again
 """
+PAGE_COLUMNS = 140
+"""Where the output is no terminal."""
 TILE = (480, 270)
 CAPTION_PX = 34
 COLUMNS = 3
@@ -78,7 +80,7 @@ def show(devices: Sequence[Device], chosen: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else PAGE_COLUMNS)
     if not devices:
         console.print(
             "no cameras on this machine; [bold]livepuppet --camera demo[/bold] needs none, [bold]livepuppet doctor[/bold] says more"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import sys
 from collections.abc import Sequence
 from itertools import groupby
 
@@ -16,6 +17,8 @@ exit codes:
   0  livepuppet works here
   1  the default run would not work
 """
+PAGE_COLUMNS = 140
+"""Where the output is no terminal."""
 SIGNS = {"good": ("green", "ok"), "note": ("cyan", "note"), "bad": ("yellow", "!!"), "broken": ("red", "XX")}
 
 
@@ -64,7 +67,7 @@ def show(findings: Sequence[Finding]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else PAGE_COLUMNS)
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(no_wrap=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any, Literal
 
+from livepuppet.devices import Device
 from livepuppet.errors import LivepuppetError
 from livepuppet.version import __version__
 
@@ -97,15 +98,7 @@ def virtual_cameras() -> Iterator[Finding]:
     from livepuppet.devices import list_virtual
 
     found = list_virtual()
-    for device in found:
-        state = "in use by a program that writes to it" if device.captures and device.driver == "v4l2 loopback" and not device.modes else ""
-        place = device.path if device.path.startswith("/dev/") else ""
-        yield Finding(
-            "virtual camera",
-            "good",
-            " ".join(part for part in (device.label, place, f"({device.driver})" if device.driver else "", state) if part),
-            facts={"name": device.label, "path": device.path, "driver": device.driver},
-        )
+    yield from (described(device) for device in found)
     if sys.platform == "linux":
         from livepuppet.sinks.virtual_camera.pipewire import obstacle
 
@@ -117,6 +110,20 @@ def virtual_cameras() -> Iterator[Finding]:
         yield Finding("virtual camera", "note" if reason else "good", text, facts={"pipewire": reason or "ready"})
     elif not found:
         yield Finding("virtual camera", "bad", "no virtual camera is installed", INSTALL)
+
+
+def described(device: Device) -> Finding:
+    """One virtual camera."""
+    place = device.path if device.path.startswith("/dev/") else ""
+    state = "shows a picture now" if device.captures and sys.platform == "linux" else ""
+    text = " ".join(part for part in (device.label, place, f"({device.driver})" if device.driver else "", state) if part)
+    facts = {"name": device.label, "path": device.path, "driver": device.driver}
+    if device.driver == "v4l2 loopback" and not device.captures:
+        from livepuppet.devices.v4l2 import seen_by_browsers
+
+        if not seen_by_browsers(device.path):
+            return Finding("virtual camera", "note", f"{text}: without exclusive_caps=1, so Chrome and Zoom do not list it", INSTALL, facts)
+    return Finding("virtual camera", "good", text, facts=facts)
 
 
 def display() -> Iterator[Finding]:

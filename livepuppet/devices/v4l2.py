@@ -128,10 +128,22 @@ def describe(node: Path) -> Device | None:
         path=path,
         driver=about.driver,
         bus=about.bus,
-        captures=bool(kinds),
+        captures=bool(kinds) and (bool(offers) or not loopback),  # a loopback nobody feeds offers no format
         accepts=loopback,
         modes=offers,
     )
+
+
+def seen_by_browsers(path: str) -> bool:
+    """Whether a loopback that nobody feeds keeps quiet about capturing (exclusive_caps=1). Chrome and Zoom list no others."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return True  # unknown: nothing to complain of
+    try:
+        return not capability(descriptor).capabilities & CAPTURE
+    finally:
+        os.close(descriptor)
 
 
 def obstacle(path: str, error: OSError) -> str:

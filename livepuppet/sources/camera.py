@@ -220,7 +220,7 @@ def attempts(device: Device, size: Size | None, fps: float) -> list[list[int]]:
     plain = [cv2.CAP_PROP_FRAME_WIDTH, size[0], cv2.CAP_PROP_FRAME_HEIGHT, size[1]] if size else []
     rate = [cv2.CAP_PROP_FPS, round(fps)]
     if sys.platform == "darwin":
-        return [plain, []]  # AVFoundation knows neither formats nor rates here
+        return [plain, []] if plain else [[]]  # AVFoundation knows neither formats nor rates here
     return [[cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"), *plain, *rate], [*plain, *rate], plain, []]
 
 

@@ -21,7 +21,8 @@ SIZE = (640, 480)
 OPTIONS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
     "--disable-component-update", "--disable-extensions", "--disable-sync", "--disable-default-apps", "--disable-breakpad",
-    "--mute-audio", "--no-zygote", "--no-first-run", "--use-fake-ui-for-media-stream", "--user-data-dir=/run/chromium",
+    "--disable-features=OptimizationGuideOnDeviceModel,OptimizationHints,OnDeviceModelService,Translate,MediaRouter,Vulkan,WebGPUService",
+    "--disable-webgpu", "--mute-audio", "--no-zygote", "--no-first-run", "--use-fake-ui-for-media-stream", "--user-data-dir=/run/chromium",
 )  # fmt: skip
 PAGE = """<!doctype html><video id=view autoplay muted></video><script>
 async function look() {

@@ -21,7 +21,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from livepuppet.cli import main
+from livepuppet.cli.findings import cameras, virtual_cameras
 from livepuppet.devices import find_camera, list_cameras, list_devices, list_virtual
+from livepuppet.devices.choice import remembered
 from livepuppet.devices.device import READABLE
 from livepuppet.devices.raw import as_bgr
 from livepuppet.devices.v4l2 import request
@@ -221,6 +224,31 @@ def test_auto_takes_a_real_camera_and_never_a_loopback() -> None:
             with source("livepuppet") as asked_for:  # by name one may
                 frame = asked_for.read()
                 assert frame is not None and frame.image.shape == (240, 320, 3)
+
+
+def test_the_commands_show_what_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+    with virtual_camera((640, 360)) as sink:
+        sink.write(Frame(numbered(3, (640, 360)), 0, time.monotonic()))
+        assert main(["cameras", "--use", "vivid-001", "--preview", "/mnt/cameras.png"]) == 0
+        listing = capsys.readouterr().out
+        assert remembered() == "vivid (platform:vivid-001)"
+        with source(None) as auto:
+            assert auto.name == "vivid (platform:vivid-001)"
+        assert main(["cameras", "--use", "livepuppet"]) == 2
+        assert "virtual camera" in capsys.readouterr().err
+        found = [*cameras(), *virtual_cameras()]
+    assert main(["cameras", "--forget"]) == 0 and remembered() == ""
+    capsys.readouterr()
+    print(f"\n{listing}")
+    for finding in found:
+        print(finding.state, finding.text)
+    assert "virtual camera, in use" in listing and "virtual camera, free" in listing
+    assert any("exclusive_caps=1" in finding.text and "second" in finding.text for finding in found)
+    assert "vivid (platform:vivid-001) *" in listing
+    assert [finding.state for finding in found[:2]] == ["good", "good"]
+    assert all(finding.facts["fps"] > 5 and not finding.facts["black"] for finding in found[:2])
+    sheet = cv2.imread("/mnt/cameras.png")
+    assert sheet is not None and sheet.std() > 20
 
 
 @contextmanager

@@ -10,8 +10,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from livepuppet.devices import list_virtual
 from livepuppet.sinks.virtual_camera.still import starting
 
+PUPPET = "/dev/video10"
 SIZE = (320, 240)
 
 
@@ -22,10 +24,10 @@ def test_livepuppet_starts_at_once_and_then_moves() -> None:
     starting_seen = 0
     begin = time.monotonic()
     with subprocess.Popen(command) as program:
-        capture = cv2.VideoCapture()
-        while not capture.open("/dev/video10", cv2.CAP_V4L2):
+        while not any(found.path == PUPPET and found.captures for found in list_virtual()):
             assert program.poll() is None, "it ended before the camera was there"
             time.sleep(0.2)
+        capture = cv2.VideoCapture(PUPPET, cv2.CAP_V4L2)
         there_s = time.monotonic() - begin
         first_s = 0.0
         while program.poll() is None:
