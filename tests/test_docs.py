@@ -1,4 +1,4 @@
-"""The pages under docs/ name only commands that exist."""
+"""The pages that people turn to when they are stuck name only commands that exist."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import pytest
 from livepuppet.cli import COMMANDS, build_parser
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = sorted(DOCS.glob("*.md"))
+PAGES = [DOCS / "calls.md", DOCS / "troubleshooting.md"]
 COMMAND = re.compile(r"^    (livepuppet .*?)(?: {2,}.*)?$|`(livepuppet [^`]+)`", re.MULTILINE)
 
 
 def commands(page: Path) -> list[str]:
-    return [first or second for first, second in COMMAND.findall(page.read_text("utf-8"))]
+    text = page.read_text("utf-8").replace("\\\n", "")  # a command may go on in the next line
+    return [first or second for first, second in COMMAND.findall(text)]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
