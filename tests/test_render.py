@@ -16,7 +16,7 @@ from test_film import make, make_sound
 
 from livepuppet.cli import main
 from livepuppet.encoding import FilmWriter, h264
-from livepuppet.errors import UsageError
+from livepuppet.errors import SinkError, UsageError
 from livepuppet.film import Film
 from livepuppet.film_job import Job
 from livepuppet.interfaces import Image, Tuning
@@ -141,6 +141,29 @@ def test_a_face_that_leaves_and_returns(tmp_path: Path, caplog: pytest.LogCaptur
     shifts = np.array([(shift_of(p.image) + 32) % 64 - 32 for p in Film(tmp_path / "out.mp4")])
     assert np.all(np.diff(shifts[9:26]) >= 0) and abs(shifts[24] - 13) <= 1
     assert np.abs(np.diff(shifts[25:90])).max() <= 2 and np.abs(shifts[45:65]).max() <= 2
+
+
+def test_each_shot_has_a_rest_of_its_own(tmp_path: Path) -> None:
+    """A cut to another place: where the head is in the picture means nothing across it."""
+    writer = FilmWriter(tmp_path / "d.mp4", (64, 64), format=h264(".mp4", "veryfast"), fps=25, time_base=Fraction(1, 12800), crf=4)
+    for i in range(100):
+        image = driver(0.4 + 0.002 * (i % 50) if i < 50 else 0.7 + 0.002 * (i % 50))
+        writer.write(image if i < 50 else np.maximum(image, np.uint8(120)), i * 512)
+    writer.close()
+    Rendering(blob_job(tmp_path, tmp_path / "d.mp4", reference="best"), BlobEngine()).run()
+    shifts = [(shift_of(p.image) + 32) % 64 - 32 for p in Film(tmp_path / "out.mp4")]
+    assert shifts[49] == 0 and abs(shifts[0] + 6) <= 1  # the first shot's best is its end, nearest to the middle
+    assert shifts[50] == 0 and abs(shifts[99] - 6) <= 1  # the second's its beginning
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_a_full_disk_is_said_and_the_film_can_be_gone_on_with(tmp_path: Path) -> None:
+    film = blob_film(tmp_path / "d.mp4", [0.5 + 0.1 * float(np.sin(i)) for i in range(150)])
+    (tmp_path / "out.mp4").symlink_to("/dev/full")
+    with pytest.raises(SinkError, match="the disk is full"):
+        Rendering(blob_job(tmp_path, film), BlobEngine()).run()
+    (tmp_path / "out.mp4").unlink()
+    assert Rendering(blob_job(tmp_path, film, resume=True), BlobEngine()).run().frames == 150
 
 
 def test_a_damaged_stretch_is_said(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 from fractions import Fraction
 from pathlib import Path
@@ -190,6 +191,31 @@ def test_a_killed_rendering_can_be_gone_on_with(tmp_path: Path) -> None:
     report = Rendering(blob_job(tmp_path, film, resume=True), BlobEngine()).run()
     assert report.resumed >= 25 and times(tmp_path / "out.mp4") == times(film)
     assert sound_hash(tmp_path / "out.mp4") == sound_hash(film)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to send")
+@pytest.mark.slow
+def test_ctrl_c_leaves_a_playable_film_and_resume_goes_on(tmp_path: Path) -> None:
+    out = tmp_path / "o.mp4"
+    command = [sys.executable, "-m", "livepuppet", "render", "--avatar", str(ADA), "--driving", str(PERFORMANCE), "--output", str(out)]
+    command += ["--size", "128x128", "--reference", "first"]
+    root = Path(__file__).parents[1]
+    running = subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and not (out.is_file() and out.stat().st_size > 20_000):
+            time.sleep(0.05)
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=60)
+    finally:
+        running.kill()
+    assert running.returncode == 130, said
+    assert "--resume goes on" in said and "Traceback" not in said
+    done = len(times(out))
+    assert 0 < done < 300
+    again = subprocess.run([*command, "--resume", "--quiet"], cwd=root, capture_output=True, text=True, timeout=300)
+    assert again.returncode == 0, again.stderr
+    assert times(out) == times(PERFORMANCE)
 
 
 def test_a_motion_is_saved_and_played_back(tmp_path: Path) -> None:
