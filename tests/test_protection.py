@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from conftest import shared_path
 from PIL import Image as Picture
 
+from livepuppet import artifacts
 from livepuppet.cli import main
 from livepuppet.errors import NoFaceError
 from livepuppet.face import box, cut, find_faces, window_round
 from livepuppet.interfaces import Image
 from livepuppet.portraits import load_portrait, shipped_avatars
-from livepuppet.protection.departure import departure, ssim
+from livepuppet.protection.departure import Departure, departure, ssim
 from livepuppet.protection.landmarks import altered, mislead
+from livepuppet.protection.report import AFTER_JPEG, PROTECTED, Line, Report
 from livepuppet.protection.sheet import sheet
 
 ADA = shipped_avatars()[0]
@@ -60,16 +63,30 @@ def test_sheet_has_a_row_per_title(photo: Image) -> None:
     assert two.shape[0] == 2 * one.shape[0] and two.shape[1] == 2 * one.shape[1]
 
 
-def test_attack_on_a_model_beats_noise_and_survives_another_crop(photo: Image) -> None:
-    pytest.importorskip("torch")
+@pytest.fixture(scope="module", params=["installed", "checkpoint"])
+def victim(request: pytest.FixtureRequest) -> Any:
+    torch = pytest.importorskip("torch")
+    from livepuppet.networks.disturbance import Installed, Networks
+
+    if request.param == "installed":
+        pytest.importorskip("onnx")
+        return Installed(artifacts.find("fomm-synth-256"), torch.device("cpu"))
     from livepuppet.networks import checkpoint
-    from livepuppet.networks.disturbance import Attack
 
     folder = shared_path("models/fomm-synth-256")
-    model = checkpoint.load(folder / "fomm-synth-256.pth.tar", configuration=checkpoint.read_configuration(folder / "fomm-synth-256.yaml"))
+    configuration = checkpoint.read_configuration(folder / "fomm-synth-256.yaml")
+    return Networks(checkpoint.load(folder / "fomm-synth-256.pth.tar", configuration=configuration), torch.device("cpu"))
+
+
+@pytest.mark.slow
+def test_attack_on_a_model_beats_noise_and_survives_another_crop(photo: Image, victim: Any) -> None:
+    import torch
+
+    from livepuppet.networks.disturbance import Attack
+
     window = window_round(*box(find_faces(photo)[0]), 1.9)
     driving = [cut(load_portrait(path, 256), window, 256) for path in shipped_avatars()[:2]]
-    attack = Attack(model, photo, window, driving)
+    attack = Attack(victim, photo, window, driving, torch.device("cpu"))
     seen: list[float] = []
     change = attack.perturb(4, 6, progress=lambda step, value: seen.append(value))
     assert change.shape == photo.shape and np.abs(change).max() <= 4 + 1e-4
@@ -81,15 +98,56 @@ def test_attack_on_a_model_beats_noise_and_survives_another_crop(photo: Image) -
     assert np.abs(hit[1].astype(float) - plain[1]).mean() > 2 * np.abs(missed[1].astype(float) - plain[1]).mean()
     assert attack.keypoint_shift(protected) > 5 * attack.keypoint_shift(noisy)
     left, top, side = window
-    closer = Attack(model, photo, (left + 7, top - 5, side * 0.95), driving)
+    closer = Attack(victim, photo, (left + 7, top - 5, side * 0.95), driving, torch.device("cpu"))
     assert closer.keypoint_shift(protected) > 3 * closer.keypoint_shift(noisy)
+
+
+def test_gradients_run_through_the_installed_model_as_it_is(photo: Image) -> None:
+    """PyTorch's replay of the graphs gives what ONNX Runtime gives, and its gradient is no rounding noise: a step along it pays."""
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("onnx")
+    import onnxruntime
+
+    from livepuppet.networks.replay import Replay
+
+    directory = artifacts.find("fomm-synth-256")
+    path = directory.file(directory.manifest.graphs["onnx"]["prepare"])
+    replay = Replay(path, torch.device("cpu"))
+    picture = np.ascontiguousarray(photo[:256, :256])
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    expected = dict(zip((output.name for output in session.get_outputs()), session.run(None, {"portrait": picture}), strict=True))
+    portrait = torch.from_numpy(picture).float().requires_grad_(True)
+    found = replay.run(portrait=portrait)
+    assert set(found) == set(expected)
+    for name, value in expected.items():
+        assert np.abs(found[name].detach().numpy() - value).max() < 1e-3, name
+    (slope,) = torch.autograd.grad(found["source_value"].sum(), portrait)
+    with torch.no_grad():
+        ahead = replay.run(portrait=portrait + 2 * slope.sign())["source_value"].sum()
+        behind = replay.run(portrait=portrait - 2 * slope.sign())["source_value"].sum()
+    assert behind + 0.05 < found["source_value"].sum() < ahead - 0.05
+
+
+def test_report_says_in_words_what_the_figures_mean() -> None:
+    alike, broken = Departure(3, 0.97, 0.004, 0), Departure(20, 0.6, 0.2, 0.1)
+    unseen = Departure(90, 0.1, float("nan"), 1)
+    lines = [
+        *(Line("first", version, alike) for version in (PROTECTED, AFTER_JPEG)),
+        *(Line("second", version, found) for version, found in ((PROTECTED, broken), (AFTER_JPEG, alike))),
+        *(Line("third", version, unseen) for version in (PROTECTED, AFTER_JPEG)),
+    ]
+    report = Report(Path("in.jpg"), Path("out.png"), Path("out-report.png"), 4, 4, tuple(lines))
+    first, second, third = report.verdicts()
+    assert "NOT stopped" in first and "no longer after" in second and third == "third: disturbed, also after JPEG 80."
+    assert all(sentence in report.text() for sentence in (first, second, third)) and "diffusion" in report.text()
+    assert json.loads(json.dumps(report.as_json()))["departures"][4]["akd"] is None
 
 
 @pytest.mark.slow
 def test_command_reports_per_engine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Picture.fromarray(load_portrait(ADA, 300)).save(tmp_path / "photo.png")
     output = tmp_path / "out.png"
-    code = main(["protect", str(tmp_path / "photo.png"), "--output", str(output), "--trials", "20", "--json"])
+    code = main(["protect", str(tmp_path / "photo.png"), "--output", str(output), "--trials", "20", "--json", "--model", "none"])
     report = json.loads(capsys.readouterr().out)
     assert code == 0 and (tmp_path / "out-report.png").is_file()
     before, after = np.asarray(Picture.open(tmp_path / "photo.png"), int), np.asarray(Picture.open(output), int)

@@ -6,9 +6,7 @@ import argparse
 import io
 import json
 import logging
-import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +15,16 @@ import numpy as np
 from livepuppet.cli.options import between, whole
 from livepuppet.errors import NoFaceError, UsageError
 from livepuppet.interfaces import Image
-from livepuppet.protection.departure import Departure, departure
+from livepuppet.protection.departure import departure
+from livepuppet.protection.report import AFTER_JPEG, PROTECTED, Line, Report
 
 SUMMARY = "Make a photo harder to animate, and report honestly how far that goes."
 EPILOG = """
-How much it helps depends on who animates. The perturbation is made against a First Order Motion Model
-(--checkpoint) and MediaPipe's face landmarks, and the report says how each took it. It does not stop
-programs made otherwise (diffusion models, 3D methods), a blurred, denoised or strongly scaled copy of
-the photo, other photos of the same person, or whoever has seen the original. Needs pip install
-'livepuppet[torch]' for --checkpoint.
+How much it helps depends on who animates. The change is made against the installed First Order Motion
+Model (which needs pip install 'livepuppet[torch]') and MediaPipe's face landmarks, and the report says
+how each took it. It does not stop programs made otherwise (diffusion models, 3D methods), a blurred,
+denoised or strongly scaled copy of the photo, other photos of the same person, or whoever has the
+original.
 """
 
 WORKING_SIDE = 768
@@ -41,15 +40,6 @@ log = logging.getLogger("livepuppet.protect")
 Animate = Callable[[Image], "list[Image]"]
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of the report: an animator, a version of the photo, and how far its animation is from the original's."""
-
-    animator: str
-    version: str
-    found: Departure
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("photo", type=Path, metavar="PHOTO", help="the picture to protect")
     parser.add_argument("--output", type=Path, required=True, metavar="OUT", help="where to write it (.png keeps every level; .jpg, .webp)")
@@ -57,9 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--strength", type=lambda text: between(text, 1, 32), default=4.0, metavar="LEVELS",
         help="the most any pixel may change, in levels of 255 (default: 4; 8 is visible in flat parts)",
     )  # fmt: skip
-    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="a First Order Motion Model (.pth.tar) to work against")
+    parser.add_argument("--model", metavar="NAME", help="the installed model to work against, or none (default: the first installed one)")
+    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="a checkpoint (.pth.tar) to work against instead")
     parser.add_argument("--config", type=Path, metavar="YAML", help="its configuration (default: inferred from the checkpoint)")
-    parser.add_argument("--steps", type=whole, default=60, help="steps against the model (default: 60)")
+    parser.add_argument("--steps", type=whole, default=40, help="steps against the model (default: 40)")
     parser.add_argument("--trials", type=whole, default=300, help="trials against the face landmarks (default: 300)")
     parser.add_argument("--device", default="cpu", help="where torch computes: cpu, cuda (default: cpu)")
     parser.add_argument("--sheet", type=Path, metavar="PNG", help="where the before/after sheet goes (default: beside OUT)")
@@ -77,12 +68,11 @@ def run(options: argparse.Namespace) -> int:
     photo = load_portrait(options.photo, limit=WORKING_SIDE)
     animators: dict[str, Animate] = {"landmark engine": landmark_animator()}
     change = np.zeros(photo.shape, np.float32)
-    if options.checkpoint:
-        attack = model_attack(options, photo)
-        animators[f"FOMM ({options.checkpoint.stem.removesuffix('.pth')})"] = attack.animate
-        change = attack.perturb(options.strength, options.steps, progress=report_step(options.steps))
-    else:
-        log.info("no --checkpoint: working against the face landmarks alone, not against a First Order Motion Model")
+    attack = model_attack(options, photo)
+    if attack is not None:
+        name, fomm = attack
+        animators[f"FOMM ({name})"] = fomm.animate
+        change = fomm.perturb(options.strength, options.steps, progress=report_step(options.steps))
     misled = mislead(photo, change, options.strength, options.trials)
     log.info("landmarks: moved by %.2f %% of the face's width after %d trials", 100 * misled.after, options.trials)
     change = misled.change
@@ -92,19 +82,17 @@ def run(options: argparse.Namespace) -> int:
     protected = load_portrait(options.output, limit=WORKING_SIDE)
     noise = np.random.default_rng(1).choice([-options.strength, options.strength], photo.shape).astype(np.float32)
     versions = {
-        "protected": protected,
-        "protected, JPEG 80": jpeg(protected, 80),
+        PROTECTED: protected,
+        AFTER_JPEG: jpeg(protected, 80),
         "unprotected, JPEG 80": jpeg(photo, 80),
         "plain noise of the same strength": altered(photo, noise),
     }
     lines, rows = measured(animators, photo, versions)
     magnified = altered(np.full_like(photo, 128), change * 10)
     save(sheet([("the photo; protected; the change, ten times over", (photo, protected, magnified)), *rows]), sheet_path)
-    verdicts = [verdict(name, lines) for name in animators]
-    if options.json:
-        print(json.dumps(as_json(options, lines, verdicts, sheet_path), indent=2))
-    else:
-        print_report(options, lines, verdicts, sheet_path)
+    largest = int(np.abs(load_portrait(options.output, limit=None).astype(int) - original).max())
+    report = Report(options.photo, options.output, sheet_path, options.strength, largest, tuple(lines))
+    print(json.dumps(report.as_json(), indent=2) if options.json else report.text())
     return 0
 
 
@@ -137,20 +125,40 @@ def landmark_animator() -> Animate:
     return animate
 
 
-def model_attack(options: argparse.Namespace, photo: Image) -> Any:
-    """The attack on the checkpoint. Raises UsageError without torch, ModelError, NoFaceError."""
+def model_attack(options: argparse.Namespace, photo: Image) -> tuple[str, Any] | None:
+    """The attack on the model that was asked for, or on the first installed one, with its name; None, saying why, where there is none.
+
+    Raises UsageError without torch, ModelError, NoFaceError.
+    """
+    from livepuppet import artifacts
     from livepuppet.face import box, cut, find_faces, window_round
 
+    directory = None
+    if options.checkpoint is None and options.model != "none":
+        directory = artifacts.find(options.model) if options.model else next(iter(artifacts.installed()), None)
+    if options.checkpoint is None and directory is None:
+        log.info("working against the face landmarks alone, not against a First Order Motion Model")
+        return None
     try:
+        import onnx  # noqa: F401
         import torch
     except ModuleNotFoundError as error:
-        raise UsageError("--checkpoint needs PyTorch: pip install 'livepuppet[torch]'") from error
+        if options.checkpoint is None and options.model is None:
+            log.info("working against the face landmarks alone: a model's gradients need pip install 'livepuppet[torch]'")
+            return None
+        raise UsageError("working against a model needs PyTorch: pip install 'livepuppet[torch]', or --model none") from error
     from livepuppet.networks import checkpoint
-    from livepuppet.networks.disturbance import Attack
+    from livepuppet.networks.disturbance import Attack, Installed, Networks, Victim
 
     if options.device.partition(":")[0] == "cuda" and not torch.cuda.is_available():
         raise UsageError("--device cuda: PyTorch finds no such device here; leave it out to use the CPU")
-    model = checkpoint.load(options.checkpoint, configuration=checkpoint.read_configuration(options.config) if options.config else None)
+    device = torch.device(options.device)
+    victim: Victim
+    if directory is not None:
+        name, victim = directory.manifest.name, Installed(directory, device)
+    else:
+        configuration = checkpoint.read_configuration(options.config) if options.config else None
+        name, victim = options.checkpoint.name, Networks(checkpoint.load(options.checkpoint, configuration=configuration), device)
 
     def window(image: Image) -> tuple[int, int, int]:
         faces = find_faces(image)
@@ -158,8 +166,8 @@ def model_attack(options: argparse.Namespace, photo: Image) -> Any:
             raise NoFaceError(f"no face found in {options.photo}: there is nothing to protect from animation")
         return window_round(*box(faces[0]), MODEL_MARGIN)
 
-    driving = [cut(image, window(image), model.configuration.size) for image in performance()]
-    return Attack(model, photo, window(photo), driving, options.device)
+    driving = [cut(image, window(image), victim.size) for image in performance()]
+    return name, Attack(victim, photo, window(photo), driving, device)
 
 
 def performance() -> list[Image]:
@@ -213,54 +221,6 @@ def measured(animators: dict[str, Animate], photo: Image, versions: dict[str, Im
         for version, picture in versions.items():
             frames = animate(picture)
             lines.append(Line(name, version, departure(plain, frames)))
-            if version == "protected":
+            if version == PROTECTED:
                 rows.append((f"{name}: animation of the protected photo", frames))
     return lines, rows
-
-
-def verdict(animator: str, lines: list[Line]) -> str:
-    """One honest sentence per animator."""
-    found = {line.version: line.found for line in lines if line.animator == animator}
-    if not found["protected"].disturbed:
-        return f"{animator}: NOT stopped. It animates the protected photo about as well as the original."
-    if not found["protected, JPEG 80"].disturbed:
-        return f"{animator}: disturbed, but no longer after the photo is saved as JPEG 80."
-    return f"{animator}: disturbed, also after JPEG 80."
-
-
-LIMITS = (
-    "Not stopped by this, and not measured: programs made otherwise (diffusion models, 3D methods), blurred, denoised or strongly scaled "
-    "copies, other photos of the person. What protects best is who gets to see a photo."
-)
-
-
-def print_report(options: argparse.Namespace, lines: list[Line], verdicts: list[str], sheet_path: Path) -> None:
-    print(f"{options.output}: no pixel changed by more than {options.strength:g} of 255. Before and after: {sheet_path}\n")
-    print(f"{'how far the animation departs':<52}{'L1':>7}{'SSIM':>8}{'AKD':>9}{'no face':>9}")
-    for line in lines:
-        found = line.found
-        akd = "-" if math.isnan(found.akd) else f"{100 * found.akd:.2f} %"
-        print(f"{line.animator + ', ' + line.version:<52}{found.l1:>7.2f}{found.ssim:>8.3f}{akd:>9}{found.lost:>9.0%}")
-    print("L1 in levels of 255; SSIM 1 = alike; AKD: distance of the face's points, of the face's width\n")
-    print("\n".join(verdicts))
-    print(LIMITS)
-
-
-def as_json(options: argparse.Namespace, lines: list[Line], verdicts: list[str], sheet_path: Path) -> dict[str, Any]:
-    return {
-        "photo": str(options.photo),
-        "output": str(options.output),
-        "strength": options.strength,
-        "sheet": str(sheet_path),
-        "departures": [
-            {
-                "animator": line.animator,
-                "version": line.version,
-                **{key: None if math.isnan(value) else round(value, 5) for key, value in asdict(line.found).items()},
-                "disturbed": line.found.disturbed,
-            }
-            for line in lines
-        ],
-        "verdicts": verdicts,
-        "limits": LIMITS,
-    }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -16,10 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from livepuppet.artifacts import ModelDirectory
+from livepuppet.errors import ModelError
 from livepuppet.interfaces import Image
 from livepuppet.networks.checkpoint import Model
-from livepuppet.networks.generator import Generated
 from livepuppet.networks.keypoints import Keypoints, relative
+from livepuppet.networks.replay import Replay
 
 Window = tuple[float, float, float]
 """Left, top and side of a square, in pixels; may reach beyond the picture."""
@@ -33,13 +36,92 @@ MOTION_WEIGHT, KEYPOINT_WEIGHT = 8.0, 0.3
 """What a mean deviation of the deformation and of the keypoints (both in half pictures) weighs against one of the output (in 0 … 1)."""
 
 
+class Look(NamedTuple):
+    """What a model takes from a photo: its keypoints, and whatever else it needs to move it."""
+
+    source: Keypoints
+    rest: tuple[Tensor, ...]
+
+
+class Moved(NamedTuple):
+    """prediction: (1, 3, size, size) in 0 … 1.  deformation: where each place comes from, in -1 … 1."""
+
+    prediction: Tensor
+    deformation: Tensor
+
+
+class Victim(Protocol):
+    """A model that gradients run through. Pictures are (1, 3, size, size) in 0 … 1."""
+
+    size: int
+
+    def look(self, picture: Tensor) -> Look: ...
+
+    def detect(self, picture: Tensor) -> Keypoints: ...
+
+    def move(self, look: Look, reference: Keypoints, driving: Keypoints) -> Moved: ...
+
+
+class Networks:
+    """A checkpoint's networks."""
+
+    def __init__(self, model: Model, device: torch.device) -> None:
+        self.size = model.configuration.size
+        self._model = model
+        self._unit = torch.ones((), device=device)
+        for network in (model.detector, model.generator):
+            network.to(device).eval().requires_grad_(False)
+
+    def look(self, picture: Tensor) -> Look:
+        return Look(self.detect(picture), (picture,))
+
+    def detect(self, picture: Tensor) -> Keypoints:
+        found: Keypoints = self._model.detector(picture)
+        return found
+
+    def move(self, look: Look, reference: Keypoints, driving: Keypoints) -> Moved:
+        generated = self._model.generator(look.rest[0], look.source, relative(look.source, reference, driving, self._unit))
+        return Moved(generated.prediction, generated.motion.deformation)
+
+
+class Installed:
+    """The ONNX graphs of a model directory: the model just as it animates here. Raises ModelError."""
+
+    def __init__(self, directory: ModelDirectory, device: torch.device) -> None:
+        names = directory.manifest.graphs.get("onnx")
+        if names is None:
+            raise ModelError(f"the model '{directory.manifest.name}' has no ONNX graphs to work against: give its --checkpoint instead")
+        directory.verify()
+        self.size = directory.manifest.size
+        self._unit = torch.ones((), device=device)
+        self._prepare = Replay(directory.file(names["prepare"]), device)
+        self._detect = Replay(directory.file(names["animate"]), device, "detecting")
+        self._render = Replay(directory.file(names["animate"]), device, "rendering")
+
+    def look(self, picture: Tensor) -> Look:
+        out = self._prepare.run(portrait=picture[0].permute(1, 2, 0) * 255)
+        return Look(Keypoints(out["source_value"], out["source_jacobian"]), (out["features"], out["small"]))
+
+    def detect(self, picture: Tensor) -> Keypoints:
+        out = self._detect.run(driving=picture[0].permute(1, 2, 0) * 255)
+        return Keypoints(out["driving_value"], out["driving_jacobian"])
+
+    def move(self, look: Look, reference: Keypoints, driving: Keypoints) -> Moved:
+        out = self._render.run(
+            features=look.rest[0], small=look.rest[1], source_value=look.source.value, source_jacobian=look.source.jacobian,
+            reference_value=reference.value, reference_jacobian=reference.jacobian, scale=self._unit,
+            motion_value=driving.value, motion_jacobian=driving.jacobian,
+        )  # fmt: skip
+        return Moved(out["image"].permute(2, 0, 1)[None] / 255, out["deformation"])
+
+
 @dataclass(frozen=True, eq=False)
 class View:
     """One way to cut the photo, and what the model makes of the unprotected one: keypoints and a result per driving frame."""
 
     window: Window
     source: Keypoints
-    results: tuple[Generated, ...]
+    results: tuple[Moved, ...]
 
 
 class Attack:
@@ -49,14 +131,11 @@ class Attack:
     driving: RGB uint8 (size, size, 3) each, faces cut as for the model; the first is the reference.
     """
 
-    def __init__(self, model: Model, photo: Image, window: Window, driving: Sequence[Image], device: str = "cpu") -> None:
-        self.model, self.device, self.window = model, torch.device(device), window
-        for network in (model.detector, model.generator):
-            network.to(self.device).eval().requires_grad_(False)
+    def __init__(self, victim: Victim, photo: Image, window: Window, driving: Sequence[Image], device: torch.device) -> None:
+        self.victim, self.device, self.window = victim, device, window
         self.photo = self._tensor(photo)
-        self.unit = torch.ones((), device=self.device)
         with torch.no_grad():
-            self.driving = [self._detect(self._tensor(image)) for image in driving]
+            self.driving = [victim.detect(self._tensor(image)) for image in driving]
             self.views = [self._view(window, crop) for crop in CROPS]
 
     def perturb(
@@ -83,27 +162,25 @@ class Attack:
         """What the model makes of a version of the photo: a frame for each driving frame."""
         frames = []
         with torch.no_grad():
-            picture = self._cut(self._tensor(photo), self.window)
-            source = self._detect(picture)
-            for number in range(len(self.driving)):
-                frame = self._generate(picture, source, number).prediction[0]
-                frames.append((frame * 255).round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy())
+            look = self.victim.look(self._cut(self._tensor(photo), self.window))
+            for driving in self.driving:
+                frame = self.victim.move(look, self.driving[0], driving).prediction[0]
+                frames.append((frame * 255).round().clamp(0, 255).byte().permute(1, 2, 0).contiguous().cpu().numpy())
         return frames
 
     def keypoint_shift(self, photo: Image) -> float:
         """Mean displacement of the photo's keypoints against the original's, in pixels of the model's picture."""
         with torch.no_grad():
-            found = self._detect(self._cut(self._tensor(photo), self.window))
-        return float((found.value - self.views[0].source.value).norm(dim=-1).mean()) * self.model.configuration.size / 2
+            found = self.victim.look(self._cut(self._tensor(photo), self.window)).source
+        return float((found.value - self.views[0].source.value).norm(dim=-1).mean()) * self.victim.size / 2
 
     def _value(self, photo: Tensor, view: View, number: int) -> Tensor:
         """How far the result departs from that of the original."""
-        picture = self._cut(photo, view.window)
-        source = self._detect(picture)
-        result, plain = self._generate(picture, source, number), view.results[number]
-        picture_off = (result.prediction - plain.prediction).abs().mean()
-        motion_off = (result.motion.deformation - plain.motion.deformation).abs().mean()
-        keypoints_off = (source.value - view.source.value).norm(dim=-1).mean()
+        look = self.victim.look(self._cut(photo, view.window))
+        moved, plain = self.victim.move(look, self.driving[0], self.driving[number]), view.results[number]
+        picture_off = (moved.prediction - plain.prediction).abs().mean()
+        motion_off = (moved.deformation - plain.deformation).abs().mean()
+        keypoints_off = (look.source.value - view.source.value).norm(dim=-1).mean()
         value: Tensor = picture_off + MOTION_WEIGHT * motion_off + KEYPOINT_WEIGHT * keypoints_off
         return value
 
@@ -118,25 +195,15 @@ class Attack:
         left, top, side = window
         reach = side * crop[2]
         moved = (left + side * crop[0] + (side - reach) / 2, top + side * crop[1] + (side - reach) / 2, reach)
-        picture = self._cut(self.photo, moved)
-        source = self._detect(picture)
-        return View(moved, source, tuple(self._generate(picture, source, number) for number in range(len(self.driving))))
-
-    def _detect(self, picture: Tensor) -> Keypoints:
-        found: Keypoints = self.model.detector(picture)
-        return found
-
-    def _generate(self, picture: Tensor, source: Keypoints, number: int) -> Generated:
-        moved = relative(source, self.driving[0], self.driving[number], self.unit)
-        result: Generated = self.model.generator(picture, source, moved)
-        return result
+        look = self.victim.look(self._cut(self.photo, moved))
+        return View(moved, look.source, tuple(self.victim.move(look, self.driving[0], driving) for driving in self.driving))
 
     def _tensor(self, image: Image) -> Tensor:
         return torch.from_numpy(image.astype(np.float32)).permute(2, 0, 1)[None].to(self.device) / 255
 
     def _cut(self, picture: Tensor, window: Window) -> Tensor:
         """The window at the model's size, differentiable; pixels of large windows are averaged, edges mirrored."""
-        size, (left, top, side) = self.model.configuration.size, window
+        size, (left, top, side) = self.victim.size, window
         height, width = picture.shape[2:]
         finer = max(1, int(side / size))
         steps = (torch.arange(size * finer, device=self.device) + 0.5) / (size * finer)

@@ -14,8 +14,6 @@ from livepuppet.interfaces import Image
 
 DISTURBED_AKD = 0.05
 """Face widths: points a twentieth of the face away are a visibly different expression or a face in another place."""
-DISTURBED_SSIM = 0.75
-"""Below this the pictures differ in their structure, not only in fine grain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +32,8 @@ class Departure:
 
     @property
     def disturbed(self) -> bool:
-        """Whether somebody would call the second animation broken."""
-        return self.lost > 0.5 or self.ssim < DISTURBED_SSIM or self.akd > DISTURBED_AKD
+        """Whether somebody would call the second animation broken: the face gone, or not where it was led. Grain does not count."""
+        return self.lost > 0.5 or self.akd > DISTURBED_AKD
 
 
 def departure(originals: Sequence[Image], others: Sequence[Image]) -> Departure:
