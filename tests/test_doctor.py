@@ -11,8 +11,9 @@ import pytest
 
 from livepuppet.cli import doctor, main
 from livepuppet.cli.findings import Finding, checks
+from livepuppet.cli.inference import smallest_graph
 
-SECTIONS = {"versions", "cameras", "virtual camera", "display", "face model", "speed"}
+SECTIONS = {"versions", "cameras", "virtual camera", "display", "face model", "inference", "models", "speed"}
 
 
 @pytest.mark.slow
@@ -74,3 +75,10 @@ def test_a_check_that_dies_is_a_finding(monkeypatch: pytest.MonkeyPatch, capsys:
     monkeypatch.setattr(doctor, "checks", lambda: [cameras])
     assert main(["doctor"]) == 0
     assert "this check itself failed: KeyError" in capsys.readouterr().out
+
+
+def test_the_smallest_graph_is_a_valid_model() -> None:
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load_model_from_string(smallest_graph())
+    onnx.checker.check_model(model)
+    assert [node.op_type for node in model.graph.node] == ["Relu"]

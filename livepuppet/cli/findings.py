@@ -158,6 +158,25 @@ def face_model() -> Iterator[Finding]:
         yield Finding("face model", "broken", text, "pip install --force-reinstall mediapipe opencv-contrib-python", facts)
 
 
+def models() -> Iterator[Finding]:
+    """Neural models, each file compared with its checksum."""
+    from livepuppet import artifacts
+
+    found = artifacts.installed()
+    if not found:
+        yield Finding("models", "good", "none installed; the landmark engine needs none", facts={"models": []})
+    for model in found:
+        name = model.path.name
+        try:
+            model.verify()
+        except LivepuppetError as error:
+            yield Finding(
+                "models", "bad", f"{name}: {one_line(error)}", f"livepuppet models remove {name}, and install it again", {"name": name}
+            )
+        else:
+            yield Finding("models", "good", f"{name}: complete, checksums right", facts={"name": name})
+
+
 def speed() -> Iterator[Finding]:
     """The default engine on the built-in performance for two seconds, at the size of a video call."""
     from livepuppet.gallery import Gallery
@@ -217,4 +236,6 @@ def one_line(error: BaseException) -> str:
 
 def checks() -> list[Callable[[], Iterator[Finding]]]:
     """In the order of the report."""
-    return [versions, cameras, virtual_cameras, display, face_model, speed]
+    from livepuppet.cli.inference import inference
+
+    return [versions, cameras, virtual_cameras, display, face_model, inference, models, speed]
