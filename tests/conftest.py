@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -35,3 +40,38 @@ def the_log_is_as_before() -> Iterator[None]:
     yield
     logger.handlers, logger.propagate = before[:2]
     logger.setLevel(before[2])
+
+
+@contextmanager
+def x_server() -> Iterator[str]:
+    """A bare X server; its name for DISPLAY."""
+    reading, writing = os.pipe()
+    server = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1400x900x24", "-nolisten", "tcp"],
+        pass_fds=[writing],
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        number = pipe.readline().strip()
+    try:
+        yield f":{number}"
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+@pytest.fixture(scope="session")
+def x_screen() -> Iterator[str]:
+    """One screen for all tests: Qt connects once per process, and does not survive its server."""
+    if not (sys.platform.startswith("linux") and shutil.which("Xvfb")):
+        pytest.skip("no Xvfb: a window needs a screen")
+    with x_server() as name:
+        yield name
+
+
+@pytest.fixture
+def screen(x_screen: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A screen of 1400 x 900, for as long as the test runs; its name for DISPLAY."""
+    monkeypatch.setenv("DISPLAY", x_screen)
+    return x_screen

@@ -1,6 +1,6 @@
 """What every sink promises (see interfaces.Sink), held against all that can run here.
 
-Window and virtual camera need a screen or a device: tests/test_window.py, tests/test_virtual_camera.py.
+What a window does besides: tests/test_window_screen.py. A virtual camera needs a device: tests/test_virtual_camera.py.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from livepuppet.film import Film
 from livepuppet.interfaces import Frame, Sink
 from livepuppet.sinks.null import Null
 from livepuppet.sinks.recorder import QUEUE_LENGTH, Recorder
+from livepuppet.sinks.window import Window
 
 SIZE = (160, 120)
 MAKERS: dict[str, Callable[[Path], Sink]] = {
@@ -27,11 +28,14 @@ MAKERS: dict[str, Callable[[Path], Sink]] = {
     "file mp4": lambda folder: Recorder(folder / "a.mp4"),
     "file mkv": lambda folder: Recorder(folder / "a.mkv"),
     "file mov": lambda folder: Recorder(folder / "a.mov"),
+    "window": lambda folder: Window(),
 }
 
 
-@pytest.fixture(params=MAKERS)
+@pytest.fixture(params=[pytest.param(name, marks=[pytest.mark.screen] if name == "window" else []) for name in MAKERS])
 def sink(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sink]:
+    if request.param == "window":
+        request.getfixturevalue("screen")
     made = MAKERS[request.param](tmp_path)
     yield made
     made.close()
