@@ -28,6 +28,8 @@ from livepuppet.cli import COMMANDS, main
 from livepuppet.errors import RunError, UsageError
 from livepuppet.networks import checkpoint as model_files
 from livepuppet.networks.checkpoint import Model
+from livepuppet.networks.keypoints import Keypoints
+from livepuppet.networks.layers import coordinate_grid
 from livepuppet.training import checkpoint
 from livepuppet.training.evaluation import evaluate, rebuild
 from livepuppet.training.footage import Footage, gather
@@ -171,6 +173,26 @@ def test_half_precision_trains_too(data: Path, tmp_path: Path) -> None:
     trainer = train(order(data, tmp_path / "run", half=True))
     assert all(torch.isfinite(value.float()).all() for value in weights(trainer.model).values())
     assert next(trainer.model.generator.parameters()).dtype == torch.float32
+
+
+def test_half_precision_leaves_coordinates_exact(data: Path, tmp_path: Path) -> None:
+    """Convolutions round to bfloat16; where a keypoint's motion carries a pixel does not."""
+    trainer = Trainer(SMALL, 3, torch.device("cpu"), half=True)
+    generator = trainer.model.generator
+    assert generator.first.conv(torch.rand(1, 3, 8, 8)).dtype == torch.bfloat16
+    with torch.no_grad():
+        for name, parameter in generator.dense_motion_network.mask.named_parameters():
+            parameter.zero_()
+            if name == "bias":
+                parameter[1] = 100.0  # the first keypoint moves everything
+    source = Keypoints(torch.full((1, 16, 2), 0.123), torch.eye(2).expand(1, 16, 2, 2))
+    driving = Keypoints(source.value + 0.0371, source.jacobian)
+    with torch.no_grad():
+        motion = generator.dense_motion_network(torch.rand(1, 3, 32, 32), source, driving)
+    expected = coordinate_grid(8, 8, torch.device("cpu")) - 0.0371
+    assert float((motion.deformation[0] - expected).abs().max()) < 1e-5
+    assert next(trainer.averaged.generator.parameters()).dtype == torch.float32
+    assert trainer.averaged.generator.first.conv(torch.rand(1, 3, 8, 8)).dtype == torch.float32
 
 
 def test_a_model_without_jacobians_or_truth_trains_too(tmp_path: Path) -> None:

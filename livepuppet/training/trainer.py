@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import torch
@@ -48,7 +49,7 @@ class Trainer:
         rank: int = 0,
     ) -> None:
         torch.manual_seed(seed)
-        self.recipe, self.clips, self.device, self.half, self.seed, self.rank = recipe, clips, device, half, seed, rank
+        self.recipe, self.clips, self.device, self.seed, self.rank = recipe, clips, device, seed, rank
         self.average = average
         self.layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
         model = build(recipe.model)
@@ -58,6 +59,9 @@ class Trainer:
         self.averaged = copy.deepcopy(self.model)
         for network in (self.averaged.detector, self.averaged.generator):
             network.eval().requires_grad_(False)
+        if half:
+            for network in (self.model.detector, self.model.generator, self.discriminator, self.appearance):
+                convolve_in_half(network)
         self.generator_optimiser = torch.optim.Adam(
             [
                 {"params": list(self.model.generator.parameters()), "lr": recipe.lr_generator, "base": recipe.lr_generator},
@@ -91,15 +95,13 @@ class Trainer:
         randomness = torch.Generator().manual_seed((self.seed * 1_000_003 + self.step_number) * 64 + self.rank)
         adversarial = self.adversarial
         self.discriminator.requires_grad_(False)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            generated, driving, terms = self.generator_terms(batch, randomness, adversarial)
+        generated, driving, terms = self.generator_terms(batch, randomness, adversarial)
         self.descend(self.generator_optimiser, terms)
         if adversarial:
             self.discriminator.requires_grad_(True)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-                real = self.discriminator(batch.driving, driving)
-                fake = self.discriminator(generated.prediction.detach(), driving)
-                told = {"discriminator": self.recipe.weights.discriminator_gan * losses.told_apart(real, fake)}
+            real = self.discriminator(batch.driving, driving)
+            fake = self.discriminator(generated.prediction.detach(), driving)
+            told = {"discriminator": self.recipe.weights.discriminator_gan * losses.told_apart(real, fake)}
             self.descend(self.discriminator_optimiser, told)
             terms |= told
         self.step_number += 1
@@ -233,6 +235,21 @@ class Trainer:
         for target in (self.model, self.averaged):
             target.detector.load_state_dict(model.detector.state_dict())
             target.generator.load_state_dict(model.generator.state_dict())
+
+
+def convolve_in_half(network: nn.Module) -> None:
+    """Let every convolution compute and answer in bfloat16, and nothing else.
+
+    Autocast around everything would also round keypoints and deformations (they are matrix products) to about half a pixel of 256.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            module.forward = partial(half_convolution, module)  # type: ignore[method-assign]
+
+
+def half_convolution(module: nn.Conv2d, x: Tensor) -> Tensor:
+    with torch.autocast(x.device.type, torch.bfloat16):
+        return nn.Conv2d.forward(module, x)
 
 
 def sum_of(terms: Iterable[Tensor]) -> Tensor:
