@@ -80,14 +80,20 @@ class Lines(logging.Formatter):
         return f"livepuppet: {level}{record.getMessage()}"
 
 
-def speak(verbose: bool, quiet: bool) -> None:
-    """Send the package's log to stderr, as lines for a person."""
+@contextlib.contextmanager
+def speaking(verbose: bool, quiet: bool) -> Iterator[None]:
+    """Send the package's log to stderr meanwhile, as lines for a person."""
     logger = logging.getLogger("livepuppet")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Lines())
-    logger.handlers = [handler]
-    logger.propagate = False
+    handlers, propagate, level = logger.handlers[:], logger.propagate, logger.level
+    logger.handlers, logger.propagate = [handler], False
     logger.setLevel(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
+    try:
+        yield
+    finally:
+        logger.handlers, logger.propagate = handlers, propagate
+        logger.setLevel(level)
 
 
 @contextlib.contextmanager
@@ -117,9 +123,6 @@ def native_chatter_hidden(hidden: bool) -> Iterator[None]:
         faulthandler.disable()
         os.dup2(stream.fileno(), terminal)
         sys.stderr = before
-        for handler in logging.getLogger("livepuppet").handlers:
-            if isinstance(handler, logging.StreamHandler) and handler.stream is stream:
-                handler.setStream(before)
         stream.close()
 
 
@@ -129,12 +132,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     name = words.pop(0) if words and words[0] in COMMANDS else "live"
     options = build_parser(name).parse_args(words)
-    with native_chatter_hidden(not options.verbose):
+    with native_chatter_hidden(not options.verbose), speaking(options.verbose, getattr(options, "quiet", False)):
         return carry_out(name, options)
 
 
 def carry_out(name: str, options: argparse.Namespace) -> int:
-    speak(options.verbose, getattr(options, "quiet", False))
     try:
         return int(command(name).run(options))
     except LivepuppetError as error:
