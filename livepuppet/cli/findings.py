@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any, Literal
 
+from livepuppet import artifacts
 from livepuppet.devices import Device
 from livepuppet.errors import LivepuppetError
 from livepuppet.version import __version__
@@ -160,8 +161,6 @@ def face_model() -> Iterator[Finding]:
 
 def models() -> Iterator[Finding]:
     """Neural models, each file compared with its checksum."""
-    from livepuppet import artifacts
-
     found = artifacts.installed()
     if not found:
         yield Finding("models", "good", "none installed; the landmark engine needs none", facts={"models": []})
@@ -170,11 +169,16 @@ def models() -> Iterator[Finding]:
         try:
             model.verify()
         except LivepuppetError as error:
-            yield Finding(
-                "models", "bad", f"{name}: {one_line(error)}", f"livepuppet models remove {name}, and install it again", {"name": name}
-            )
+            yield Finding("models", "bad", f"{name}: {one_line(error)}", repair_of(model), {"name": name})
         else:
             yield Finding("models", "good", f"{name}: complete, checksums right", facts={"name": name})
+
+
+def repair_of(model: artifacts.ModelDirectory) -> str:
+    """A shipped model comes again with the package, another from where it was fetched."""
+    if model.path.parent == artifacts.shipped():
+        return "pip install --force-reinstall --no-deps livepuppet"
+    return f"livepuppet models remove {model.path.name}, then pull or import it again"
 
 
 def speed() -> Iterator[Finding]:
