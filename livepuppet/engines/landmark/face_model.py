@@ -30,6 +30,8 @@ LOWER_LIP = np.array([78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308])
 UPPER_LID = (np.array([33, 246, 161, 160, 159, 158, 157, 173, 133]), np.array([362, 398, 384, 385, 386, 387, 388, 466, 263]))
 LOWER_LID = (np.array([33, 7, 163, 144, 145, 153, 154, 155, 133]), np.array([362, 382, 381, 380, 374, 373, 390, 249, 263]))
 """The lids' edges of the picture's left and right eye, corner to corner, left to right."""
+LID_FOLD = (np.array([247, 30, 29, 27, 28, 56, 190]), np.array([414, 286, 258, 257, 259, 260, 467]))
+"""The skin above each upper lid's edge, point by point above UPPER_LID[1:-1]."""
 IRIS = (468, 473)
 RIGID = np.array([10, 151, 9, 8, 168, 6, 197, 195, 5, 33, 133, 362, 263, 127, 356, 234, 454, 162, 389, 21, 251, 54, 284, 103, 332, 67,
                   297, 109, 338, 93, 323, 122, 351, 193, 417])

@@ -14,7 +14,7 @@ from livepuppet.interfaces import Floats, Image, Motion
 
 SHUT_FROM = 0.9
 """A lid closed this far hides the eyeball."""
-MARGIN = (0.05, 0.035)
+MARGIN = (0.065, 0.035)
 """Eye widths by which a closing upper and lower lid take their edge from farther out, so that no white of the eye is dragged along."""
 
 

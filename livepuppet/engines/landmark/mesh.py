@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from livepuppet.engines.landmark.face_model import CHIN, COUNT, EYES, FOREHEAD, LOWER_LID, MOUTH, OVAL, TRIANGLES, UPPER_LID
+from livepuppet.engines.landmark.face_model import CHIN, COUNT, EYES, FOREHEAD, LID_FOLD, LOWER_LID, MOUTH, OVAL, TRIANGLES, UPPER_LID
 from livepuppet.engines.landmark.retarget import Likeness, pose_face, to_matrix
 from livepuppet.interfaces import Floats, Motion
 
@@ -123,6 +123,8 @@ def down_of(face: Floats) -> Floats:
 
 LID_RISE = 0.15
 """How far the lower lid rises when the eye closes, as a share of the opening."""
+FOLD_FOLLOWS = 0.4
+"""How far the skin above the upper lid comes down with it: a lid unfolds rather than stretches."""
 LID_OVERLAP = 0.06
 """Share of the opening by which a closed upper lid laps over the lower one, so that no white shows."""
 
@@ -155,7 +157,7 @@ def pose_net(net: Net, likeness: Likeness, motion: Motion) -> Posed:
 def set_lids(face: Floats, rest: Floats, likeness: Likeness, rotation: Floats, scale: float, closing: Floats) -> Floats:
     """Close the lids: between the corners they stand where the portrait's stood, brought together by `closing` (1 = shut)."""
     face = face.copy()
-    for upper, lower, shut in zip(UPPER_LID, LOWER_LID, closing, strict=True):
+    for upper, lower, fold, shut in zip(UPPER_LID, LOWER_LID, LID_FOLD, closing, strict=True):
         corners = face[[upper[0], upper[-1]]].mean(0) - scale * rotation @ rest[[upper[0], upper[-1]]].mean(0)
         low = scale * rest[lower[1:-1]] @ rotation.T + corners
         high = scale * rest[upper[1:-1]] @ rotation.T + corners
@@ -165,5 +167,7 @@ def set_lids(face: Floats, rest: Floats, likeness: Likeness, rotation: Floats, s
             high = low + gap * (1 - shut * (1 + LID_OVERLAP * (shut > 0.9)) if shut > 0.9 else 1 - shut)
         else:
             high, low = high - gap * shut * 0.7, low + gap * shut * 0.3
+        if shut > 0:
+            face[fold] += FOLD_FOLLOWS * (high - (scale * rest[upper[1:-1]] @ rotation.T + corners))
         face[lower[1:-1]], face[upper[1:-1]] = low, high
     return face
