@@ -1,0 +1,92 @@
+"""Behind the person: what is known stays, what is hidden goes on, and a head cut off by the photo is closed."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from livepuppet.engines.landmark.background import build_backdrop, continue_behind, dome, fill, outline, trust
+from livepuppet.engines.landmark.raster import build_grid
+from livepuppet.face import carries_models
+from livepuppet.interfaces import Image
+
+STRIPES = np.ascontiguousarray(np.broadcast_to((np.arange(300) // 10 % 2 * 160 + 40).astype(np.uint8)[None, :, None], (240, 300, 3)))
+
+
+def hole() -> NDArray[np.uint8]:
+    mask = np.zeros((240, 300), np.uint8)
+    cv2.circle(mask, (150, 130), 60, (1,), -1)
+    return mask
+
+
+def test_what_is_known_is_kept_exactly() -> None:
+    for filled in (fill(STRIPES, hole()), continue_behind(STRIPES, hole(), 120.0)):
+        assert np.array_equal(filled[hole() == 0], STRIPES[hole() == 0])
+        assert filled.dtype == np.uint8
+
+
+def test_a_flat_wall_goes_on_flat() -> None:
+    wall = np.full((240, 300, 3), (90, 120, 150), np.uint8)
+    assert np.abs(continue_behind(wall, hole(), 120.0).astype(int) - wall).max() <= 1
+
+
+def test_texture_goes_on_at_the_outline() -> None:
+    rim = hole() - cv2.erode(hole(), np.ones((25, 25), np.uint8))
+    assert continue_behind(STRIPES, hole(), 120.0)[rim > 0].std() > 1.5 * fill(STRIPES, hole())[rim > 0].std()
+
+
+@pytest.mark.parametrize("mask", [np.zeros((240, 300), np.uint8), np.ones((240, 300), np.uint8)], ids=["nothing", "everything"])
+def test_nothing_or_everything_may_be_hidden(mask: NDArray[np.uint8]) -> None:
+    filled = continue_behind(STRIPES, mask, 120.0)
+    assert filled.shape == STRIPES.shape
+    assert np.array_equal(filled, STRIPES) == (not mask.any())
+
+
+def test_a_head_cut_off_gets_its_cap_and_a_touched_edge_does_not() -> None:
+    wide, narrow = np.zeros(200, np.float32), np.zeros(200, np.float32)
+    wide[50:150], narrow[95:105] = 1, 1
+    cap = dome(wide, 100.0)
+    assert cap[-1].max() > 0.9 and cap[0].max() == 0
+    assert (cap > 0.5).sum(0)[100] > (cap > 0.5).sum(0)[60] > 0, "an arch"
+    assert (dome(narrow, 100.0) > 0.5).sum() == 0
+    assert dome(np.zeros(200, np.float32), 100.0).max() == 0
+
+
+def test_the_outline_takes_in_strands_of_the_same_colour_but_nobody_else() -> None:
+    image = np.full((256, 256, 3), 200, np.uint8)
+    likely = np.zeros((256, 256), np.float32)
+    cv2.ellipse(image, (128, 150), (50, 70), 0, 0, 360, (60, 40, 30), -1)
+    cv2.ellipse(likely, (128, 150), (50, 70), 0, 0, 360, (1.0,), -1)
+    cv2.ellipse(image, (128, 78), (20, 8), 0, 0, 360, (60, 40, 30), -1)  # a tuft that the model missed
+    cv2.circle(likely, (20, 20), 10, (1.0,), -1)  # somebody far away
+    hull = np.array([[100, 130], [156, 130], [128, 190]], np.int32)
+    person = outline(image, likely, hull, 100.0)
+    assert person[74, 128] == 1
+    assert person[20, 20] == 0
+    assert person[150, 30] == 0
+
+
+def test_trust_is_the_share_of_the_face_that_was_seen() -> None:
+    hull = np.array([[10, 10], [30, 10], [30, 30], [10, 30]], np.int32)
+    likely = np.zeros((40, 40), np.float32)
+    assert trust(likely, hull) == 0
+    likely[:, 20:] = 1
+    assert trust(likely, hull) == pytest.approx(0.5, abs=0.06)
+
+
+@pytest.mark.skipif(not carries_models(), reason="the segmentation model is inside MediaPipe 0.10.21 only")
+def test_a_portrait_is_parted_from_its_background() -> None:
+    picture = cv2.imread(str(files("livepuppet") / "assets/avatars/chidi.jpg"))
+    image: Image = np.asarray(cv2.cvtColor(cv2.resize(np.asarray(picture), (400, 400)), cv2.COLOR_BGR2RGB), np.uint8)
+    grid = build_grid(400, 400)
+    hull = np.array([[130, 150], [270, 150], [250, 290], [150, 290]], np.int32)
+    backdrop = build_backdrop(image, hull, 150.0, grid)
+    assert backdrop.person is not None
+    middle = backdrop.person[backdrop.above + 100, 100]
+    assert middle == 1 and backdrop.person[backdrop.above + 3, 3] == 0
+    assert np.abs(backdrop.plate[200, 200].astype(int) - image[200, 200]).max() > 30, "the face is gone from the plate"
+    assert backdrop.fall == 1.0
