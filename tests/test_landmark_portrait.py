@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-
 from livepuppet.engines.landmark.portrait import crop_window, fit
+
 from livepuppet.engines.landmark.retarget import MODEL
 from livepuppet.interfaces import Floats, Image
 

@@ -37,6 +37,10 @@ RINGS = (
 )
 
 
+EARS, EAR_SIZE = 0.5, 1.6
+"""Beside the face, rings smaller than the second lie this much less far behind it: ears stand beside the cheeks, hair behind them."""
+
+
 @dataclass(frozen=True, eq=False)
 class Net:
     """A portrait's triangles, built once.
@@ -68,7 +72,7 @@ def build_net(face: Floats, down: Floats) -> Net:
     points, turning, shifting, body, chin = [], [], [], [], []
     for ring in RINGS:
         at = centre + ring.size * out
-        at[:, 2] = face[OVAL, 2] + ring.behind * width
+        at[:, 2] = face[OVAL, 2] + width * ring.behind * (1 - EARS * beside * (ring.size < EAR_SIZE))
         points.append(at)
         turning.append(ring.above[0] * above + ring.beside[0] * beside + ring.below[0] * below)
         shifting.append(ring.above[1] * above + ring.beside[1] * beside + ring.below[1] * below)
