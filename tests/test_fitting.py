@@ -5,9 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from livepuppet.engines.landmark.portrait import crop_window, fit
 
 from livepuppet.engines.landmark.retarget import MODEL
+from livepuppet.fitting import crop_window, fit
 from livepuppet.interfaces import Floats, Image
 
 
