@@ -178,3 +178,27 @@ def test_the_synthetic_model_imports(capsys: pytest.CaptureFixture[str]) -> None
     model = artifacts.find("fomm-synth-256")
     assert model.manifest.provenance["sha256"] == "94d43d15d8a3d91ba51bdecece479a3d7259da9146d4e9f4708be85bc9c5e221"
     assert np.isclose(model.manifest.size, 256)
+
+
+@pytest.mark.slow
+def test_an_int8_form_is_made_compared_and_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import cv2
+
+    clip = tmp_path / "clip.avi"
+    film = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"MJPG"), 10, (96, 96))
+    rows = np.add.outer(np.arange(96), np.arange(96))
+    for index in range(8):
+        film.write(np.stack((rows + 9 * index, rows[::-1] + 5 * index, rows[:, ::-1]), -1).astype(np.uint8))
+    film.release()
+    path = write_checkpoint(tmp_path, lively(replace(TINY, block_expansion=16)))
+    arguments = ["models", "import", str(path), "--config", str(tmp_path / "tiny.yaml"), "--crop", "none", "--int8", str(clip)]
+    assert main(arguments) == 0
+    assert "onnx-int8: keypoints within" in capsys.readouterr().out
+    model = artifacts.find("tiny")
+    assert model.manifest.graphs["onnx-int8"] == {"prepare": "prepare.onnx", "animate": "animate-int8.onnx"}
+    rendering = next(a.g for a in onnx.load(model.path / "animate-int8.onnx").graph.node[1].attribute if a.name == "then_branch")
+    assert sum(node.op_type == "QuantizeLinear" for node in rendering.node) > 10
+    assert main(["models", "verify", "tiny"]) == 0
+    assert "onnx-int8: loads and runs (cpu, int8" in capsys.readouterr().out
+    assert main([*arguments[:-1], str(tmp_path / "none.mp4"), "--replace"]) == 2
+    assert "0 pictures to calibrate on" in capsys.readouterr().err

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 
 from livepuppet import artifacts
 from livepuppet.errors import MissingPartError, UsageError
+from livepuppet.interfaces import Image
 
 SUMMARY = "Import First Order Motion Model checkpoints, and list, check, fetch or remove neural models."
 EPILOG = """\
@@ -55,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how it was trained to read pictures (default: as the published ones, --align-corners)",
     )
     importing.add_argument("--for", dest="target", choices=("auto", "cpu", "gpu"), default="auto", help="shape the ONNX graphs for this")
+    importing.add_argument("--int8", type=Path, metavar="CLIP", help="also an int8 form for CPUs, calibrated on a video (NAME@onnx-int8)")
     importing.add_argument("--licence", default="", metavar="TEXT", help="the terms of the weights, for the card")
     importing.add_argument("--about", type=Path, metavar="FILE", help="text for the card: training data, limits")
     importing.add_argument("--experimental", default="", metavar="WHY", help="mark the model as experimental, with one sentence why")
@@ -178,10 +180,44 @@ def import_checkpoint(options: argparse.Namespace) -> int:
         about=about,
         experimental=options.experimental,
         replace=options.replace,
+        calibration=calibration(options.int8, model.configuration.size, crop, options.margin) if options.int8 else (),
     )
     print((exported.directory.path / export.CARD).read_text(encoding="utf-8"))
     print(f"use it with: livepuppet --engine fomm --model {name}")
     return 0
+
+
+def calibration(path: Path, size: int, crop: artifacts.Crop, margin: float, count: int = 16) -> list[Image]:
+    """Pictures of a video as the model will be shown them. Raises UsageError where there are too few."""
+    import cv2
+    import numpy as np
+
+    from livepuppet.engines.fomm.crop import face_crop, whole_crop
+    from livepuppet.face import FaceTracker
+
+    found: list[Image] = []
+    video, tracker = cv2.VideoCapture(str(path)), FaceTracker()
+    try:
+        step = max(1, int(video.get(cv2.CAP_PROP_FRAME_COUNT)) // count)
+        index = 0
+        while len(found) < count:
+            there, picture = video.read()
+            if not there:
+                break
+            if index % step == 0:
+                image = np.ascontiguousarray(picture[..., ::-1])
+                landmarks = tracker.track(image) if crop == "face" else None
+                if crop == "none":
+                    found.append(whole_crop(image).cut(image, size))
+                elif landmarks is not None:
+                    found.append(face_crop(landmarks, margin).cut(image, size))
+            index += 1
+    finally:
+        video.release()
+        tracker.close()
+    if len(found) < 4:
+        raise UsageError(f"{path}: {len(found)} pictures to calibrate on, 4 are needed: choose a video of what the model moves")
+    return found
 
 
 def read_text(path: Path) -> str:

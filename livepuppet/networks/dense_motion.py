@@ -23,8 +23,9 @@ class DenseMotion(NamedTuple):
 
 def bells(points: Tensor, grid: Tensor, variance: float = 0.01) -> Tensor:
     """Gaussians around (B, K, 2) points on an (h, w, 2) grid -> (B, K, h, w); `variance` as in training, in units of the grid."""
-    distance = grid[None, None] - points[:, :, None, None, :]
-    return torch.exp(-0.5 / variance * (distance * distance).sum(dim=-1))
+    x = grid[0, :, 0] - points[:, :, 0, None]
+    y = grid[:, 0, 1] - points[:, :, 1, None]
+    return torch.exp(-0.5 / variance * y * y)[..., :, None] * torch.exp(-0.5 / variance * x * x)[..., None, :]
 
 
 class DenseMotionNetwork(nn.Module):
@@ -53,11 +54,14 @@ class DenseMotionNetwork(nn.Module):
         grid = coordinate_grid(height, width, small.device)
 
         # Equation 4: z -> source + J_source J_driving^-1 (z - driving), for every keypoint; the background stays where it is.
+        # As affine maps (B, K+1, 2, 3), so that every place of every copy is one product with (x, y, 1).
         frames = product(source.jacobian, inverse(driving.jacobian))
-        offset = grid.view(1, 1, height * width, 2) - driving.value[:, :, None, :]
-        moved = torch.matmul(offset, frames.transpose(2, 3)) + source.value[:, :, None, :]
-        resting = grid.view(1, 1, height * width, 2).expand(batch, 1, height * width, 2)
-        motions = torch.cat((resting, moved), dim=1).view(batch, parts, height, width, 2)
+        shift = source.value - (frames * driving.value[:, :, None, :]).sum(dim=-1)
+        moving = torch.cat((frames, shift[..., None]), dim=-1)
+        resting = torch.eye(2, 3, device=small.device).expand(batch, 1, 2, 3)
+        maps = torch.cat((resting, moving), dim=1)
+        homogeneous = torch.cat((grid.view(height * width, 2), torch.ones(height * width, 1, device=small.device)), dim=1)
+        motions = torch.matmul(homogeneous, maps.transpose(2, 3))
 
         # All K+1 deformed copies in one sampling: they lie below each other in a grid K+1 times as high.
         copies = sample(small, motions.view(batch, parts * height, width, 2), self.align_corners)
@@ -68,7 +72,10 @@ class DenseMotionNetwork(nn.Module):
 
         scores, visible = self.heads(features)
         mask = torch.softmax(scores.float(), dim=1)
-        deformation = (motions * mask[..., None]).sum(dim=1)
+        # The mean of the motions, weighted by the mask, is the motion of the mean map: six numbers per place instead of 2 (K+1).
+        mean = torch.matmul(mask.view(batch, parts, height * width).transpose(1, 2), maps.view(batch, parts, 6))
+        mean = mean.view(batch, height, width, 2, 3)
+        deformation = mean[..., 0] * grid[..., 0, None] + mean[..., 1] * grid[..., 1, None] + mean[..., 2]
         occlusion = torch.sigmoid(visible.float()) if self.has_occlusion else torch.ones_like(mask[:, :1])
         return DenseMotion(deformation, occlusion, mask)
 

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from livepuppet.artifacts import MANIFEST, Crop, Manifest, ModelDirectory, entry, home, new_directory, read
 from livepuppet.errors import ModelError
+from livepuppet.interfaces import Image
 from livepuppet.networks.card import card
 from livepuppet.networks.checkpoint import Model
 from livepuppet.networks.folding import fold
@@ -40,6 +41,7 @@ from livepuppet.networks.graphs import (
 )
 from livepuppet.networks.onnx_files import Method, compact, halve, join
 from livepuppet.networks.onnx_files import export as export_onnx
+from livepuppet.networks.quantisation import quantise
 
 Target = Literal["cpu", "gpu"]
 Format = Literal["onnx", "torchscript"]
@@ -51,6 +53,9 @@ KEYPOINT_TOLERANCE = 2e-4
 PICTURE_TOLERANCE = 2.0
 """Levels of 255: exact arithmetic differs by one where rounding falls the other way."""
 HALF_KEYPOINT_TOLERANCE = 2e-2
+INT8 = "onnx-int8"
+INT8_PSNR_DB = 22.0
+"""Below this it is not noise but a mistake."""
 HALF_PSNR_DB = 35.0
 """Half-precision weights change the picture a little, by design: this little."""
 
@@ -89,10 +94,12 @@ def export(
     licence: str = "",
     about: str = "",
     experimental: str = "",
+    calibration: Sequence[Image] = (),
     replace: bool = False,
 ) -> Exported:
     """Make the model directory `name` among the person's own models. Raises ModelError where an artefact disagrees with PyTorch.
 
+    calibration: pictures as the model will see them, uint8 (size, size, 3), two or more: then there is an int8 form for CPUs besides.
     half: store weights as float16. target: what the ONNX graphs are shaped for; Winograd's form pays on CPUs, GPU libraries have their own.
     """
     examples = _examples(model.configuration.size)
@@ -105,6 +112,8 @@ def export(
                 graphs[kind] = _write_onnx(folder, prepare, animate, examples, half)
             else:
                 graphs[kind] = _write_torchscript(folder, prepare, animate, half)
+        if calibration:
+            graphs[INT8] = _write_int8(folder, model, graphs.get("onnx"), calibration)
         files = {path.name: entry(path) for path in sorted(folder.iterdir())}
         manifest = Manifest(
             name=name,
@@ -122,8 +131,9 @@ def export(
             licence=licence,
             experimental=experimental,
         )
-        expected = reference(model, examples)
-        comparisons = tuple(compare(folder, manifest, kind, examples, expected) for kind in graphs)
+        # The int8 form is only good for pictures like those that it was calibrated on, so it is judged on two of those.
+        shown = {kind: _pair(calibration) if kind == INT8 else examples for kind in graphs}
+        comparisons = tuple(compare(folder, manifest, kind, shown[kind], reference(model, shown[kind])) for kind in graphs)
         text = card(model, manifest, [str(comparison) for comparison in comparisons], about)
         (folder / CARD).write_text(text, encoding="utf-8")
         described = dataclasses.replace(manifest, files={**files, CARD: entry(folder / CARD)})
@@ -164,7 +174,9 @@ def compare(folder: Path, manifest: Manifest, kind: str, examples: Sequence[Tens
     error = float((difference**2).mean())
     psnr = 10 * float(np.log10(255.0**2 / error)) if error else 99.0
     result = Comparison(kind, keypoints, float(np.abs(difference).max()), psnr)
-    if manifest.precision == "float32":
+    if kind == INT8:
+        good = keypoints <= HALF_KEYPOINT_TOLERANCE and psnr >= INT8_PSNR_DB
+    elif manifest.precision == "float32":
         good = keypoints <= KEYPOINT_TOLERANCE and result.picture <= PICTURE_TOLERANCE
     else:
         good = keypoints <= HALF_KEYPOINT_TOLERANCE and psnr >= HALF_PSNR_DB
@@ -191,6 +203,10 @@ def _examples(size: int) -> tuple[Tensor, Tensor]:
     smooth = torch.nn.functional.interpolate(coarse, size=(size, size), mode="bicubic", align_corners=False).clamp(0, 1)
     pictures = (smooth * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
     return pictures[0], pictures[1]
+
+
+def _pair(pictures: Sequence[Image]) -> tuple[Tensor, Tensor]:
+    return torch.from_numpy(pictures[0]), torch.from_numpy(pictures[len(pictures) // 2])
 
 
 def _animate_inputs(driving: Tensor, prepared: Sequence[Tensor], motion: Sequence[Tensor]) -> tuple[Tensor, ...]:
@@ -223,6 +239,28 @@ def _write_onnx(folder: Path, prepare: Prepare, animate: Animate, examples: Sequ
         halve(first)
     onnx.save(first, folder / "prepare.onnx")
     return {"prepare": "prepare.onnx", "animate": "animate.onnx"}
+
+
+def _write_int8(folder: Path, model: Model, exact: dict[str, str] | None, pictures: Sequence[Image]) -> dict[str, str]:
+    """The picture-making end with 8-bit convolutions, beside the exact keypoint end. Portraits and drivers: neighbours in `pictures`."""
+    folded = fold(model, phased=True)
+    prepare, animate = Prepare(folded).eval(), Animate(folded).eval()
+    feeds = []
+    with torch.no_grad():
+        for portrait, driving in zip(pictures, [*pictures[1:], pictures[0]], strict=True):
+            prepared = prepare(torch.from_numpy(portrait))
+            inputs = _animate_inputs(torch.from_numpy(driving), prepared, animate.detect(torch.from_numpy(driving)))
+            feeds.append({key: tensor for key, tensor in zip(ANIMATE_INPUTS, inputs, strict=True)})
+    if exact is None:
+        export_onnx(prepare, (feeds[0]["driving"],), PREPARE_INPUTS, PREPARE_OUTPUTS, folder / "prepare.onnx")
+    for method, names, outputs in (("detect", DETECT_INPUTS, DETECT_OUTPUTS), ("render", RENDER_INPUTS, RENDER_OUTPUTS)):
+        export_onnx(Method(animate, method), [feeds[0][key] for key in names], names, outputs, folder / f"{method}.onnx")
+    quantise(folder / "render.onnx", folder / "int8.onnx", [{key: feed[key].numpy() for key in RENDER_INPUTS} for feed in feeds])
+    detecting, rendering = onnx.load(folder / "detect.onnx"), onnx.load(folder / "int8.onnx")
+    onnx.save(join((("detecting", detecting), ("rendering", rendering)), "animate"), folder / "animate-int8.onnx")
+    for name in ("detect.onnx", "render.onnx", "int8.onnx"):
+        (folder / name).unlink()
+    return {"prepare": "prepare.onnx", "animate": "animate-int8.onnx"}
 
 
 def _write_torchscript(folder: Path, prepare: Prepare, animate: Animate, half: bool) -> dict[str, str]:

@@ -2,7 +2,8 @@
 
 * Batch norm after a convolution becomes part of its weights.
 * "Double, then convolve 3 x 3" becomes one transposed convolution 4 x 4: four products per output pixel and channel, not nine.
-* The mask and the occlusion head become one convolution: vector units work on 8 or 16 channels at a time, the occlusion map has one.
+* The last layer computes four pixels at once, and the mask and the occlusion head become one convolution: vector units work on 8 or 16
+  channels at a time, whether so many are wanted or not.
 * Wide residual blocks become Winograd convolutions (winograd.py), on request: it pays on CPUs.
 """
 
@@ -23,12 +24,17 @@ WINOGRAD_WIDTH = 128
 """Channels from which Winograd's form was measured to be faster on a CPU."""
 
 
-def fold(model: Model, *, winograd: bool = False) -> Model:
-    """The model for inference, its own weights untouched. winograd: for pictures of exactly `model.configuration.size`."""
+def fold(model: Model, *, winograd: bool = False, phased: bool = False) -> Model:
+    """The model for inference, its own weights untouched. winograd: for pictures of exactly `model.configuration.size`.
+
+    phased: the generator's doublings as plain convolutions, which can be quantised; transposed ones cannot.
+    """
     detector, generator = deepcopy(model.detector).eval(), deepcopy(model.generator).eval()
     with torch.no_grad():
         _fold_hourglass(detector.predictor)
         _fold_generator(generator, model.configuration.size >> model.configuration.down_blocks if winograd else 0)
+        if phased:
+            generator.up_blocks = nn.ModuleList(PhasedUp(block) for block in model.generator.up_blocks)
     for network in (detector, generator):
         network.requires_grad_(False)
     return replace(model, detector=detector, generator=generator)
@@ -44,6 +50,7 @@ def _fold_generator(generator: Generator, winograd_width: int) -> None:
     if generator.dense_motion_network.has_occlusion:
         generator.dense_motion_network = OneHead(generator.dense_motion_network)
     generator.first = _folded(generator.first)  # type: ignore[assignment]
+    generator.final = FourAtOnce(generator.final)  # type: ignore[assignment]
     generator.down_blocks = nn.ModuleList(_folded(block) for block in generator.down_blocks)
     generator.up_blocks = nn.ModuleList(_folded(block) for block in generator.up_blocks)
     for name, block in list(generator.bottleneck.named_children()):
@@ -111,28 +118,67 @@ class FoldedUp(nn.Module):
         return torch.relu(self.conv(x))
 
 
+class PhasedUp(nn.Module):
+    """The same as four 2 x 2 convolutions in one, each for the pixels of one parity: it sees the rows and columns next to them."""
+
+    def __init__(self, block: nn.Module) -> None:
+        super().__init__()
+        assert isinstance(block, Up)
+        conv = absorb(block.conv, block.norm)
+        self.outputs, inputs = conv.weight.shape[:2]
+        rows = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]], [[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]])
+        kernels = torch.einsum("pak,qbl,oikl->pqoiab", rows, rows, conv.weight).reshape(4 * self.outputs, inputs, 2, 2)
+        self.conv = nn.Conv2d(inputs, 4 * self.outputs, 2, padding=1)
+        assert conv.bias is not None
+        self.conv.weight, self.conv.bias = nn.Parameter(kernels), nn.Parameter(conv.bias.repeat(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, height, width, n = x.shape[0], x.shape[2], x.shape[3], self.outputs
+        y = torch.relu(self.conv(x))  # one row and column more than x: each phase takes its own corner
+        corners = (y[:, :n, :-1, :-1], y[:, n : 2 * n, :-1, 1:], y[:, 2 * n : 3 * n, 1:, :-1], y[:, 3 * n :, 1:, 1:])
+        phases = torch.cat(corners, dim=1).view(batch, 2, 2, n, height, width)
+        return phases.permute(0, 3, 4, 1, 5, 2).reshape(batch, n, 2 * height, 2 * width)
+
+
 def doubling() -> Tensor:
     """(9, 16): a 3 x 3 kernel, as a row of numbers, times this is the 4 x 4 kernel of the transposed convolution."""
     taps = torch.eye(9).reshape(9, 1, 3, 3).flip(2, 3)
     return functional.conv_transpose2d(taps, torch.ones(1, 1, 2, 2)).reshape(9, 16)
 
 
-class FoldedResidual(nn.Module):
-    """The first norm stands before a ReLU and stays, as a scale and a shift; the second goes into the first convolution."""
+class FourAtOnce(nn.Module):
+    """A 7 x 7 convolution to three channels as one of 8 x 8 in steps of two, to twelve: the pixels of each 2 x 2 block at once.
 
-    scale: Tensor
-    shift: Tensor
+    Vector units compute 8 or 16 channels whether they are wanted or not: this wastes 4 of 16 instead of 13.
+    """
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        outputs, inputs = conv.weight.shape[:2]
+        kernel = torch.zeros(outputs, 2, 2, inputs, 8, 8)
+        for row in range(2):
+            for column in range(2):
+                kernel[:, row, column, :, row : row + 7, column : column + 7] = conv.weight
+        self.conv = nn.Conv2d(inputs, 4 * outputs, 8, stride=2, padding=3)
+        assert conv.bias is not None
+        self.conv.weight = nn.Parameter(kernel.reshape(4 * outputs, inputs, 8, 8))
+        self.conv.bias = nn.Parameter(conv.bias.repeat_interleave(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.pixel_shuffle(self.conv(x), 2)
+
+
+class FoldedResidual(nn.Module):
+    """The first norm stands before a ReLU and stays; the second goes into the first convolution."""
 
     def __init__(self, block: Residual, winograd_width: int) -> None:
         super().__init__()
-        scale, shift = affine(block.norm1)
-        self.register_buffer("scale", scale.detach().view(1, -1, 1, 1))
-        self.register_buffer("shift", shift.detach().view(1, -1, 1, 1))
+        self.norm1 = block.norm1
         self.conv1 = _wide(absorb(block.conv1, block.norm2), winograd_width)
         self.conv2 = _wide(block.conv2, winograd_width)
 
     def forward(self, x: Tensor) -> Tensor:
-        change: Tensor = self.conv2(torch.relu(self.conv1(torch.relu(x * self.scale + self.shift))))
+        change: Tensor = self.conv2(torch.relu(self.conv1(torch.relu(self.norm1(x)))))
         return x + change
 
 

@@ -43,7 +43,7 @@ class Prepare(nn.Module):
         self.generator = model.generator
 
     def forward(self, portrait: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        picture = as_tensor(portrait, self.generator.final.weight)
+        picture = as_tensor(portrait, self.generator.dense_motion_network.mask.weight)
         points = self.detector(picture)
         return self.generator.encode(picture), self.generator.dense_motion_network.down(picture), points.value, points.jacobian
 
@@ -63,7 +63,7 @@ class Animate(nn.Module):
 
     @torch.jit.export
     def detect(self, driving: Tensor) -> tuple[Tensor, Tensor]:
-        points = self.detector(as_tensor(driving, self.generator.final.weight))
+        points = self.detector(as_tensor(driving, self.generator.dense_motion_network.mask.weight))
         return points.value, points.jacobian
 
     @torch.jit.export

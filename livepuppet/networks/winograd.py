@@ -82,14 +82,17 @@ class RowWinograd(nn.Module):
         self.register_buffer("there", there.float())
         self.register_buffer("back", back.reshape(POSITIONS * tiles, width).float())
         self.register_buffer("weight", taps.float())
-        bias = torch.zeros(self.outputs) if conv.bias is None else conv.bias.detach().clone()
-        self.register_buffer("bias", bias.view(1, -1, 1, 1))
+        # The point 1 contributes equally to all four outputs: a bias given to its convolution is the bias of the whole, for nothing.
+        bias = torch.zeros(POSITIONS, self.outputs)
+        if conv.bias is not None:
+            bias[POINTS.index(Fraction(1))] = conv.bias.detach()
+        self.register_buffer("bias", bias.flatten())
 
     def forward(self, x: Tensor) -> Tensor:
         batch, height, width = x.shape[0], x.shape[2], x.shape[3]
         tiles = width // 4
         rows = torch.matmul(x.reshape(batch, 1, self.inputs * height, width), self.there)
         rows = rows.reshape(batch, 6 * self.inputs, height, tiles)
-        rows = functional.conv2d(rows, self.weight, padding=(1, 0), groups=6)
+        rows = functional.conv2d(rows, self.weight, self.bias, padding=(1, 0), groups=6)
         rows = rows.reshape(batch, 6, self.outputs * height, tiles).transpose(1, 2).reshape(batch, self.outputs * height, 6 * tiles)
-        return torch.matmul(rows, self.back).reshape(batch, self.outputs, height, width) + self.bias
+        return torch.matmul(rows, self.back).reshape(batch, self.outputs, height, width)

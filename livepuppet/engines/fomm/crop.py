@@ -22,6 +22,11 @@ class Crop:
     y: float
     side: float
 
+    def whole(self) -> Crop:
+        """The same in whole pixels."""
+        side, left, top = round(self.side), round(self.x - self.side / 2), round(self.y - self.side / 2)
+        return Crop(left + side / 2, top + side / 2, float(side))
+
     def cut(self, image: Image, size: int) -> Image:
         """The square at size by size pixels."""
         scale = size / self.side

@@ -38,15 +38,18 @@ class FommAvatar:
 class FommEngine:
     """device: of runtimes.loading.DEVICES. model: a name of `livepuppet models list`, or a model directory; None takes the shipped one.
 
+    A name may end in the form to run, 'vox@onnx-int8'; else the fastest exact one for the device is taken.
+
     Raises UsageError for an unknown model or device, ModelError for a damaged model.
     """
 
     name = "fomm"
 
     def __init__(self, device: str = "auto", model: str | None = None) -> None:
-        directory = artifacts.find(model or DEFAULT_MODEL)
+        name, _, form = (model or DEFAULT_MODEL).partition("@")
+        directory = artifacts.find(name)
         self._manifest = directory.manifest
-        self._graphs: Graphs = load(directory, None, device)
+        self._graphs: Graphs = load(directory, form or None, device)
         self._tracker: FaceTracker | None = None
         self._crop = SteadyCrop(self._manifest.margin)
         self._scale: tuple[Motion, FommAvatar, float] | None = None
@@ -67,6 +70,7 @@ class FommEngine:
         else:
             image, landmarks = self._find(portrait, size)
             crop, view = face_crop(landmarks, self._manifest.margin), motions.view_of(landmarks)
+        crop = crop.whole()
         shown = crop.cut(image, self._manifest.size)
         prepared = self._graphs.prepare(shown)
         rest = self._graphs.render(prepared, prepared.value, prepared.jacobian)

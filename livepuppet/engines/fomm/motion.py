@@ -83,19 +83,21 @@ def limited(step: Floats, change: Floats) -> tuple[Floats, Floats]:
     shift = step.mean(axis=0, keepdims=True)
     own = step - shift
     step = saturated(shift, SHIFT_LIMIT) + saturated(own, POINT_LIMIT)
-    left, stretch, right = np.linalg.svd(change)
-    turn = left @ right
-    angle = np.arctan2(turn[:, 1, 0] - turn[:, 0, 1], turn[:, 0, 0] + turn[:, 1, 1])
-    kept = np.clip(stretch, 1 / STRETCH_LIMIT, STRETCH_LIMIT)
-    mirrored = np.linalg.det(change) <= 0
-    fine = (np.abs(angle) <= TURN_LIMIT_RAD) & (kept == stretch).all(axis=1) & ~mirrored
+    # Angle and singular values of a 2 x 2 matrix in closed form: NumPy's general routines would cost more than all the rest.
+    a, b, c, d = change[:, 0, 0], change[:, 0, 1], change[:, 1, 0], change[:, 1, 1]
+    turning, shearing = np.hypot(a + d, c - b) / 2, np.hypot(a - d, c + b) / 2
+    angle = np.arctan2(c - b, a + d)
+    most, least = turning + shearing, turning - shearing  # least < 0: turned inside out
+    fine = (most <= STRETCH_LIMIT) & (least >= 1 / STRETCH_LIMIT) & (np.abs(angle) <= TURN_LIMIT_RAD)
     if fine.all():
         return step, change
+    _, stretch, right = np.linalg.svd(change)
+    kept = np.clip(stretch, 1 / STRETCH_LIMIT, STRETCH_LIMIT)
     angle = np.clip(angle, -TURN_LIMIT_RAD, TURN_LIMIT_RAD)
     cos, sin = np.cos(angle), np.sin(angle)
     rotation = np.stack((np.stack((cos, -sin), -1), np.stack((sin, cos), -1)), -2)
     bounded = rotation @ (right.transpose(0, 2, 1) * kept[:, None, :]) @ right
-    bounded[mirrored] = np.eye(2)  # a frame turned inside out is a mistake of the detector, never a face
+    bounded[least <= 0] = np.eye(2)  # a frame turned inside out is a mistake of the detector, never a face
     return step, np.where(fine[:, None, None], change, bounded)
 
 
@@ -110,9 +112,11 @@ def saturated(vectors: Floats, limit: float) -> Floats:
 
 def inverse(frames: Floats) -> Floats:
     """Inverses of (K, 2, 2); a singular frame counts as the identity."""
-    determinant = np.linalg.det(frames)
-    singular = np.abs(determinant) < 1e-6
-    return np.asarray(np.linalg.inv(np.where(singular[:, None, None], np.eye(2), frames)))
+    a, b, c, d = frames[:, 0, 0], frames[:, 0, 1], frames[:, 1, 0], frames[:, 1, 1]
+    determinant = a * d - b * c
+    singular = np.abs(determinant) < 1e-9
+    adjugate = np.stack((np.stack((d, -b), -1), np.stack((-c, a), -1)), -2)
+    return np.where(singular[:, None, None], np.eye(2), adjugate / np.where(singular, 1.0, determinant)[:, None, None])
 
 
 def distance(source: Motion, driving: Motion) -> float:
