@@ -13,8 +13,14 @@ CHECK = Path(__file__).parent / "machine" / "check"
 CANNOT_RUN_HERE = 77
 
 
-@pytest.mark.machine
-@pytest.mark.parametrize("job", ["drivers", "program", pytest.param("browser", marks=pytest.mark.browser)])
+JOBS = (
+    pytest.param("drivers", marks=pytest.mark.machine),
+    pytest.param("program", marks=pytest.mark.browser),
+    pytest.param("browser", marks=pytest.mark.browser),
+)
+
+
+@pytest.mark.parametrize("job", JOBS)
 def test_in_the_emulated_machine(job: str, request: pytest.FixtureRequest) -> None:
     asked_for = str(request.config.getoption("markexpr"))
     if "machine" not in asked_for and "browser" not in asked_for:
