@@ -117,20 +117,21 @@ def album(order: Order, us: Company) -> Album:
 
 @contextmanager
 def ended_by_signal() -> Iterator[None]:
-    """SIGTERM (a machine that is taken away) ends a run as Ctrl-C does: with a checkpoint."""
+    """SIGTERM (a machine that is taken away) ends a run as Ctrl-C does, with a checkpoint; Ctrl-C also where a parent had it ignored."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
     try:
-        before: Any = signal.signal(signal.SIGTERM, interrupt)
+        before: dict[int, Any] = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     except ValueError:  # not in the main thread
         yield
         return
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def train(order: Order) -> Trainer:
