@@ -55,7 +55,10 @@ class Format:
             raise UsageError(f"this installation of PyAV has no encoder {self.codec}: pip install --upgrade av")
 
 
-_FRAGMENTS = {"movflags": "+hybrid_fragmented+frag_keyframe+delay_moov", "flush_packets": "1"}
+KEEPS_ORDINARY_MP4 = av.library_versions["libavformat"] >= (62, 12)
+"""Before, FFmpeg's change from fragments to an ordinary MP4 at the end spoils the pictures: the film then stays fragmented."""
+
+_FRAGMENTS = {"movflags": "+frag_keyframe+delay_moov" + ("+hybrid_fragmented" if KEEPS_ORDINARY_MP4 else ""), "flush_packets": "1"}
 _X264 = {"bf": "0", "x264-params": "scenecut=40:open-gop=0"}
 _MATROSKA = {"flush_packets": "1", "cluster_time_limit": "1000"}
 

@@ -26,6 +26,9 @@ READ_TIMEOUT_S = 5.0
 DEFAULT_FPS = 25.0
 """Where a film does not say."""
 
+BT709 = 1
+"""Code of ITU-T H.273."""
+
 HOPELESS = 200
 """Damaged packets in a row after which a film counts as ended."""
 
@@ -276,4 +279,5 @@ def _resized(image: Image, size: Size) -> Image:
 
 
 def _pixels(frame: av.VideoFrame, width: int, height: int) -> Image:
-    return np.asarray(frame.to_ndarray(format="rgb24", width=width, height=height), np.uint8)
+    matrix = "ITU709" if frame.colorspace == BT709 else None  # said in so many words: PyAV 16 takes labelled films for BT.601
+    return np.asarray(frame.reformat(width, height, "rgb24", src_colorspace=matrix).to_ndarray(), np.uint8)

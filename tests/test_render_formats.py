@@ -172,8 +172,11 @@ from test_render import blob_job
 
 class Killer(Silent):
     left = 120
+    rendering = False
+    def stage(self, name, total):
+        self.rendering = name == "rendering"
     def advance(self):
-        self.left -= 1
+        self.left -= self.rendering
         if self.left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 

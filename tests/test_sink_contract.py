@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from test_film import number, picture
 
-from livepuppet.encoding import FilmWriter
+from livepuppet.encoding import KEEPS_ORDINARY_MP4, FilmWriter
 from livepuppet.errors import SinkError, UsageError
 from livepuppet.film import Film
 from livepuppet.interfaces import Frame, Sink
@@ -178,6 +178,7 @@ def test_a_full_disk_reaches_the_caller_once_it_writes_on(tmp_path: Path, lossle
     recorder.close()
 
 
+@pytest.mark.skipif(not KEEPS_ORDINARY_MP4, reason="this release of PyAV does not tell when the last bytes find no place")
 def test_a_failure_seen_only_at_the_end_is_raised_by_close(tmp_path: Path) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full on this system")
