@@ -279,5 +279,6 @@ def _resized(image: Image, size: Size) -> Image:
 
 
 def _pixels(frame: av.VideoFrame, width: int, height: int) -> Image:
-    matrix = "ITU709" if frame.colorspace == BT709 else None  # said in so many words: PyAV 16 takes labelled films for BT.601
-    return np.asarray(frame.reformat(width, height, "rgb24", src_colorspace=matrix).to_ndarray(), np.uint8)
+    if frame.colorspace == BT709:  # PyAV 16 minds the label only where both sides are named, though RGB has no matrix
+        frame = frame.reformat(width, height, "rgb24", src_colorspace="ITU709", dst_colorspace="ITU601")
+    return np.asarray(frame.to_ndarray(format="rgb24", width=width, height=height), np.uint8)
