@@ -10,7 +10,7 @@ import numpy as np
 from livepuppet.face import Landmarks, box
 from livepuppet.interfaces import Image, Size
 
-LIFT = 0.08
+LIFT = 0.12
 """The square sits this share of a face higher than the face: landmarks end at the hairline, heads do not."""
 
 

@@ -17,15 +17,15 @@ from livepuppet.engines.fomm.crop import Crop
 from livepuppet.interfaces import Floats, Motion, Tuning
 from livepuppet.runtimes.graphs import Array
 
-SHIFT_LIMIT = 0.35
+SHIFT_LIMIT = 0.25
 """How far the whole head may go, in half sides of the crop: further, and it would leave the square that is pasted back."""
-POINT_LIMIT = 0.35
+POINT_LIMIT = 0.18
 """How far a keypoint may go against the others."""
 KNEE = 0.6
 """Share of a limit up to which nothing is limited at all."""
-STRETCH_LIMIT = 1.7
+STRETCH_LIMIT = 1.5
 """A local frame is stretched or squeezed at most so many times, and turned at most so far: beyond, pictures melt."""
-TURN_LIMIT_RAD = np.radians(40.0)
+TURN_LIMIT_RAD = np.radians(30.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from livepuppet.engines.fomm.crop import Crop
 from livepuppet.interfaces import Image
 from livepuppet.runtimes.graphs import Array, Rendered
 
-FEATHER = 0.12
+FEATHER = 0.08
 """Width of the fading edge, in sides of the square."""
 SMALLEST_VISIBILITY = 0.05
 COLOUR_SCALE = 1 / 12
