@@ -172,5 +172,7 @@ def sample(image: Image, x: Field, y: Field) -> Image:
 
 
 def soften(values: Field) -> Field:
-    """The mean over 3 x 3 places: takes the kinks out of the triangles' edges."""
-    return np.asarray(cv2.blur(values, (3, 3)), dtype=np.float32)
+    """The mean over 3 x 3 places: takes the kinks out of the triangles' edges. The outermost places, which have no neighbours, stay."""
+    out = np.asarray(cv2.blur(values, (3, 3)), dtype=np.float32)
+    out[0], out[-1], out[:, 0], out[:, -1] = values[0], values[-1], values[:, 0], values[:, -1]
+    return out

@@ -129,6 +129,8 @@ PITCH_LIMIT = np.radians(28)
 ROLL_LIMIT = np.radians(50)
 SCALE_LIMIT = 0.35
 """Log scale."""
+NOISE = 0.005
+"""Face widths: how far a landmark trembles; a change of this size is halved, a smaller one vanishes."""
 BODY_LIMIT = 0.5
 """Face widths."""
 
@@ -181,7 +183,9 @@ def transfer(likeness: Likeness, reference: Motion, driving: Motion, tuning: Tun
     body = np.array([soften(amount, -BODY_LIMIT, BODY_LIMIT) for amount in body])
     scale = soften((driving.pose[5] - reference.pose[5]) * gain, -SCALE_LIMIT, SCALE_LIMIT)
 
-    change = (now - rest) * WEIGHTS * gain
+    change = now - rest
+    size = np.square(change).sum(1, keepdims=True)
+    change *= size / (size + NOISE**2) * WEIGHTS * gain
     width = np.clip(proportion(likeness.placed.shape) / proportion(rest), 0.75, 1.25)
     change *= 1 + (width - 1) * LOWER_FACE
     eyes = retarget_eyes(likeness.eyes, measure_eyes(rest), measure_eyes(now), gain)
