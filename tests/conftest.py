@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+
+def pytest_configure() -> None:
+    """A runner in the background has Ctrl-C ignored, and what it starts inherits that; tests press Ctrl-C and expect an answer."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 SHARED = Path(__file__).parents[2] / "shared"
 
