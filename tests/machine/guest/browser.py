@@ -106,6 +106,7 @@ def test_a_browser_shows_the_puppet() -> None:
             player.join()
             sink.close()
             site.shutdown()
+            site.server_close()
     print(f"\nChromium after {time.monotonic() - started:.0f} s: {answer}")
     assert "error" not in answer, answer
     assert answer["label"].startswith("livepuppet") and answer["devices"] == 1
