@@ -177,7 +177,7 @@ class Killer(Silent):
         self.rendering = name == "rendering"
     def advance(self):
         self.left -= self.rendering
-        if self.left == 0:
+        if self.left <= 0 and Path({folder!r}, "out.mp4").is_file():  # the encoder works in threads of its own, later on a busy machine
             os.kill(os.getpid(), signal.SIGKILL)
 
 Rendering(blob_job(Path({folder!r}), Path({film!r})), BlobEngine(), progress=Killer()).run()

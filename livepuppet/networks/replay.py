@@ -176,6 +176,23 @@ def sample(x: Sequence[Any], attributes: Attributes) -> Tensor:
     )  # fmt: skip
 
 
+def normalise(x: Sequence[Any], attributes: Attributes) -> Tensor:
+    """BatchNormalization as in use: by the stored mean and variance."""
+    data, scale, offset, mean, variance = x[:5]
+    return functional.batch_norm(data, mean, variance, scale, offset, training=False, eps=attributes.get("epsilon", 1e-5))
+
+
+def depth_to_space(x: Sequence[Any], attributes: Attributes) -> Tensor:
+    """(N, C b b, H, W) -> (N, C, H b, W b); the two modes differ in whether the block or the channel counts first."""
+    block = attributes["blocksize"]
+    if attributes.get("mode", b"DCR") == b"CRD":
+        shuffled: Tensor = functional.pixel_shuffle(x[0], block)
+        return shuffled
+    count, channels, height, width = x[0].shape
+    parts: Tensor = x[0].reshape(count, block, block, channels // block**2, height, width)
+    return parts.permute(0, 3, 4, 1, 5, 2).reshape(count, channels // block**2, height * block, width * block)
+
+
 def rounded(x: Sequence[Any], attributes: Attributes) -> Tensor:
     return torch.as_tensor(x[0] + (x[0].round() - x[0]).detach())
 
@@ -189,6 +206,7 @@ OPERATORS: dict[str, Operator] = {
     "Abs": lambda x, a: torch.abs(x[0]),
     "Add": lambda x, a: x[0] + x[1],
     "AveragePool": pool,
+    "BatchNormalization": normalise,
     "Cast": cast,
     "Clip": clipped,
     "Concat": lambda x, a: torch.cat(list(x), a["axis"]),
@@ -196,6 +214,7 @@ OPERATORS: dict[str, Operator] = {
     "ConstantOfShape": filled,
     "Conv": convolve,
     "ConvTranspose": convolve_transposed,
+    "DepthToSpace": depth_to_space,
     "Div": lambda x, a: x[0] / x[1] if x[0].is_floating_point() else x[0] // x[1],
     "Equal": lambda x, a: x[0] == x[1],
     "Exp": lambda x, a: torch.exp(x[0]),
