@@ -8,15 +8,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from livepuppet.credentials import Facts, sign_file, signable
 from livepuppet.encoding import FilmWriter, clock_of, film_format
-from livepuppet.errors import SinkError
 from livepuppet.film import Film
 from livepuppet.footage import Choice, Footage
 from livepuppet.identity import identity_from
 from livepuppet.interfaces import Size, Tuning
 from livepuppet.label import Corner
-from livepuppet.marking import Mark
+from livepuppet.marking import Mark, sign_film
 from livepuppet.soundtrack import Soundtrack
 from livepuppet.unfinished import fingerprint
 
@@ -135,12 +133,7 @@ def sound_of(job: Job, footage: Footage, shift: int) -> Soundtrack | None:
 
 def sign(job: Job, mark: Mark) -> None:
     """Put content credentials into the finished film, where its format has a place for them."""
-    if job.output.is_file() and job.output.stat().st_size and signable(job.output):
-        facts = Facts(engine=job.engine, watermark=mark.watermark, session_id=mark.session_id, label=mark.label)
-        try:
-            sign_file(job.output, facts=facts, identity=identity_from(*job.sign_with) if job.sign_with else None)
-        except SinkError as error:
-            log.warning("%s", error)
+    sign_film(job.output, job.engine, mark, identity_from(*job.sign_with) if job.sign_with else None)
 
 
 def finished_film(path: Path) -> Report:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import secrets
+from pathlib import Path
 
 from livepuppet import label as labels
+from livepuppet.errors import SinkError
+from livepuppet.identity import Identity
 from livepuppet.interfaces import Image
 from livepuppet.label import Corner
 from livepuppet.watermark.code import IDS, SMALLEST
@@ -52,3 +55,18 @@ class Mark:
                 log.warning("pictures under %d pixels are too small for the invisible mark: these carry none", SMALLEST)
             image = self._embedder.embed(image)
         return image
+
+
+def sign_film(film: Path, engine: str, mark: Mark, identity: Identity | None) -> None:
+    """Put content credentials into a finished film, where its format has a place for them; one that cannot be signed stays as it is.
+
+    engine: its name. identity: who signs; None: this user's own key.
+    """
+    from livepuppet.credentials import Facts, sign_file, signable
+
+    if film.is_file() and film.stat().st_size and signable(film):
+        facts = Facts(engine=engine, watermark=mark.watermark, session_id=mark.session_id, label=mark.label)
+        try:
+            sign_file(film, facts=facts, identity=identity)
+        except SinkError as error:
+            log.warning("%s", error)

@@ -83,3 +83,16 @@ def screen(x_screen: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """A screen of 1400 x 900, for as long as the test runs; its name for DISPLAY."""
     monkeypatch.setenv("DISPLAY", x_screen)
     return x_screen
+
+
+@contextmanager
+def files_no_larger_than(size: int) -> Iterator[None]:
+    """What a full disk does: writing past `size` bytes fails with OSError."""
+    import resource  # Unix only
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

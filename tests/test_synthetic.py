@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from conftest import files_no_larger_than
 from numpy.typing import NDArray
 
 from livepuppet.cli import main
@@ -267,17 +265,6 @@ def test_a_clip_survives_the_disk(head: Head, tmp_path: Path) -> None:
         (tmp_path / "clip.npz").write_bytes(damage)
         with pytest.raises(ValueError, match=r"clip\.npz is"):
             Clip.load(tmp_path / "clip.npz")
-
-
-@contextmanager
-def files_no_larger_than(size: int) -> Iterator[None]:
-    """What a full disk does: writing past `size` bytes fails with OSError."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_full_disk_leaves_the_old_file_whole(tmp_path: Path) -> None:

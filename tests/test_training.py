@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import os
-import resource
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,7 +18,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import shared_path
+from conftest import files_no_larger_than, shared_path
 from test_training_data import moving_pattern, sliding_clip, write_pictures, write_video
 
 from livepuppet.cli import COMMANDS, main
@@ -224,17 +221,6 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(data:
     assert all(torch.equal(value, after[name]) for name, value in before.items())
     state = checkpoint.read(kept)
     assert state is not None and state["step"] == 1
-
-
-@contextmanager
-def files_no_larger_than(size: int) -> Iterator[None]:
-    """What a full disk does: writing past `size` bytes fails with OSError."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_full_disk_never_damages_what_was_saved(data: Path, tmp_path: Path) -> None:

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from livepuppet.cli.live import add_output_arguments, add_puppet_arguments, choose_outputs, interruptible, open_session
-from livepuppet.cli.options import between, positive, sign_films
+from livepuppet.cli.options import between, positive
 from livepuppet.errors import RunError, UsageError
 from livepuppet.interfaces import Floats
 from livepuppet.machine import machine, packages
-from livepuppet.marking import Mark
+from livepuppet.marking import Mark, sign_film
 from livepuppet.meter import Meter, Statistics
 from livepuppet.opening import open_sink, open_source
 from livepuppet.session import Limits
@@ -134,7 +134,8 @@ def measure(options: argparse.Namespace) -> Measurement:
                 session.run()
             except KeyboardInterrupt:
                 log.info("stopped early")
-        sign_films(films, session.puppet.engine, mark, None)
+        for film in films:
+            sign_film(film, session.puppet.engine.name, mark, None)
     statistics = meter.snapshot()
     if not (meter.warm and statistics.delivered):
         trouble = source.trouble or f"{source.name} gave no frame after {options.warm_up:g} s of warm-up"

@@ -18,7 +18,6 @@ from livepuppet.cli.options import (
     identity_for,
     mark_from,
     positive,
-    sign_films,
     tuning_from,
     whole,
 )
@@ -26,6 +25,7 @@ from livepuppet.consent import consent_line
 from livepuppet.errors import SinkError, UsageError
 from livepuppet.gallery import Gallery
 from livepuppet.interfaces import Sink, Source
+from livepuppet.marking import sign_film
 from livepuppet.meter import Meter, Statistics
 from livepuppet.opening import free_name, open_engine, open_sink, open_source, output_size, parse_size, screen_available
 from livepuppet.portraits import shipped_avatars
@@ -150,7 +150,8 @@ def run(options: argparse.Namespace) -> int:
             except KeyboardInterrupt:
                 session.reason = "stopped"
             finally:
-                sign_films(films, engine, mark, identity)
+                for film in films:
+                    sign_film(film, engine.name, mark, identity)
                 statistics = session.meter.snapshot()
                 if options.stats:
                     write_statistics(options.stats, session, statistics)

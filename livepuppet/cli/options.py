@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import math
 from pathlib import Path
 
-from livepuppet.credentials import Facts, sign_file, signable
-from livepuppet.errors import SinkError
 from livepuppet.identity import Identity, identity_from
-from livepuppet.interfaces import Engine, Tuning
+from livepuppet.interfaces import Tuning
 from livepuppet.label import CORNERS, DEFAULT_TEXT
 from livepuppet.marking import Mark
 from livepuppet.parts import PARTS
-
-log = logging.getLogger("livepuppet")
 
 
 def add_engine_arguments(group: argparse._ArgumentGroup) -> None:
@@ -49,17 +44,6 @@ def mark_from(options: argparse.Namespace, *, film: bool) -> Mark:
 def identity_for(options: argparse.Namespace) -> Identity | None:
     """Who signs: as asked, or None for this user's own key. Raises UsageError for a certificate or key that cannot be used."""
     return identity_from(*options.sign_with) if options.sign_with else None
-
-
-def sign_films(films: list[Path], engine: Engine, mark: Mark, identity: Identity | None) -> None:
-    """Put content credentials into the finished films that have a place for them. A film that cannot be signed stays as it is."""
-    facts = Facts(engine=engine.name, watermark=mark.watermark, session_id=mark.session_id, label=mark.label)
-    for film in films:
-        if film.is_file() and film.stat().st_size and signable(film):
-            try:
-                sign_file(film, facts=facts, identity=identity)
-            except SinkError as error:
-                log.warning("%s", error)
 
 
 def positive(text: str) -> float:
