@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
+from livepuppet.sinks.window import sight
+
 INSTEAD = "write a file (--output film.mp4), a virtual camera (--output virtual) or nothing (--output none)"
 
 ATTEMPTS, BETWEEN_S = 3, 0.15
@@ -35,6 +37,11 @@ def display_trouble(platform: str = sys.platform, environment: Mapping[str, str]
             return f"OpenCV's window needs XWayland, which this desktop does not offer (DISPLAY is not set): {INSTEAD}"
         return f"there is no screen (DISPLAY is not set): {INSTEAD}"
     return _missing_library() or _refused(display)
+
+
+def stays_black(name: str, size: tuple[int, int]) -> bool:
+    """Whether the window of that name is on an X screen and was never painted. False on systems without X, and where nobody can tell."""
+    return bool(_held) and sight.stays_black(_held[-1], name, size)
 
 
 def _missing_library() -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from livepuppet.errors import SinkError
 from livepuppet.interfaces import Frame, Image, Size, Status
 from livepuppet.sinks.window.compose import compose
-from livepuppet.sinks.window.display import display_available, display_trouble
+from livepuppet.sinks.window.display import display_available, display_trouble, stays_black
 from livepuppet.sinks.window.keys import key_name
 from livepuppet.sinks.window.viewport import Viewport
 
@@ -24,6 +24,8 @@ SMALLEST_SIDE_AT_OPEN = 480
 STATISTICS_EVERY_S = 0.25
 SETTLING_MS = 20
 KEYS_PER_TURN = 32
+REOPENINGS, LOOKS = 6, 6
+"""How often a window that stays black is opened anew, and how often it is looked at before that (each after SETTLING_MS)."""
 
 _numbers = itertools.count(1)
 
@@ -68,7 +70,20 @@ class Window:
             # OpenCV's wheels carry Qt without its fonts, which we do not use, and only the X11 driver
             os.environ.setdefault("QT_LOGGING_RULES", "*.debug=false;qt.qpa.*=false")
             os.environ.setdefault("QT_QPA_PLATFORM", "xcb")
-        self._handle = f"{self.title} {next(_numbers)}"
+        self._bring_up(size)
+        for _ in range(REOPENINGS):
+            if not self._stays_black():
+                break
+            cv2.destroyWindow(self._handle)
+            cv2.waitKeyEx(SETTLING_MS)
+            self._bring_up(size)
+        cv2.setWindowTitle(self._handle, self.title)
+        self._open = True
+        self._listen()
+
+    def _bring_up(self, size: Size) -> None:
+        """A window with its title screen in it: loading an engine may take seconds from here."""
+        self._handle = f"{self.title} {os.getpid()}.{next(_numbers)}"
         self._drawn = False
         try:
             # without GUI_NORMAL Qt adds a toolbar, and Ctrl+S a dialog that stops everything
@@ -78,17 +93,21 @@ class Window:
             # Qt can look for keys without waiting a millisecond; elsewhere pollKey may lose the arrow keys
             self._next_key = cv2.pollKey if qt else _wait_for_key
             cv2.resizeWindow(self._handle, *self._viewport.size)
-            cv2.setWindowTitle(self._handle, self.title)
         except cv2.error as error:
             raise SinkError(
                 "this OpenCV cannot open windows: reinstall it with "
                 "`pip uninstall opencv-python-headless opencv-python opencv-contrib-python; pip install opencv-contrib-python`"
             ) from error
-        self._open = True
-        for _ in range(2):  # the first turn brings the window up, the second fills it: loading an engine may take seconds from here
+        for _ in range(2):  # the first turn brings the window up, the second fills it
             self._draw()
             cv2.waitKeyEx(SETTLING_MS)
-        self._listen()
+
+    def _stays_black(self) -> bool:
+        for _ in range(LOOKS):
+            if not stays_black(self._handle, self._viewport.size):
+                return False
+            cv2.waitKeyEx(SETTLING_MS)
+        return True
 
     def write(self, frame: Frame) -> None:
         """Show the frame. The picture is copied before anything is drawn on it. Raises SinkError."""
