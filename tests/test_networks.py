@@ -75,7 +75,11 @@ def hull_area(value: Tensor) -> float:
 @pytest.mark.parametrize("align_corners", [True, False], ids=["aligned", "unaligned"])
 @pytest.mark.parametrize("name", ["vox-256-tiny", "bair-256-tiny", "mgif-256-tiny"])
 def test_parity_with_the_original(name: str, align_corners: bool) -> None:
-    """Keypoints, jacobians, masks, occlusion, deformed source and prediction within 1e-4, absolute, relative and adapted."""
+    """Keypoints, jacobians, masks, occlusion, deformed source and prediction within 1e-4, absolute, relative and adapted.
+
+    The deformed source is compared from the original's own keypoints. A keypoint's rounding, 1e-6 to 4e-5 by processor (the original's
+    differ from exact arithmetic by 1e-5), times the steepness of the test pictures would decide it otherwise.
+    """
     folder = shared_path("golden/fomm")
     golden = {key: torch.from_numpy(value) for key, value in np.load(folder / f"{name}.npz").items()}
     configuration = checkpoint.read_configuration(folder / f"{name}.yaml")
@@ -107,7 +111,9 @@ def test_parity_with_the_original(name: str, align_corners: bool) -> None:
                 same(f"{prefix}.mask", generated.motion.mask)
                 same(f"{prefix}.occlusion_map", generated.motion.occlusion)
                 size = (golden["source"].shape[2], golden["source"].shape[3])
-                flow = resize(generated.motion.deformation.permute(0, 3, 1, 2), size).permute(0, 2, 3, 1)
+                theirs = [Keypoints(golden[f"{label}.value"], golden[f"{label}.jacobian"]) for label in ("kp_source", f"{mode}.kp")]
+                deformation = model.generator(golden["source"], *theirs).motion.deformation
+                flow = resize(deformation.permute(0, 3, 1, 2), size).permute(0, 2, 3, 1)
                 same(f"{prefix}.deformed", sample(golden["source"], flow, align_corners))
     other = f"align_{str(not align_corners).lower()}"
     assert compared == {key for key in golden if key not in {"source", "initial", "driving"} and other not in key}
