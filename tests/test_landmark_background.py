@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from livepuppet.engines.landmark.background import build_backdrop, continue_behind, dome, fill, outline, trust
+from livepuppet.engines.landmark.background import build_backdrop, continue_behind, dome, fill, outline, strands, trust
 from livepuppet.engines.landmark.raster import build_grid
 from livepuppet.face import carries_models
 from livepuppet.interfaces import Image
@@ -68,6 +68,48 @@ def test_the_outline_takes_in_strands_of_the_same_colour_but_nobody_else() -> No
     assert person[74, 128] == 1
     assert person[20, 20] == 0
     assert person[150, 30] == 0
+
+
+def head_with_strands(background: Image) -> tuple[Image, NDArray[np.uint8], NDArray[np.uint8]]:
+    """A dark head with three dark strands at its side, the outline that leaves them out, and the strands: all on this background."""
+    image, person, hairs = background.copy(), np.zeros(background.shape[:2], np.uint8), np.zeros(background.shape[:2], np.uint8)
+    cv2.circle(person, (150, 130), 60, (1,), -1)
+    for rise in (-30, 0, 30):
+        cv2.line(hairs, (200, 130 + rise // 2), (222, 130 + rise), (1,), 1)
+    hairs[person > 0] = 0
+    image[(person | hairs) > 0] = (60, 40, 30)
+    return image, person, hairs
+
+
+MIDDLE = np.array([150.0, 130.0])
+
+
+def test_single_strands_belong_to_the_person() -> None:
+    image, person, hairs = head_with_strands(np.full((240, 300, 3), (170, 180, 190), np.uint8))
+    cv2.line(image, (40, 20), (60, 20), (60, 40, 30), 1)  # a crack in the wall, far from the head
+    found = strands(image, person, MIDDLE, 100.0)
+    assert found[hairs > 0].mean() > 0.9
+    assert found[15:25, 30:70].sum() == 0
+    assert found[cv2.dilate(person | hairs, np.ones((7, 7), np.uint8)) == 0].sum() == 0, "nothing but them"
+    clean = fill(image, person | found)
+    assert np.abs(clean[hairs > 0].astype(int) - (170, 180, 190)).max() < 25, "nothing of them stays on the wall"
+
+
+def test_a_wall_full_of_thin_lines_keeps_them() -> None:
+    wall = np.full((240, 300, 3), (170, 180, 190), np.uint8)
+    wall[::6] = (80, 60, 50)
+    image, person, _ = head_with_strands(wall)
+    assert strands(image, person, MIDDLE, 100.0).mean() < 0.003
+
+
+def test_a_wall_of_the_hairs_colour_tells_no_strands() -> None:
+    image, person, _ = head_with_strands(np.full((240, 300, 3), (63, 43, 33), np.uint8))
+    assert strands(image, person, MIDDLE, 100.0).sum() < 40
+
+
+@pytest.mark.parametrize("value", [0, 1], ids=["nobody", "everything"])
+def test_without_an_outline_there_are_no_strands(value: int) -> None:
+    assert strands(STRIPES, np.full((240, 300), value, np.uint8), MIDDLE, 100.0).sum() == 0
 
 
 def test_trust_is_the_share_of_the_face_that_was_seen() -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from livepuppet.engines.landmark.raster import Grid
 from livepuppet.face import carries_models
-from livepuppet.interfaces import Image
+from livepuppet.interfaces import Floats, Image
 
 RIM = (0.015, 0.06)
 """Face widths outside the person's outline: up to the first, pixels move with the person; beyond the second they stay. Soft between."""
@@ -46,6 +46,7 @@ def build_backdrop(image: Image, face_hull: NDArray[np.int32], face_width: float
     if likely is None or trust(likely, face_hull) < 0.9:
         return Backdrop(image, None)
     person = outline(image, likely, face_hull, face_width)
+    person |= strands(image, person, face_hull.mean(0), face_width)
     distance = cv2.distanceTransform(1 - person, cv2.DIST_L2, 5)
     inner, outer = RIM[0] * face_width, RIM[1] * face_width
     near = np.clip((outer - distance) / max(outer - inner, 1.0), 0, 1)
@@ -101,6 +102,54 @@ def outline(image: Image, likely: NDArray[np.float32], face_hull: NDArray[np.int
     seen = (parts == parts[y, x]).astype(np.uint8)  # nobody else
     full = cv2.resize(seen.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
     return np.asarray(full > 0.5, dtype=np.uint8)
+
+
+STRAND_REACH = 0.25
+"""Face widths: how far from the outline single strands are looked for; twice as far, the background shows what else looks like one."""
+HAIR_REACH = 1.2
+"""Face widths from the face's middle: below that, what is thin beside the outline is no hair."""
+STRAND_WIDTH = 0.05
+"""Face widths: a wider thing of the person's colours is no strand."""
+FAINTEST_STRAND = 0.12
+"""How much of the person's colour, on the way from the background's to it, makes a strand."""
+LEAST_CONTRAST = 30.0
+"""Colours that differ by less (Euclidean, of 255) tell no strand from the wall behind it."""
+
+
+def strands(image: Image, person: NDArray[np.uint8], middle: Floats, face_width: float) -> NDArray[np.uint8]:
+    """1 where single hairs are that the outline (H, W; 1 = person) leaves out: thin, of the colours at the outline nearest to them, and
+    joined to it. Left in the background they would hang in the air where the head has been. A background that is itself full of thin
+    things keeps them. middle (2,): of the face, in pixels."""
+    out = np.zeros_like(person)
+    x0, y0 = np.maximum(0, np.floor(middle - (HAIR_REACH + STRAND_REACH) * face_width)).astype(int)
+    x1, y1 = np.maximum(1, np.ceil(middle + (HAIR_REACH + STRAND_REACH) * face_width)).astype(int)
+    box = slice(y0, y1), slice(x0, x1)
+    part, inner = image[box], person[box]
+    away = cv2.distanceTransform(1 - inner, cv2.DIST_L2, 5) / face_width
+    rows, columns = np.ogrid[: part.shape[0], : part.shape[1]]
+    around = np.hypot(columns + x0 - middle[0], rows + y0 - middle[1]) < HAIR_REACH * face_width
+    band, beyond = (away > 0) & (away < STRAND_REACH) & around, (away >= STRAND_REACH) & (away < 2 * STRAND_REACH)
+    if not band.any() or not beyond.any() or not inner.any():
+        return out
+    thin = thinness(part, inner, face_width)
+    usual = float(np.quantile(thin[beyond], 0.98))
+    found = ((thin > max(FAINTEST_STRAND, 2 * usual)) & band).astype(np.uint8)
+    joined = cv2.morphologyEx(found | inner, cv2.MORPH_CLOSE, disc(0.02 * face_width))
+    _, parts = cv2.connectedComponents(joined)
+    found &= np.isin(parts, np.unique(parts[inner > 0])).astype(np.uint8)
+    out[box] = cv2.dilate(found, np.ones((3, 3), np.uint8))
+    return out
+
+
+def thinness(image: Image, person: NDArray[np.uint8], face_width: float) -> NDArray[np.float32]:
+    """How much of the person's colour is in thin lines (H, W), 0 … 1; the person is whatever colour is nearest, the wall a median."""
+    inside = np.asarray(cv2.erode(person, disc(0.03 * face_width), borderType=cv2.BORDER_REPLICATE), np.uint8)
+    hair = fill(image, np.asarray(inside == 0, np.uint8)).astype(np.float32)
+    wall = cv2.medianBlur(image, 2 * max(1, round(STRAND_WIDTH * face_width)) + 1).astype(np.float32)
+    towards = hair - wall
+    share = ((image.astype(np.float32) - wall) * towards).sum(2) / np.maximum((towards**2).sum(2), LEAST_CONTRAST**2)
+    levels = np.rint(np.clip(share, 0, 1) * 255).astype(np.uint8)
+    return cv2.subtract(levels, cv2.morphologyEx(levels, cv2.MORPH_OPEN, disc(STRAND_WIDTH / 2 * face_width))).astype(np.float32) / 255
 
 
 def disc(radius: float) -> NDArray[np.uint8]:
