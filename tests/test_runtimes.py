@@ -25,7 +25,7 @@ from livepuppet.networks.export import Exported, export, reference
 from livepuppet.networks.keypoints import Keypoints, relative
 from livepuppet.runtimes import graphs as read
 from livepuppet.runtimes import onnx as onnx_runtime
-from livepuppet.runtimes import providers
+from livepuppet.runtimes import providers, torchscript
 from livepuppet.runtimes.external_data import external_files
 from livepuppet.runtimes.graphs import Graphs
 from livepuppet.runtimes.loading import load
@@ -131,6 +131,15 @@ def test_a_missing_gpu_is_said_aloud(kind: str, exported: Exported, caplog: pyte
     assert made.device.startswith("cpu")
     assert len(caplog.messages) == 1 and "not on cuda: " in caplog.text and ("driver" in caplog.text or "CUDA" in caplog.text)
     made.close()
+
+
+@pytest.mark.parametrize(
+    ("build", "driver", "says"), [(None, True, "without CUDA"), ("13.0", False, "driver answers"), ("13.0", True, "does not fit")]
+)
+def test_pytorch_says_why_it_has_no_gpu(build: str | None, driver: bool, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.version.cuda", build)
+    monkeypatch.setattr(torchscript, "nvidia_driver", lambda: driver)
+    assert says in torchscript.why_no_cuda()
 
 
 @pytest.mark.skipif(providers.nvidia_driver(), reason="this machine has an NVIDIA driver")

@@ -43,11 +43,14 @@ def candidates(device: str, available: list[str]) -> list[str]:
     return [*chosen, CPU]
 
 
+NO_DRIVER = "no NVIDIA driver answers on this machine"
+
+
 def why_not(device: str, available: list[str]) -> str:
     """What to do about a device that was asked for and is not in use: one clause for a person."""
     if device in {"cuda", "tensorrt"}:
         if not nvidia_driver():
-            return "no NVIDIA driver answers on this machine"
+            return NO_DRIVER
         if PROVIDERS[device] not in available:
             return "this ONNX Runtime was built without it: pip install onnxruntime-gpu, and uninstall onnxruntime"
         return "its CUDA or cuDNN libraries were not found or do not fit: pip install 'livepuppet[cuda]'"

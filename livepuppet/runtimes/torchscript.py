@@ -29,12 +29,19 @@ from livepuppet.runtimes.graphs import (
     Prepared,
     Rendered,
 )
-from livepuppet.runtimes.providers import out_of_memory
+from livepuppet.runtimes.providers import NO_DRIVER, nvidia_driver, out_of_memory
 
 log = logging.getLogger("livepuppet.runtimes.torchscript")
 
 WARM_UP_RUNS = 3
 """Before a capture: the first runs choose algorithms and allocate, which a CUDA graph must not contain."""
+
+
+def why_no_cuda() -> str:
+    """Why PyTorch does not compute on an NVIDIA GPU here, after it said that it cannot."""
+    if not torch.version.cuda:
+        return "this PyTorch was built without CUDA"
+    return "its CUDA does not fit the NVIDIA driver, or no GPU is visible to this process" if nvidia_driver() else NO_DRIVER
 
 
 class TorchScriptGraphs:
@@ -51,8 +58,7 @@ class TorchScriptGraphs:
         if device in {"auto", "cuda"} and torch.cuda.is_available():
             return torch.device("cuda")
         if device == "cuda":
-            why = "no GPU is visible" if torch.version.cuda else "this PyTorch was built without CUDA"
-            log.warning("computing on the CPU, not on cuda: %s", why)
+            log.warning("computing on the CPU, not on cuda: %s", why_no_cuda())
         return torch.device("cpu")
 
     def _open(self, device: torch.device) -> None:
