@@ -272,8 +272,16 @@ def test_livepuppet_itself_on_a_screen(screen: str, tmp_path: Path) -> None:
     try:
         area = (slice(0, 480), slice(0, 640))
         wait_for(lambda: screenshot()[area].mean() > 60)  # the dark title is gone
-        found = subprocess.run(["xdotool", "search", "--onlyvisible", "--name", "^livepuppet$"], capture_output=True, text=True)
-        window_id = found.stdout.split()[0]
+        seen: list[str] = []
+
+        def found() -> bool:
+            """xdotool finds nothing when any window comes or goes during its search."""
+            search = subprocess.run(["xdotool", "search", "--onlyvisible", "--name", "^livepuppet$"], capture_output=True, text=True)
+            seen[:] = search.stdout.split()
+            return bool(seen)
+
+        wait_for(found)
+        window_id = seen[0]
         xdotool("windowfocus", window_id)
 
         def press(key: str) -> None:
