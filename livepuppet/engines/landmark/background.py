@@ -107,7 +107,7 @@ def outline(image: Image, likely: NDArray[np.float32], face_hull: NDArray[np.int
 STRAND_REACH = 0.25
 """Face widths: how far from the outline single strands are looked for; twice as far, the background shows what else looks like one."""
 HAIR_REACH = 1.2
-"""Face widths from the face's middle: below that, what is thin beside the outline is no hair."""
+"""Face widths from the face's middle: farther away, what is thin beside the outline is no hair."""
 STRAND_WIDTH = 0.05
 """Face widths: a wider thing of the person's colours is no strand."""
 FAINTEST_STRAND = 0.12

@@ -78,7 +78,6 @@ class Window:
             cv2.waitKeyEx(SETTLING_MS)
             self._bring_up(size)
         cv2.setWindowTitle(self._handle, self.title)
-        self._open = True
         self._listen()
 
     def _bring_up(self, size: Size) -> None:
@@ -98,6 +97,7 @@ class Window:
                 "this OpenCV cannot open windows: reinstall it with "
                 "`pip uninstall opencv-python-headless opencv-python opencv-contrib-python; pip install opencv-contrib-python`"
             ) from error
+        self._open = True
         for _ in range(2):  # the first turn brings the window up, the second fills it
             self._draw()
             cv2.waitKeyEx(SETTLING_MS)
