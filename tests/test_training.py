@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import yaml
 from conftest import files_no_larger_than, shared_path
 from test_training_data import moving_pattern, sliding_clip, write_pictures, write_video
 
@@ -25,6 +27,7 @@ from livepuppet.cli import COMMANDS, main
 from livepuppet.errors import RunError, UsageError
 from livepuppet.networks import checkpoint as model_files
 from livepuppet.networks.checkpoint import Model
+from livepuppet.networks.configuration import Hourglass
 from livepuppet.networks.keypoints import Keypoints
 from livepuppet.networks.layers import coordinate_grid
 from livepuppet.training import checkpoint
@@ -164,6 +167,81 @@ def test_it_learns(data: Path, tmp_path: Path) -> None:
     first, *_, last = (line for line in lines(tmp_path / "run") if "pattern" in line)
     assert last["pattern"] < 0.95 * first["pattern"]
     assert last["landmarks"] < 0.5 * first["landmarks"]
+
+
+def test_motion_learns_first_and_pictures_afterwards(data: Path, tmp_path: Path) -> None:
+    """While motion learns alone the part that makes pictures keeps its weights, and no loss compares pictures."""
+    first = replace(SMALL, own=replace(SMALL.own, motion_first=0.5, adversarial_from=0.0, taught=0.0))
+    trainer = Trainer(first, 1, torch.device("cpu"))
+    known = tuple(clip for clip in gather(data, tmp_path / "frames", 32).training if clip.synthetic)
+    pairs = Pairs(known, first, 0)
+    batch = collate([pairs[number] for number in range(4)])
+    before = {name: value.clone() for name, value in weights(trainer.model).items()}
+    assert trainer.motion_only and not trainer.adversarial
+    losses = trainer.step(batch)
+    assert set(losses) == {"equivariance_value", "equivariance_jacobian", "landmarks", "frames", "flow", "visibility"}
+    after = weights(trainer.model)
+    painting = [name for name in after if name.startswith("generator.") and "dense_motion" not in name]
+    assert painting and all(torch.equal(before[name], after[name]) for name in painting)
+    assert not torch.equal(before["generator.dense_motion_network.mask.weight"], after["generator.dense_motion_network.mask.weight"])
+    assert not torch.equal(before["detector.kp.weight"], after["detector.kp.weight"])
+    trainer.step(batch)
+    trainer.step(batch)
+    assert not trainer.motion_only and trainer.adversarial
+    assert {"pattern", "discriminator", "flow"} <= set(trainer.step(batch))
+    assert not torch.equal(before["generator.final.weight"], weights(trainer.model)["generator.final.weight"])
+
+
+def test_motion_first_wants_clips_that_know_their_flow(data: Path, tmp_path: Path) -> None:
+    (data / "clip-000000.npz").unlink()
+    with pytest.raises(UsageError, match="motion_first needs synthetic clips"):
+        train(order(data, tmp_path / "run", replace(SMALL, own=replace(SMALL.own, motion_first=0.5))))
+
+
+@pytest.mark.slow
+def test_a_compiled_run_learns_the_same(data: Path, tmp_path: Path) -> None:
+    """In processes of their own: torch warns about itself while it compiles."""
+    if shutil.which("c++") is None and shutil.which("g++") is None:
+        pytest.skip("no C++ compiler, which torch.compile wants on a CPU")
+    least = Hourglass(block_expansion=4, max_features=8, blocks=1, scale=0.5)  # seconds to compile, and every kind of layer
+    tree = replace(
+        SMALL,
+        model=replace(SMALL.model, detector=least, dense_motion=least, block_expansion=4, max_features=8, down_blocks=1),
+        weights=replace(SMALL.weights, equivariance_value=0.0, equivariance_jacobian=0.0),
+        own=replace(SMALL.own, steps=2, adversarial_from=1.0),
+    ).tree()
+    (tmp_path / "least.yaml").write_text(yaml.safe_dump(tree))
+    own = ["--config", str(tmp_path / "least.yaml"), "--say-every", "1"]
+    command = [sys.executable, "-m", "livepuppet", "train", "--data", str(data), *own]
+    runs = []
+    for name, more in (("plain", []), ("compiled", ["--compile"])):
+        result = subprocess.run([*command, "--out", str(tmp_path / name), *more], capture_output=True, text=True, timeout=600)
+        assert result.returncode == 0, result.stderr[-2000:]
+        runs.append([{key: value for key, value in line.items() if key != "pairs_per_second"} for line in lines(tmp_path / name)])
+    assert len(runs[0]) == 2
+    for one, other in zip(*runs, strict=True):
+        assert one == pytest.approx(other, rel=2e-3)
+
+
+def test_without_a_compiler_a_compiled_run_is_one_clear_line(data: Path, tmp_path: Path) -> None:
+    """In a process of its own: torch remembers the compiler that it found."""
+    environment = {**os.environ, "CXX": str(tmp_path / "none"), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
+    command = [sys.executable, "-m", "livepuppet", "train", "--data", str(data), "--config", "tiny-64", "--out", str(tmp_path / "run")]
+    result = subprocess.run([*command, "--steps", "1", "--compile"], env=environment, capture_output=True, text=True, timeout=300)
+    said = result.stderr.strip().splitlines()[-1]
+    assert result.returncode == 1 and said.startswith("livepuppet: torch.compile does not work here"), result.stderr
+    assert said.endswith("the same command without --compile")
+
+
+def test_too_little_memory_is_one_clear_line(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error is CUDA's own, raised by hand: there is no card here to fill."""
+
+    def full(self: Trainer, *anything: object) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(Trainer, "step", full)
+    with pytest.raises(RunError, match="too little memory for 2 pairs at once: a smaller --batch"):
+        train(order(data, tmp_path / "run"))
 
 
 def test_half_precision_trains_too(data: Path, tmp_path: Path) -> None:

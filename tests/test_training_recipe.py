@@ -110,7 +110,7 @@ def test_cosine_rises_rests_and_falls() -> None:
     assert 0.4 < rates[3] < 0.6 and rates[4] == pytest.approx(0.03, abs=0.001)
 
 
-@pytest.mark.parametrize("name", ["face-256", "face-256-small"])
+@pytest.mark.parametrize("name", ["face-256", "face-256-small", "face-256-cpu"])
 def test_our_face_models_keep_their_budget(name: str) -> None:
     """24 MB as float16, 15 GFLOP per frame once the source is encoded: detector, dense motion and decoder at 256 px."""
     model = build(RECIPES[name].model)

@@ -149,6 +149,8 @@ def train(order: Order) -> Trainer:
     skipped = "".join(f"{path}\t{why}\n" for path, why in clips.skipped)
     write_atomically(order.out / "skipped.txt", lambda file: file.write(skipped.encode()))
     logger.info("%d clips to train on, %d held out, %d skipped", len(clips.training), len(clips.held_out), len(clips.skipped))
+    if order.recipe.own.motion_first and not any(clip.synthetic for clip in clips.training):
+        raise UsageError("motion_first needs synthetic clips, which know their flow (livepuppet synth): set it to 0 for these")
     path = find_vgg(order.vgg)
     logger.info("appearance: %s", f"VGG-19 features ({path})" if path else "patterns at several scales (no VGG-19 weights on disk)")
     trainer = Trainer(
@@ -215,6 +217,16 @@ def loop(order: Order, trainer: Trainer, clips: Album, journal: Journal, us: Com
         last = checkpoint.states(order.out)
         kept = f"the last good checkpoint is {last[-1]}" if last else "no checkpoint was saved yet"
         raise RunError(f"{error}; {kept}. Start again from it with a lower learning rate, in float32") from error
+    except torch.cuda.OutOfMemoryError as error:
+        raise RunError(f"{trainer.device} has too little memory for {order.recipe.batch_size} pairs at once: a smaller --batch") from error
+    except RuntimeError as error:
+        if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            raise
+        raise RunError(f"torch.compile does not work here ({first_line(error)}): the same command without --compile") from error
+
+
+def first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def keep(order: Order, trainer: Trainer) -> int:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from livepuppet.errors import RunError, UsageError
 from livepuppet.networks.checkpoint import Model, build
+from livepuppet.networks.dense_motion import DenseMotion
 from livepuppet.networks.generator import Generated
 from livepuppet.networks.keypoints import Keypoints
 from livepuppet.training import losses, supervision
@@ -73,10 +74,10 @@ class Trainer:
             [{"params": list(self.discriminator.parameters()), "lr": recipe.lr_discriminator, "base": recipe.lr_discriminator}],
             betas=BETAS,
         )
-        self.detect: Callable[[Tensor], Keypoints] = torch.compile(self.model.detector) if compiled else self.model.detector
-        self.generate: Callable[[Tensor, Keypoints, Keypoints], Generated] = (
-            torch.compile(self.model.generator) if compiled else self.model.generator
-        )
+        made_fast: Callable[[Any], Any] = torch.compile if compiled else lambda network: network
+        self.detect: Callable[[Tensor], Keypoints] = made_fast(self.model.detector)
+        self.estimate: Callable[[Tensor, Keypoints, Keypoints], DenseMotion] = made_fast(self.model.generator.dense_motion_network)
+        self.generate: Callable[[Tensor, Keypoints, Keypoints], Generated] = made_fast(self.model.generator)
         self.step_number = 0
 
     def placed(self, network: Any) -> Any:
@@ -86,7 +87,12 @@ class Trainer:
     def adversarial(self) -> bool:
         """Whether the discriminator takes part by now."""
         start = self.recipe.own.adversarial_from * self.recipe.steps(self.clips)
-        return self.recipe.weights.generator_gan > 0 and self.step_number >= start
+        return self.recipe.weights.generator_gan > 0 and self.step_number >= start and not self.motion_only
+
+    @property
+    def motion_only(self) -> bool:
+        """Whether keypoints and dense motion still learn alone, from true flow, and no picture is made."""
+        return self.step_number < self.recipe.own.motion_first * self.recipe.steps(self.clips)
 
     def step(self, batch: Batch) -> dict[str, float]:
         """Train on one batch; returns every loss as weighted. Raises NotFinite, after which the weights are as before the step."""
@@ -97,7 +103,7 @@ class Trainer:
         self.discriminator.requires_grad_(False)
         generated, driving, terms = self.generator_terms(batch, randomness, adversarial)
         self.descend(self.generator_optimiser, terms)
-        if adversarial:
+        if adversarial and generated is not None:
             self.discriminator.requires_grad_(True)
             real = self.discriminator(batch.driving, driving)
             fake = self.discriminator(generated.prediction.detach(), driving)
@@ -110,36 +116,37 @@ class Trainer:
 
     def generator_terms(
         self, batch: Batch, randomness: torch.Generator, adversarial: bool
-    ) -> tuple[Generated, Keypoints, dict[str, Tensor]]:
-        """Every loss of detector and generator, weighted."""
+    ) -> tuple[Generated | None, Keypoints, dict[str, Tensor]]:
+        """Every loss of detector and generator, weighted. Nothing is generated while motion learns alone."""
         weights, count = self.recipe.weights, len(batch.source)
         both = self.detect(torch.cat((batch.source, batch.driving)))
         source, driving = (Keypoints(both.value[part], both.jacobian[part]) for part in (slice(count), slice(count, None)))
-        used_source, used_driving = self.taught(batch, source, driving, randomness)
-        generated = self.generate(batch.source, used_source, used_driving)
-        terms = {self.appearance.name: self.appearance(generated.prediction, batch.driving)}
+        used = self.taught(batch, source, driving, randomness)
+        generated = None if self.motion_only else self.generate(batch.source, *used)
+        motion = self.estimate(batch.source, *used) if generated is None else generated.motion
+        terms = {} if generated is None else {self.appearance.name: self.appearance(generated.prediction, batch.driving)}
         if weights.equivariance_value or weights.equivariance_jacobian:
             transform = Transform.drawn(self.recipe.warp, count, randomness, self.device)
             warped = self.detect(transform.picture(batch.driving).to(batch.driving.dtype))
             terms["equivariance_value"] = weights.equivariance_value * losses.equivariant_values(driving, warped, transform)
             if self.recipe.model.jacobian:
                 terms["equivariance_jacobian"] = weights.equivariance_jacobian * losses.equivariant_frames(driving, warped, transform)
-        if adversarial:
+        if adversarial and generated is not None:
             real = self.discriminator(batch.driving, driving)
             fake = self.discriminator(generated.prediction, driving)
             terms["generator_gan"] = weights.generator_gan * losses.deceived(fake)
             if any(weights.feature_matching):
                 terms["feature_matching"] = losses.matched_features(real, fake, weights.feature_matching)
-        terms |= self.supervised_terms(batch, source, driving, generated)
+        terms |= self.supervised_terms(batch, source, driving, motion)
         return generated, driving, terms
 
-    def supervised_terms(self, batch: Batch, source: Keypoints, driving: Keypoints, generated: Generated) -> dict[str, Tensor]:
+    def supervised_terms(self, batch: Batch, source: Keypoints, driving: Keypoints, motion: DenseMotion) -> dict[str, Tensor]:
         truth, weights = batch.truth, self.recipe.weights
         if truth is None:
             return {}
         terms = {
-            "flow": weights.flow * supervision.flow_loss(generated.motion, truth, weights.focus),
-            "visibility": weights.visibility * supervision.visibility_loss(generated.motion, truth),
+            "flow": weights.flow * supervision.flow_loss(motion, truth, weights.focus),
+            "visibility": weights.visibility * supervision.visibility_loss(motion, truth),
         }
         if self.recipe.model.keypoints == LANDMARKS:
             pairs = ((source, truth.source), (driving, truth.driving))
