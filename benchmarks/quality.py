@@ -1,6 +1,6 @@
 """How good the moving picture is, measured on real clips: self-reenactment, contact sheets of other portraits, and sweeps of the head.
 
-    python benchmarks/quality.py --clips DIR --portraits DIR --out DIR [--engine landmark] [--only d0,d3] [--frames 60]
+    python benchmarks/quality.py --clips DIR --portraits DIR --out DIR [--engine landmark] [--model NAME] [--only d0,d3] [--frames 60]
 
 Self-reenactment: a clip's first frame is the portrait and the clip drives it; compared on the face's crop (2 x the face's box, at 256 px)
 with the clip itself, beside the still first frame. L1 (0-1), SSIM and PSNR compare pixels. AKD (px at 256), jitter and the lips' and lids'
@@ -206,6 +206,11 @@ def face_window(image: Image) -> tuple[float, float, float] | None:
     return x - side, y - side, 2 * side
 
 
+def made(options: argparse.Namespace) -> Any:
+    """The engine asked for, with its model."""
+    return find("engine", options.engine)(**({"model": options.model} if options.model else {}))
+
+
 def judge(path: Path, options: argparse.Namespace) -> tuple[Score, Image] | None:
     """One clip's score and a strip: the clip, ours, the difference, and the still frame's difference (both four times as bright)."""
     images, times = read(path, options.frames)
@@ -213,7 +218,7 @@ def judge(path: Path, options: argparse.Namespace) -> tuple[Score, Image] | None
     if window is None or len(images) < 3:
         return None
     driving = through_codec(images, 8) if options.codec else images
-    engine = find("engine", options.engine)()  # a new one for each clip: a tracker looks first where the last face was
+    engine = made(options)  # a new one for each clip: a tracker looks first where the last face was
     ours = reenact(engine, [images[0], *driving[1:]] if options.codec else images, times, options.smoothing, Tuning(mouth=options.mouth))
     engine.close()
     still = [images[0]] * len(images)
@@ -382,6 +387,7 @@ def main() -> None:
     parser.add_argument("--portraits", type=Path, help="a folder of portraits, for the sheets")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--engine", default="landmark")
+    parser.add_argument("--model", help="of a neural engine: a name of `livepuppet models list`, or a model's folder")
     parser.add_argument("--only", default="", help="clips by name, separated by commas; 'd3' also means 'lp__d3'")
     parser.add_argument("--frames", type=int, default=60, help="per clip; 0 = all")
     parser.add_argument("--smoothing", choices=("window", "live", "none"), default="window", help="as `render`, as the live puppet, none")
@@ -391,7 +397,7 @@ def main() -> None:
     parser.add_argument("--no-sheets", action="store_true")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    engine = find("engine", options.engine)()
+    engine = made(options)
     wanted = set(filter(None, options.only.split(",")))
     clips = [p for p in sorted(options.clips.iterdir()) if p.suffix.lower() in MOVIES]
     clips = [p for p in clips if not wanted or p.stem in wanted or p.stem.split("__")[-1] in wanted]
@@ -411,7 +417,8 @@ def main() -> None:
         )
         save(options.out / f"self_{path.stem}.png", strip)
     report: dict[str, Any] = {
-        "engine": options.engine, "device": engine.device, "machine": platform.platform(), "smoothing": options.smoothing,
+        "engine": options.engine, "model": options.model, "device": engine.device, "machine": platform.platform(),
+        "smoothing": options.smoothing,
         "codec": options.codec, "self_reenactment": {name: asdict(score) for name, score in scores.items()},
     }  # fmt: skip
     text = f"Engine {options.engine}, smoothing {options.smoothing}, first {options.frames or 'all'} frames.\n\n"

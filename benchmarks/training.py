@@ -1,12 +1,13 @@
 """What a trained model is worth on clips it never saw, and how fast people are rendered and models trained.
 
     python benchmarks/training.py quality --data CLIPS MODEL.pth.tar [MODEL.pth.tar ...] [--frames 16] [--json FILE]
-    python benchmarks/training.py speed [--device cuda] [--config face-256] [--batch 32] [--json FILE]
+    python benchmarks/training.py speed [--device cuda] [--config face-256] [--batch 32] [--precision bf16] [--compile] [--json FILE]
+    python benchmarks/training.py curves RUN --plot curves.png
 
 quality: every clip is rebuilt from its first frame; L1, AKD and identity distance as `livepuppet.training.evaluation` states them,
 beside the L1 of leaving the first frame as it is. A model's YAML is read when it lies beside it (MODEL.yaml). CLIPS may hold videos,
-folders of pictures and synthetic clips. speed: rendered frames per second, and training pairs per second before and after the
-adversarial phase begins.
+folders of pictures and synthetic clips. speed: rendered frames per second, and training pairs per second while motion learns alone, with
+pictures, and against the adversary. curves: every loss of a run of `livepuppet train`, and its held-out L1, over the steps.
 """
 
 from __future__ import annotations
@@ -37,6 +38,11 @@ from livepuppet.training.trainer import Trainer
 PEOPLE = 6
 FRAMES = 8
 WARM_UP, STEPS = 2, 6
+PHASES = (("motion", 1.0, 1.0), ("pictures", 0.0, 1.0), ("adversarial", 0.0, 0.0))
+"""Name, motion_first, adversarial_from."""
+CURVES_PX = (1400, 900)
+SMOOTHED_OVER = 9
+"""Lines of the journal that the dark curve averages."""
 
 
 def machine(device: torch.device) -> str:
@@ -86,14 +92,12 @@ def speed(options: argparse.Namespace, device: torch.device) -> dict[str, Any]:
         print(f"rendering {recipe.model.size} px: {rendered:.2f} frames per second and process (median of {PEOPLE} clips)", flush=True)
         clips = gather(Path(folder), Path(folder) / "cache", recipe.model.size).training
         rates = {}
-        for name, start_at in (("supervised", 1.0), ("adversarial", 0.0)):
-            trainer = Trainer(
-                replace(recipe, own=replace(recipe.own, adversarial_from=start_at)),
-                len(clips),
-                device,
-                half=device.type == "cuda",
-                compiled=options.compile,
-            )
+        half = device.type == "cuda" if options.precision == "auto" else options.precision == "bf16"
+        for name, motion_first, adversarial_from in PHASES:
+            phase = replace(recipe, own=replace(recipe.own, motion_first=motion_first, adversarial_from=adversarial_from))
+            if name == "adversarial" and not recipe.weights.generator_gan:
+                continue
+            trainer = Trainer(phase, len(clips), device, half=half, compiled=options.compile)
             pairs = Pairs(clips, recipe, 0)
             batch = collate([pairs[number] for number in range(recipe.batch_size)])
             times = []
@@ -104,6 +108,53 @@ def speed(options: argparse.Namespace, device: torch.device) -> dict[str, Any]:
             rates[name] = recipe.batch_size / statistics.median(times[WARM_UP:])
             print(f"training {recipe.name}, batch {recipe.batch_size}, {name}: {rates[name]:.1f} pairs per second", flush=True)
     return {"config": recipe.name, "batch": recipe.batch_size, "frames_per_second": rendered, "pairs_per_second": rates}
+
+
+def read_curves(path: Path) -> dict[str, tuple[list[int], list[float]]]:
+    """Name -> steps and values of losses.jsonl. A run that went on repeats steps after its last checkpoint: the later line counts."""
+    curves: dict[str, dict[int, float]] = {}
+    for line in path.read_text().splitlines():
+        entry = json.loads(line)
+        step = entry.pop("step")
+        for name, value in entry.items():
+            curves.setdefault(name, {})[step] = value
+    return {name: (sorted(values), [values[step] for step in sorted(values)]) for name, values in curves.items()}
+
+
+def smoothed(values: list[float]) -> list[float]:
+    half = SMOOTHED_OVER // 2
+    return [statistics.fmean(values[max(0, i - half) : i + half + 1]) for i in range(len(values))]
+
+
+def curves(options: argparse.Namespace) -> dict[str, Any]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    found = read_curves(options.run / "losses.jsonl")
+    still = found.pop("held_out_still", None)
+    found.pop("pairs_per_second", None)
+    columns = 3
+    rows = -(-len(found) // columns)
+    figure = Figure(figsize=(CURVES_PX[0] / 100, CURVES_PX[1] / 100), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    summary = {}
+    for index, (name, (steps, values)) in enumerate(found.items()):
+        axes = figure.add_subplot(rows, columns, index + 1)
+        axes.set_title(name.replace("_", " "), fontsize=10)
+        if name == "held_out_l1":
+            axes.plot(steps, values, color="#1f5fa8")
+            if still is not None:
+                axes.plot(*still, color="#999999", linestyle="--")
+                axes.annotate("a still picture", (still[0][0], still[1][0]), fontsize=8, color="#666666", va="bottom")
+        else:
+            axes.plot(steps, values, color="#b8cfe8", linewidth=0.8)
+            axes.plot(steps, smoothed(values), color="#1f5fa8")
+        axes.tick_params(labelsize=8)
+        axes.set_ylim(bottom=0)
+        summary[name] = {"first": values[0], "last": smoothed(values)[-1] if name != "held_out_l1" else values[-1]}
+        print(f"{name:<24} {summary[name]['first']:.4f} -> {summary[name]['last']:.4f}")
+    figure.savefig(options.plot)
+    return {"run": str(options.run), "curves": summary}
 
 
 def main() -> None:
@@ -122,12 +173,20 @@ def main() -> None:
         else:
             command.add_argument("--config", choices=list(RECIPES), default="face-256")
             command.add_argument("--batch", type=int)
+            command.add_argument("--precision", choices=("auto", "bf16", "fp32"), default="auto")
             command.add_argument("--compile", action="store_true")
+    command = commands.add_parser("curves")
+    command.add_argument("run", type=Path)
+    command.add_argument("--plot", type=Path, default=Path("curves.png"))
+    command.add_argument("--json", type=Path, default=argparse.SUPPRESS)
     options = parser.parse_args()
     os.environ.setdefault("GLOG_minloglevel", "2")  # MediaPipe would write pages into the table
-    device = torch.device(options.device)
-    print(machine(device))
-    result = quality(options, device) if options.command == "quality" else speed(options, device)
+    device = torch.device(getattr(options, "device", "cpu"))
+    if options.command == "curves":
+        result = curves(options)
+    else:
+        print(machine(device))
+        result = quality(options, device) if options.command == "quality" else speed(options, device)
     if options.json:
         options.json.write_text(json.dumps({"machine": machine(device), **result}, indent=2) + "\n")
 

@@ -16,7 +16,7 @@ from livepuppet.training import losses, supervision
 from livepuppet.training.appearance import VGG_FILE, Appearance, Vgg, find_vgg, pattern_distance, similarity
 from livepuppet.training.discriminator import MultiScaleDiscriminator, Verdict
 from livepuppet.training.recipe import RECIPES, DiscriminatorShape, Warp
-from livepuppet.training.supervision import Truth, coordinates, flow_loss, frame_units, visibility_loss
+from livepuppet.training.supervision import Truth, coordinates, detail_loss, flow_loss, frame_units, visibility_loss
 from livepuppet.training.transform import Transform
 
 CPU = torch.device("cpu")
@@ -169,9 +169,11 @@ def test_flow_and_visibility_losses_count_what_is_known() -> None:
     off = exact._replace(deformation=truth.flow + torch.where(truth.seen.permute(0, 2, 3, 1) > 0, 0.1, 9.0))
     assert float(flow_loss(off, truth, 0.0)) == pytest.approx(0.2, abs=1e-5)  # x and y each 0.1; the unseen 9 does not count
     assert float(flow_loss(off, truth, 3.0)) == pytest.approx(0.2, abs=1e-5)
-    assert float(visibility_loss(exact, truth)) < 0.02 < float(visibility_loss(exact._replace(occlusion=1 - exact.occlusion), truth))
+    for focus in (0.0, 3.0):
+        inverted = exact._replace(occlusion=1 - exact.occlusion)
+        assert float(visibility_loss(exact, truth, focus)) < 0.02 < float(visibility_loss(inverted, truth, focus))
     unknown = replace(truth, known=torch.zeros(1))
-    assert float(flow_loss(off, unknown, 3.0)) == 0 and float(visibility_loss(exact, unknown)) == 0
+    assert float(flow_loss(off, unknown, 3.0)) == 0 and float(visibility_loss(exact, unknown, 3.0)) == 0
 
 
 def test_flow_counts_more_around_eyes_and_mouth() -> None:
@@ -183,6 +185,21 @@ def test_flow_counts_more_around_eyes_and_mouth() -> None:
     assert float(flow_loss(DenseMotion(near, occlusion, mask), truth, 3.0)) > 2 * float(
         flow_loss(DenseMotion(far, occlusion, mask), truth, 3.0)
     )
+
+
+def test_visibility_and_detail_count_around_eyes_and_mouth() -> None:
+    truth = replace(shifted_truth(0.0), driving_landmarks=torch.full((1, 16, 2), -0.8))
+    near, far = (truth.seen.clone() for _ in range(2))
+    near[:, :, :3, :3], far[:, :, -3:, -3:] = 0.0, 0.0
+    motions = [DenseMotion(truth.flow, occlusion, torch.zeros(1, 17, 16, 16)) for occlusion in (near, far)]
+    assert float(visibility_loss(motions[0], truth, 3.0)) > 2 * float(visibility_loss(motions[1], truth, 3.0))
+    picture = torch.full((1, 3, 64, 64), 0.5)
+    dark, elsewhere = picture.clone(), picture.clone()
+    dark[:, :, 4:10, 4:10] = 0.0
+    elsewhere[:, :, 50:60, 50:60] = 0.0
+    assert float(detail_loss(picture, picture, truth)) == 0
+    assert float(detail_loss(dark, picture, truth)) > 0.2 and float(detail_loss(elsewhere, picture, truth)) < 1e-3
+    assert float(detail_loss(dark, picture, replace(truth, known=torch.zeros(1)))) == 0
 
 
 def test_landmarks_outside_the_picture_do_not_count() -> None:

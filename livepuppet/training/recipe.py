@@ -54,8 +54,8 @@ class Augmentation:
 class Weights:
     """How much each loss counts. The first six are the paper's.
 
-    pattern stands in for perceptual where no VGG weights are at hand. The last four need synthetic clips; focus: how much more flow counts
-    around eyes and mouth.
+    pattern stands in for perceptual where no VGG weights are at hand. The last six need synthetic clips. detail: of pictures around eyes
+    and mouth; focus: how much more flow and visibility count there.
     """
 
     perceptual: tuple[float, ...] = (10.0, 10.0, 10.0, 10.0, 10.0)
@@ -69,6 +69,7 @@ class Weights:
     frames: float = 0.0
     flow: float = 0.0
     visibility: float = 0.0
+    detail: float = 0.0
     focus: float = 0.0
 
 
@@ -306,7 +307,8 @@ TAUGHT = Weights(
     frames=3.0,
     flow=10.0,
     visibility=0.3,
-    focus=3.0,
+    detail=10.0,
+    focus=6.0,
 )
 FACE = Recipe(
     "face-256",

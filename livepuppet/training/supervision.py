@@ -9,6 +9,7 @@ from torch import Tensor
 
 from livepuppet.networks.dense_motion import DenseMotion
 from livepuppet.networks.keypoints import Keypoints
+from livepuppet.networks.layers import coordinate_grid
 
 FRAME_DM = 1.15
 """Length on the resting face that a local frame's unit stands for: with it, frames of usual close-ups are near the identity."""
@@ -75,27 +76,45 @@ def resized_truth(truth: Truth, height: int, width: int) -> tuple[Tensor, Tensor
     return flow, torch.nn.functional.interpolate(truth.seen, (height, width), mode="nearest")
 
 
+def expressive(truth: Truth, height: int, width: int) -> Tensor:
+    """How near each place of the driving picture is to eyes or mouth, (B, height, width): 1 there, 0 from about twice FOCUS_RADIUS on."""
+    grid = coordinate_grid(height, width, truth.flow.device)
+    distance = (grid[None, None] - truth.driving_landmarks[:, EXPRESSIVE, None, None]).norm(dim=-1).amin(1)
+    return torch.exp(-((distance / FOCUS_RADIUS) ** 2))
+
+
 def flow_loss(motion: DenseMotion, truth: Truth, focus: float) -> Tensor:
     """L1 of the deformation where the source shows the point; up to 1 + focus times as much around eyes and mouth."""
     height, width = motion.deformation.shape[1:3]
     flow, seen = resized_truth(truth, height, width)
     weight = seen[:, 0] * truth.known[:, None, None]
     if focus:
-        from livepuppet.networks.layers import coordinate_grid
-
-        grid = coordinate_grid(height, width, flow.device)
-        distance = (grid[None, None] - truth.driving_landmarks[:, EXPRESSIVE, None, None]).norm(dim=-1).amin(1)
-        weight = weight * (1 + focus * torch.exp(-((distance / FOCUS_RADIUS) ** 2)))
+        weight = weight * (1 + focus * expressive(truth, height, width))
     error = (motion.deformation - flow).abs().sum(-1)
     return (error * weight).sum() / weight.sum().clamp(min=1)
 
 
-def visibility_loss(motion: DenseMotion, truth: Truth) -> Tensor:
-    """Cross entropy of the occlusion map with what the source really shows.
+def visibility_loss(motion: DenseMotion, truth: Truth, focus: float) -> Tensor:
+    """Cross entropy of the occlusion map with what the source really shows; focus as for flow: the inside of a mouth is a few cells.
 
     Written out: torch's own refuses autocast, and ends the process on a nan where the trainer would stop in words.
     """
-    seen = resized_truth(truth, *motion.occlusion.shape[2:])[1]
+    height, width = motion.occlusion.shape[2:]
+    seen = resized_truth(truth, height, width)[1]
     predicted = motion.occlusion.float().clamp(1e-4, 1 - 1e-4)
-    loss = -(seen * predicted.log() + (1 - seen) * (1 - predicted).log())
-    return (loss.mean((1, 2, 3)) * truth.known).sum() / truth.known.sum().clamp(min=1)
+    loss = -(seen * predicted.log() + (1 - seen) * (1 - predicted).log())[:, 0]
+    weight = truth.known[:, None, None].expand_as(loss)
+    if focus:
+        weight = weight * (1 + focus * expressive(truth, height, width))
+    return (loss * weight).sum() / weight.sum().clamp(min=1)
+
+
+def detail_loss(made: Tensor, wanted: Tensor, truth: Truth) -> Tensor:
+    """L1 of two pictures (B, C, H, W), and of their gradients, around eyes and mouth: lids, teeth and the dark between the lips are too
+    small for a mean over the picture to miss them."""
+    error = (made - wanted).abs().mean(1)
+    across = (made.diff(dim=3) - wanted.diff(dim=3)).abs().mean(1)
+    down = (made.diff(dim=2) - wanted.diff(dim=2)).abs().mean(1)
+    near = expressive(truth, made.shape[2], made.shape[3]) * truth.known[:, None, None]
+    total = (error * near).sum() + (across * near[:, :, 1:]).sum() + (down * near[:, 1:]).sum()
+    return total / near.sum().clamp(min=1)

@@ -138,6 +138,8 @@ class Trainer:
             if any(weights.feature_matching):
                 terms["feature_matching"] = losses.matched_features(real, fake, weights.feature_matching)
         terms |= self.supervised_terms(batch, source, driving, motion)
+        if generated is not None and batch.truth is not None and weights.detail:
+            terms["detail"] = weights.detail * supervision.detail_loss(generated.prediction, batch.driving, batch.truth)
         return generated, driving, terms
 
     def supervised_terms(self, batch: Batch, source: Keypoints, driving: Keypoints, motion: DenseMotion) -> dict[str, Tensor]:
@@ -146,7 +148,7 @@ class Trainer:
             return {}
         terms = {
             "flow": weights.flow * supervision.flow_loss(motion, truth, weights.focus),
-            "visibility": weights.visibility * supervision.visibility_loss(motion, truth),
+            "visibility": weights.visibility * supervision.visibility_loss(motion, truth, weights.focus),
         }
         if self.recipe.model.keypoints == LANDMARKS:
             pairs = ((source, truth.source), (driving, truth.driving))
