@@ -88,8 +88,8 @@ def test_a_run_uses_every_loss_and_leaves_everything_behind(data: Path, tmp_path
     assert trainer.step_number == 6
     names = set().union(*(line.keys() for line in lines(out)))
     assert names >= {
-        "pattern", "equivariance_value", "equivariance_jacobian", "landmarks", "frames", "flow", "visibility", "detail", "generator_gan",
-        "feature_matching", "discriminator", "pairs_per_second",
+        "pattern", "equivariance_value", "equivariance_jacobian", "landmarks", "frames", "flow", "visibility", "shown", "detail",
+        "generator_gan", "feature_matching", "discriminator", "pairs_per_second",
     }  # fmt: skip
     first, last = lines(out)[0], lines(out)[-1]
     assert "discriminator" not in first and "discriminator" in last  # adversarial last

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from livepuppet.engines.fomm.crop import Crop
+from livepuppet.engines.fomm.paste import paste, square
 from livepuppet.errors import ModelError
 from livepuppet.networks.dense_motion import DenseMotion
+from livepuppet.networks.generator import Generated
 from livepuppet.networks.keypoints import Keypoints, inverse, product
 from livepuppet.networks.layers import coordinate_grid, sample
+from livepuppet.runtimes.graphs import Rendered
 from livepuppet.training import losses, supervision
 from livepuppet.training.appearance import VGG_FILE, Appearance, Vgg, find_vgg, pattern_distance, similarity
 from livepuppet.training.discriminator import MultiScaleDiscriminator, Verdict
@@ -200,6 +206,47 @@ def test_visibility_and_detail_count_around_eyes_and_mouth() -> None:
     assert float(detail_loss(picture, picture, truth)) == 0
     assert float(detail_loss(dark, picture, truth)) > 0.2 and float(detail_loss(elsewhere, picture, truth)) < 1e-3
     assert float(detail_loss(dark, picture, replace(truth, known=torch.zeros(1)))) == 0
+
+
+def smooth_picture(size: int, seed: int) -> torch.Tensor:
+    coarse = torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(seed)) * 0.5 + 0.25
+    return torch.nn.functional.interpolate(coarse, (size, size), mode="bicubic", align_corners=True).clamp(0, 1)
+
+
+def a_generation(size: int = 64, cells: int = 16) -> tuple[torch.Tensor, Generated, Generated]:
+    """A source, what a network might make of it now, with a moved and half hidden part, and at rest."""
+    rough = smooth_picture(size, 0)
+    source = rough + 0.15 * torch.cos(torch.arange(size) * 1.7)[None, None, None]  # what a network has no eye for
+    grid = coordinate_grid(cells, cells, CPU)[None]
+    bump = torch.exp(-4 * (grid**2).sum(-1, keepdim=True))
+    moved = DenseMotion(grid + 0.08 * bump, 1 - 0.4 * bump.permute(0, 3, 1, 2), torch.zeros(1, 17, cells, cells))
+    still = DenseMotion(grid, torch.ones(1, 1, cells, cells), torch.zeros(1, 17, cells, cells))
+    return source, Generated(smooth_picture(size, 1), moved), Generated(rough, still)
+
+
+def test_what_is_shown_at_rest_is_the_portrait_itself() -> None:
+    source, _, rest = a_generation()
+    assert torch.allclose(losses.as_shown(source, rest, rest, True), source, atol=1e-5)
+
+
+def test_training_compares_what_the_engine_shows() -> None:
+    """The engine's paste in uint8 at the portrait's size, and the loss's in tensors: the same picture, away from the fading edge."""
+
+    def image(x: torch.Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        return (x[0].permute(1, 2, 0) * 255).round().byte().numpy()
+
+    def rendered(made: Generated) -> Rendered:
+        return Rendered(image(made.prediction), True, made.motion.deformation[0].numpy(), made.motion.occlusion[0, 0].numpy())
+
+    source, now, rest = a_generation()
+    portrait = image(source)
+    place = square(portrait, Crop(32.0, 32.0, 64.0), portrait, rendered(rest))
+    shown = paste(portrait, place, rendered(now)).astype(np.float32) / 255
+    ours = losses.as_shown(source, now, rest, True)[0].permute(1, 2, 0).clamp(0, 1).numpy()
+    inside = slice(10, -10)
+    unmoved = losses.as_shown(source, now._replace(motion=rest.motion), rest, True)[0].permute(1, 2, 0).clamp(0, 1).numpy()
+    difference, control = (float(np.abs(shown - x)[inside, inside].mean()) for x in (ours, unmoved))
+    assert difference < 0.01 and difference < control / 3
 
 
 def test_landmarks_outside_the_picture_do_not_count() -> None:

@@ -54,8 +54,9 @@ class Augmentation:
 class Weights:
     """How much each loss counts. The first six are the paper's.
 
-    pattern stands in for perceptual where no VGG weights are at hand. The last six need synthetic clips. detail: of pictures around eyes
-    and mouth; focus: how much more flow and visibility count there.
+    pattern stands in for perceptual where no VGG weights are at hand. shown: the same loss on what livepuppet shows, the portrait's own
+    pixels moved and what the network adds. The last six need synthetic clips. detail: of what is shown, around eyes and mouth; focus: how
+    much more flow and visibility count there.
     """
 
     perceptual: tuple[float, ...] = (10.0, 10.0, 10.0, 10.0, 10.0)
@@ -65,6 +66,7 @@ class Weights:
     equivariance_value: float = 10.0
     equivariance_jacobian: float = 10.0
     pattern: float = 10.0
+    shown: float = 0.0
     landmarks: float = 0.0
     frames: float = 0.0
     flow: float = 0.0
@@ -299,6 +301,7 @@ PUBLISHED = (
 """The original project's eight configurations, as of its commit f220729."""
 
 TAUGHT = Weights(
+    shown=1.0,
     generator_gan=0.25,
     feature_matching=(2.0, 2.0, 2.0, 2.0),
     equivariance_value=5.0,

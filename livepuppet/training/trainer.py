@@ -124,7 +124,7 @@ class Trainer:
         used = self.taught(batch, source, driving, randomness)
         generated = None if self.motion_only else self.generate(batch.source, *used)
         motion = self.estimate(batch.source, *used) if generated is None else generated.motion
-        terms = {} if generated is None else {self.appearance.name: self.appearance(generated.prediction, batch.driving)}
+        terms = {} if generated is None else self.picture_terms(batch, generated, used[0])
         if weights.equivariance_value or weights.equivariance_jacobian:
             transform = Transform.drawn(self.recipe.warp, count, randomness, self.device)
             warped = self.detect(transform.picture(batch.driving).to(batch.driving.dtype))
@@ -138,9 +138,21 @@ class Trainer:
             if any(weights.feature_matching):
                 terms["feature_matching"] = losses.matched_features(real, fake, weights.feature_matching)
         terms |= self.supervised_terms(batch, source, driving, motion)
-        if generated is not None and batch.truth is not None and weights.detail:
-            terms["detail"] = weights.detail * supervision.detail_loss(generated.prediction, batch.driving, batch.truth)
         return generated, driving, terms
+
+    def picture_terms(self, batch: Batch, generated: Generated, source: Keypoints) -> dict[str, Tensor]:
+        """How far the pictures are from the driving ones: the network's own, and what livepuppet shows with its help."""
+        weights = self.recipe.weights
+        terms = {self.appearance.name: self.appearance(generated.prediction, batch.driving)}
+        shown = generated.prediction
+        if weights.shown:
+            with torch.no_grad():
+                rest = self.generate(batch.source, source, source)
+            shown = losses.as_shown(batch.source, generated, rest, self.model.align_corners)
+            terms["shown"] = weights.shown * self.appearance(shown, batch.driving)
+        if weights.detail and batch.truth is not None:
+            terms["detail"] = weights.detail * supervision.detail_loss(shown, batch.driving, batch.truth)
+        return terms
 
     def supervised_terms(self, batch: Batch, source: Keypoints, driving: Keypoints, motion: DenseMotion) -> dict[str, Tensor]:
         truth, weights = batch.truth, self.recipe.weights
