@@ -229,6 +229,14 @@ def test_what_is_shown_at_rest_is_the_portrait_itself() -> None:
     assert torch.allclose(losses.as_shown(source, rest, rest, True), source, atol=1e-5)
 
 
+def test_only_the_picture_learns_from_what_is_shown() -> None:
+    source, now, rest = a_generation()
+    leaves = [x.clone().requires_grad_(True) for x in (now.prediction, now.motion.deformation, now.motion.occlusion)]
+    learning = Generated(leaves[0], now.motion._replace(deformation=leaves[1], occlusion=leaves[2]))
+    (losses.as_shown(source, learning, rest, True) ** 2).mean().backward()  # type: ignore[no-untyped-call]
+    assert leaves[0].grad is not None and leaves[1].grad is None and leaves[2].grad is None
+
+
 def test_training_compares_what_the_engine_shows() -> None:
     """The engine's paste in uint8 at the portrait's size, and the loss's in tensors: the same picture, away from the fading edge."""
 

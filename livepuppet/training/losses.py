@@ -50,11 +50,13 @@ def as_shown(source: Tensor, now: Generated, rest: Generated, align_corners: boo
     """What `livepuppet --engine fomm` shows of a pair, at the network's size: the portrait's own pixels moved, and what the network adds.
 
     With P the source (B, C, H, W), G and G0 the network's pictures now and at rest, w the warp and o the visibility (against that at rest):
-    o w(P) + G - o w(G0), see `livepuppet.engines.fomm.paste`. The picture at rest teaches nothing: only what changed against it does.
+    o w(P) + G - o w(G0), see `livepuppet.engines.fomm.paste`. Only G learns from it. Motion and visibility must not: sharp pixels in a
+    place that is a little wrong cost more than blurred ones, and hiding them all would be the cheapest way out.
     """
     size = (source.shape[2], source.shape[3])
-    visible = (now.motion.occlusion / rest.motion.occlusion.detach().clamp(min=0.05)).clamp(0, 1)
-    cells = now.motion.deformation.shape[1:3]
-    step = now.motion.deformation - coordinate_grid(cells[0], cells[1], source.device)
+    deformation, occlusion = now.motion.deformation.detach(), now.motion.occlusion.detach()
+    visible = (occlusion / rest.motion.occlusion.detach().clamp(min=0.05)).clamp(0, 1)
+    cells = deformation.shape[1:3]
+    step = deformation - coordinate_grid(cells[0], cells[1], source.device)
     field = coordinate_grid(size[0], size[1], source.device) + resize(step.permute(0, 3, 1, 2), size).permute(0, 2, 3, 1)
     return now.prediction + resize(visible, size) * sample(source - rest.prediction.detach(), field, align_corners)
