@@ -1,7 +1,7 @@
 """What is written down about a named person: shape, colours, hair, brows, beard and clothes.
 
-Lengths are in dm on the head's mesh (crown at 8.49, eyes at about 7.3, chin at about 6.1), colours are 'rrggbb' in sRGB, directions are (away
-from the middle or the parting, up, forward).
+Lengths are in dm on the head's mesh (crown at 8.49, eyes at about 7.3, chin at about 6.1), colours are 'rrggbb' in sRGB, directions are
+(away from the middle or the parting, up, forward).
 """
 
 from __future__ import annotations
@@ -31,11 +31,12 @@ def linear(colour: str) -> Tensor:
 class Haircut:
     """How the strands of a scalp grow: where they set out, how they bend, and how they gather in locks.
 
-    length, side_length: on top and at the sides. top, sides: where they set out for; side_lift None is half of lift. split: hair parts at x =
-    parting; tuck: 0 … 1, how much shorter above the ears. lift: how far strands stand off their skin, weight: how much they hang. curl and
-    turns: strength and number of the waves; wild and frizz: smooth and rough disorder. clumping: 0 … 1, how much strands meet their lock's
-    leader at the tip; locks: their number; lock_grain: how fine the waves differ; loose: disorder within. shell: thickness of the hair.
-    open: hair beside the face stays further out than this. fade: shorter towards the hairline. smoothing: rounds. points: per strand.
+    length, side_length: on top and at the sides. top, sides: where they set out for; side_lift None is half of lift. split: hair parts at
+    x = parting; tuck: 0 … 1, how much shorter above the ears. lift: how far strands stand off their skin, weight: how much they hang.
+    curl and turns: strength and number of the waves; wild and frizz: smooth and rough disorder. clumping: 0 … 1, how much strands meet
+    their lock's leader at the tip; locks: their number; lock_grain: how fine the waves differ; loose: disorder within. shell: thickness
+    of the hair. open: hair beside the face stays further out than this. fade: shorter towards the hairline. smoothing: rounds. points:
+    per strand.
     """
 
     length: float
@@ -109,10 +110,11 @@ class Place:
 class Character:
     """One person.
 
-    seed: of everything drawn. ancestry: shares of African, Asian and Caucasian. male, old: 0 … 1. weight, muscle: -1 … 1. shape: weights of
-    single targets, '*' for both sides. stubble 0 … 1, grey: share of grey hair; sunned: how much lighter hair is at its tips. recede, side:
-    how far the hairline lies back, in front and at the sides. scalp: how much the skin under hair takes its colour. roughness, gloss, mottle,
-    blush: of the skin. lashes: their length. expression: besides the smile of every still. flipped: the light comes from the other side.
+    seed: of everything drawn. ancestry: shares of African, Asian and Caucasian. male, old: 0 … 1. weight, muscle: -1 … 1. shape: weights
+    of single targets, '*' for both sides. stubble 0 … 1, grey: share of grey hair; sunned: how much lighter hair is at its tips. recede,
+    side: how far the hairline lies back, in front and at the sides. scalp: how much the skin under hair takes its colour. roughness,
+    gloss, mottle, blush: of the skin. lashes: their length. expression: besides the smile of every still. flipped: the light comes from
+    the other side.
     """
 
     seed: int

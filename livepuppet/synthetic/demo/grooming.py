@@ -65,8 +65,8 @@ class Colours:
 class Groomed:
     """A person ready to be posed.
 
-    cage (C, 3): the neutral coarse mesh; surface (V, 3): subdivided. offset (3,): of the noise in skin and hair. groups: scalp (0), brows (1),
-    beard (2, where there is one), and last the lashes.
+    cage (C, 3): the neutral coarse mesh; surface (V, 3): subdivided. offset (3,): of the noise in skin and hair. groups: scalp (0), brows
+    (1), beard (2, where there is one), and last the lashes.
     """
 
     character: Character

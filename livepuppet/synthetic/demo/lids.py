@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -45,7 +46,8 @@ def lid_margins(head: Head) -> tuple[LidMargin, ...]:
     """The edge of each strip of lashes that lies nearest to the eyeball's middle."""
     triangles = head.triangles[head.material == LASH]
     label = components(triangles, len(head.rest))
-    return tuple(margin(head, (label == name).nonzero()[:, 0]) for name in label[triangles[:, 0]].unique())
+    names = sorted(set(label[triangles[:, 0]].tolist()))
+    return tuple(margin(head, (label == name).nonzero()[:, 0]) for name in names)
 
 
 def margin(head: Head, strip: Tensor) -> LidMargin:
@@ -55,9 +57,9 @@ def margin(head: Head, strip: Tensor) -> LidMargin:
     eye = head.rest[head.eyes[0 if left else 1]].mean(0)
     distance = (place - eye).norm(dim=-1)
     x = place[:, 0].abs()
-    edges = torch.linspace(INNER_CORNER, OUTER_CORNER, STEPS + 1)
+    edges = torch.linspace(INNER_CORNER, OUTER_CORNER, STEPS + 1).tolist()
     nearest = []
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         column = ((x >= low) & (x < high)).nonzero()[:, 0]
         if len(column):
             nearest.append(strip[column[distance[column].argmin()]])

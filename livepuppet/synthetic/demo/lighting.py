@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from livepuppet.synthetic.occlusion import FAR, basis, from_afar
+from livepuppet.synthetic.occlusion import basis, from_afar
 from livepuppet.synthetic.raster import depth_map, rasterize
 from livepuppet.synthetic.setting import Camera, Lamp, towards
 from livepuppet.synthetic.shading import normalize

@@ -56,8 +56,8 @@ def still(head: Head, extra_expression: Mapping[str, float] | None = None) -> Po
 
 @dataclass(frozen=True, eq=False)
 class Posed:
-    """face: (V, 3) moved, before head and shoulders turn. mesh: (V, 3) in the world. normals: (V, 3) of `mesh`. strands: (R, K, 3) per group,
-    in the world."""
+    """face: (V, 3) moved, before head and shoulders turn. mesh: (V, 3) in the world. normals: (V, 3) of `mesh`. strands: (R, K, 3) per
+    group, in the world."""
 
     face: Tensor
     mesh: Tensor

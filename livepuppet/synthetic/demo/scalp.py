@@ -63,8 +63,8 @@ def grow_scalp(soil: Soil, character: Character, colour: Tensor) -> Rooted:
 
 @dataclass(frozen=True, eq=False)
 class Field:
-    """What guides R strands. top (R,): 1 on top of the head, 0 at its sides. side (R,): -1 or 1, away from the parting. coarse, middle, fine
-    (R, 3): smooth noise, the first two along the skin."""
+    """What guides R strands. top (R,): 1 on top of the head, 0 at its sides. side (R,): -1 or 1, away from the parting. coarse, middle,
+    fine (R, 3): smooth noise, the first two along the skin."""
 
     top: Tensor
     side: Tensor
@@ -203,7 +203,7 @@ class Body:
 
     def out_of_skull(self, point: Tensor, t: float, share: Tensor) -> Tensor:
         away = point - torch.tensor(SKULL_CENTRE)
-        radius = away.norm(dim=-1)
+        radius: Tensor = away.norm(dim=-1)
         where = torch.stack([torch.atan2(away[:, 0], away[:, 2]) / math.pi, away[:, 1] / radius], -1)[None, None]
         skin = torch.nn.functional.grid_sample(self.skull, where, align_corners=False, padding_mode="border")[0, 0, 0]
         least = skin + self.shell * min(1.0, 3 * t)
@@ -213,7 +213,7 @@ class Body:
     def out_of_neck(self, point: Tensor, share: Tensor) -> Tensor:
         """And shoulders; only long hair reaches there."""
         away = point * torch.tensor([1.0, 0.0, 1.0])
-        distance = away.norm(dim=-1)
+        distance: Tensor = away.norm(dim=-1)
         least = 0.64 + 0.95 * smooth_step(6.2, 5.1, point[:, 1]) * (point[:, 0].abs() > 0.3)
         push = ((least - distance) * (self.length > LONG)).clamp(min=0) * share
         return point + away / distance[:, None].clamp(min=0.05) * push[:, None]

@@ -46,5 +46,5 @@ def scattered(light: Tensor, flesh: Tensor, large: tuple[int, int], small: tuple
     return torch.from_numpy(out).view(-1, 3)
 
 
-def blurred(plane: Plane, sigma: float) -> Plane:
-    return np.asarray(cv2.GaussianBlur(np.ascontiguousarray(plane), (0, 0), sigma), np.float32)
+def blurred(plane: NDArray[np.generic], sigma: float) -> Plane:
+    return np.asarray(cv2.GaussianBlur(np.ascontiguousarray(plane, np.float32), (0, 0), sigma), np.float32)

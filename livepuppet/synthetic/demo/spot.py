@@ -19,8 +19,8 @@ from livepuppet.synthetic.shading import normalize
 class Spot:
     """N visible points of a person's mesh.
 
-    fragments: where. rest (N, 3): on the average head. face (N, 3): on the moved face, before the head turns. normal (N, 3): unit, towards the
-    outside, in the world. view (N, 3): unit, towards the camera.
+    fragments: where. rest (N, 3): on the average head. face (N, 3): on the moved face, before the head turns. normal (N, 3): unit,
+    towards the outside, in the world. view (N, 3): unit, towards the camera.
     """
 
     head: Head

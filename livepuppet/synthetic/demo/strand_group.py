@@ -53,8 +53,8 @@ class Rooted(Strands):
 class Lashes(Strands):
     """Lashes stand on the lids' margins and turn with them.
 
-    inner, outer (R,): the margin's vertices beside each root; share (R,): how far from inner to outer. upper, left (R,) bool. length (R,): of
-    the usual. spread (R,): disorder sideways.
+    inner, outer (R,): the margin's vertices beside each root; share (R,): how far from inner to outer. upper, left (R,) bool. length
+    (R,): of the usual. spread (R,): disorder sideways.
     """
 
     inner: Tensor
@@ -85,7 +85,8 @@ class Lashes(Strands):
 
 @dataclass(frozen=True, eq=False)
 class Roots:
-    """R places on the skin. triangle (R,), weights (R, 3): where. place, normal (R, 3): on this person; rest (R, 3): on the average head."""
+    """R places on the skin. triangle (R,), weights (R, 3): where. place, normal (R, 3): on this person; rest (R, 3): on the average
+    head."""
 
     triangle: Tensor
     weights: Tensor

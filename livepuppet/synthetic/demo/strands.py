@@ -33,8 +33,8 @@ STRANDS_PER_GROUP = 100_000
 
 @dataclass(frozen=True, eq=False)
 class Pieces:
-    """All S straight pieces of all strands. start, end (S, 3): pixel x, pixel y, depth. group, strand, step (S,): whose, and its how many-th.
-    thickness (S,): pixels."""
+    """All S straight pieces of all strands. start, end (S, 3): pixel x, pixel y, depth. group, strand, step (S,): whose, and its how
+    many-th. thickness (S,): pixels."""
 
     start: Tensor
     end: Tensor

@@ -43,8 +43,8 @@ Picture = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Layers:
-    """The mesh in a picture of P pixels. albedo, light, highlight (P, 3), flesh (P,): of `surface.Shaded`, 0 where there is nothing. material
-    (P,): int8, NOTHING where there is nothing. depth (P,): dm from the camera's plane, FAR where there is nothing."""
+    """The mesh in a picture of P pixels. albedo, light, highlight (P, 3), flesh (P,): of `surface.Shaded`, 0 where there is nothing.
+    material (P,): int8, NOTHING where there is nothing. depth (P,): dm from the camera's plane, FAR where there is nothing."""
 
     albedo: Tensor
     light: Tensor
@@ -70,7 +70,7 @@ class Scene:
 
 @dataclass(frozen=True, eq=False)
 class Studio:
-    """Where the named people are portrayed."""
+    """Where the named people are portrayed. The head must be on the processor: light and hair are worked out there."""
 
     head: Head
 
@@ -137,9 +137,8 @@ class Studio:
         moved = posed(self.head, groomed, pose)
         mesh = camera.centred(moved.mesh)
         strands = tuple(camera.centred(points) for points in moved.strands)
-        casting = [
-            points.reshape(-1, 3) for group, points in zip(groomed.groups, strands, strict=True) if group.kind in (SCALP, BEARD)
-        ]
+        owned = zip(groomed.groups, strands, strict=True)
+        casting = [points.reshape(-1, 3) for group, points in owned if group.kind in (SCALP, BEARD)]
         maps = shadow_maps(mesh, self.head.triangles[self.solid], torch.cat(casting), light)
         return Scene(groomed, moved, pose.head, camera, light, maps, mesh, strands)
 
@@ -174,8 +173,8 @@ class Studio:
 
 def parts(seen: Fragments) -> Iterator[Fragments]:
     """At most POINTS_AT_ONCE at a time."""
-    for which in torch.arange(len(seen.pixel)).split(POINTS_AT_ONCE):
-        yield seen.chosen(which)
+    for first in range(0, len(seen.pixel), POINTS_AT_ONCE):
+        yield seen.chosen(torch.arange(first, min(first + POINTS_AT_ONCE, len(seen.pixel))))
 
 
 def draw_hair(scene: Scene, depth: Tensor, linear: Tensor, width: int, height: int) -> NDArray[np.int32]:
@@ -185,10 +184,10 @@ def draw_hair(scene: Scene, depth: Tensor, linear: Tensor, width: int, height: i
     shown = drawn(pieces, scene.groomed.kinds, depth, width, height)
     owner = pieces.group[shown.piece]
     for number, (group, points) in enumerate(zip(groups, scene.strands, strict=True)):
-        for which in (owner == number).nonzero()[:, 0].split(POINTS_AT_ONCE):
-            some = Shown(shown.pixel[which], shown.piece[which])
-            hairs = on_strands(some, pieces, group, points, width)
-            linear[some.pixel] = strand_colour(hairs, scene.groomed.character, scene.camera, scene.light, scene.maps)
+        own = (owner == number).nonzero()[:, 0]
+        some = Shown(shown.pixel[own], shown.piece[own])
+        hairs = on_strands(some, pieces, group, points, width)
+        linear[some.pixel] = strand_colour(hairs, scene.groomed.character, scene.camera, scene.light, scene.maps)
     return numbered(shown, pieces, width, height)
 
 

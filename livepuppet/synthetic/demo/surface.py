@@ -27,8 +27,8 @@ OFF_THE_SKIN = 0.02
 
 @dataclass(frozen=True, eq=False)
 class Shaded:
-    """N points. albedo, light, highlight (N, 3): linear; what leaves a point is albedo * light + highlight. flesh (N,): 1 where `light` is to
-    be spread under the skin first."""
+    """N points. albedo, light, highlight (N, 3): linear; what leaves a point is albedo * light + highlight. flesh (N,): 1 where `light`
+    is to be spread under the skin first."""
 
     albedo: Tensor
     light: Tensor
