@@ -13,6 +13,7 @@ from torch import Tensor
 
 from livepuppet.synthetic.demo.character import Character, linear
 from livepuppet.synthetic.demo.lighting import ShadowMap, StudioLight, lit_share
+from livepuppet.synthetic.demo.painting import STRANDS_PER_GROUP
 from livepuppet.synthetic.demo.strand_group import BROW, LASHES, SCALP, Strands
 from livepuppet.synthetic.noise import smooth_step
 from livepuppet.synthetic.setting import Camera
@@ -21,14 +22,13 @@ from livepuppet.synthetic.shading import normalize
 FRACTION_BITS = 4
 """Lines end at sixteenths of a pixel."""
 THICKEST = 6
-IN_FRONT = 0.08
+STILL_DRAWN = 0.08
 """dm by which the middle of a strand's piece may lie behind the skin and still be drawn."""
 SUNK = torch.tensor([0.012, 0.03, 0.03, 0.02])
 """dm by which a pixel of each kind's strand may lie behind the skin and still be seen."""
 HAIR_CENTRE = (0.0, 0.1, -0.1)
 """What hair turns its outside away from, from the point the camera aims at."""
 GREY = linear("a5a09a")
-STRANDS_PER_GROUP = 100_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +96,7 @@ def in_order(pieces: Pieces, depth: Tensor, width: int, height: int) -> Tensor:
     column = middle[:, 0].long().clamp(0, width - 1)
     row = middle[:, 1].long().clamp(0, height - 1)
     inside = (high[:, 0] > 0) & (low[:, 0] < width) & (high[:, 1] > 0) & (low[:, 1] < height)
-    order = (inside & (pieces.depth < depth[row * width + column] + IN_FRONT)).nonzero()[:, 0]
+    order = (inside & (pieces.depth < depth[row * width + column] + STILL_DRAWN)).nonzero()[:, 0]
     return order[pieces.depth[order].argsort(descending=True)]
 
 
