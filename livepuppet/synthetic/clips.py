@@ -144,18 +144,19 @@ def render_performance(head: Head, seed: int, index: int, *, frames: int = 300, 
         yield picture.image.cpu().numpy()
 
 
-def write_performance(frames: Iterator[Image], path: Path) -> int:
-    """H.264 in MP4, written beside and renamed; returns how many frames. Raises RunError."""
+def write_performance(frames: Iterator[Image], path: Path, options: dict[str, str] | None = None) -> int:
+    """H.264 in MP4, written beside and renamed; returns how many frames. options: of the encoder and the container. Raises RunError."""
     import av
 
     unfinished = path.with_name(f".{path.name}")
+    coding = {"crf": "18", "preset": "medium", **(options or {})}
     count = 0
     try:
-        with av.open(str(unfinished), "w", format="mp4") as container:
+        with av.open(str(unfinished), "w", format="mp4", options={"movflags": coding.pop("movflags", "")}) as container:
             stream = None
             for image in frames:
                 if stream is None:
-                    stream = container.add_stream("libx264", rate=FPS, options={"crf": "18", "preset": "medium"})
+                    stream = container.add_stream("libx264", rate=FPS, options=coding)
                     stream.height, stream.width = image.shape[:2]
                     stream.pix_fmt = "yuv420p"
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
