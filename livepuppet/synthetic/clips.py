@@ -144,19 +144,18 @@ def render_performance(head: Head, seed: int, index: int, *, frames: int = 300, 
         yield picture.image.cpu().numpy()
 
 
-def write_performance(frames: Iterator[Image], path: Path, options: dict[str, str] | None = None) -> int:
-    """H.264 in MP4, written beside and renamed; returns how many frames. options: of the encoder and the container. Raises RunError."""
+def write_performance(frames: Iterator[Image], path: Path, *, crf: int = 18, preset: str = "medium") -> int:
+    """H.264 in MP4 that starts before it is whole, written beside and renamed; returns how many frames. Raises RunError."""
     import av
 
     unfinished = path.with_name(f".{path.name}")
-    coding = {"crf": "18", "preset": "medium", **(options or {})}
     count = 0
     try:
-        with av.open(str(unfinished), "w", format="mp4", options={"movflags": coding.pop("movflags", "")}) as container:
+        with av.open(str(unfinished), "w", format="mp4", options={"movflags": "+faststart"}) as container:
             stream = None
             for image in frames:
                 if stream is None:
-                    stream = container.add_stream("libx264", rate=FPS, options=coding)
+                    stream = container.add_stream("libx264", rate=FPS, options={"crf": str(crf), "preset": preset})
                     stream.height, stream.width = image.shape[:2]
                     stream.pix_fmt = "yuv420p"
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))

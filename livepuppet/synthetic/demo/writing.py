@@ -21,8 +21,6 @@ from livepuppet.synthetic.writing import start_worker, write_jpeg
 Given = TypeVar("Given")
 Made = TypeVar("Made")
 
-FILM = {"crf": "20", "preset": "slow", "movflags": "+faststart"}
-
 
 class Over(Protocol):
     """Applies a function to everything in a list, in order."""
@@ -77,7 +75,7 @@ def write_demo(out: Path, names: tuple[str, ...], size: int = 1024, workers: int
         for _ in over(make_portrait, missing):
             made, frames = made + 1, frames + 1
         if PERFORMANCE_NAME in names and not film.exists():
-            frames += write_performance(performed(over), film, FILM)
+            frames += write_performance(performed(over), film, crf=20, preset="slow")
             made += 1
     return made, frames
 
