@@ -326,7 +326,7 @@ FACE = Recipe(
     discriminator=SPECTRAL,
     augmentation=Augmentation(brightness=0.15, contrast=0.15, saturation=0.2, hue=0.05),
     weights=TAUGHT,
-    own=Own(steps=120_000, adversarial_from=0.85, taught=0.25, warm_up=500, cosine=True, people=20_000),
+    own=Own(steps=120_000, motion_first=0.15, adversarial_from=0.85, taught=0.25, warm_up=500, cosine=True, people=20_000),
     lr_generator=4.0e-4,
     lr_kp_detector=4.0e-4,
     batch_size=32,

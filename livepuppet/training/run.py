@@ -149,8 +149,9 @@ def train(order: Order) -> Trainer:
     skipped = "".join(f"{path}\t{why}\n" for path, why in clips.skipped)
     write_atomically(order.out / "skipped.txt", lambda file: file.write(skipped.encode()))
     logger.info("%d clips to train on, %d held out, %d skipped", len(clips.training), len(clips.held_out), len(clips.skipped))
-    if order.recipe.own.motion_first and not any(clip.synthetic for clip in clips.training):
-        raise UsageError("motion_first needs synthetic clips, which know their flow (livepuppet synth): set it to 0 for these")
+    knows_flow = any(clip.synthetic for clip in clips.training)
+    if order.recipe.own.motion_first and not knows_flow:
+        logger.info("these clips do not know their flow (those of livepuppet synth do): motion learns with pictures from the first step")
     path = find_vgg(order.vgg)
     logger.info("appearance: %s", f"VGG-19 features ({path})" if path else "patterns at several scales (no VGG-19 weights on disk)")
     trainer = Trainer(
@@ -163,6 +164,7 @@ def train(order: Order) -> Trainer:
         seed=order.seed,
         average=us.average,
         rank=us.rank,
+        knows_flow=knows_flow,
     )
     done = checkpoint.restore(order.out, trainer)
     if done:

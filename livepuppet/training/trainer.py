@@ -34,7 +34,10 @@ class NotFinite(RunError):
 
 
 class Trainer:
-    """Holds all that changes during a run. `step_number` steps are done."""
+    """Holds all that changes during a run. `step_number` steps are done.
+
+    knows_flow: whether any clip does, so that motion can learn alone.
+    """
 
     def __init__(
         self,
@@ -48,8 +51,10 @@ class Trainer:
         seed: int = 0,
         average: Average | None = None,
         rank: int = 0,
+        knows_flow: bool = True,
     ) -> None:
         torch.manual_seed(seed)
+        self.knows_flow = knows_flow
         self.recipe, self.clips, self.device, self.seed, self.rank = recipe, clips, device, seed, rank
         self.average = average
         self.layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
@@ -92,7 +97,7 @@ class Trainer:
     @property
     def motion_only(self) -> bool:
         """Whether keypoints and dense motion still learn alone, from true flow, and no picture is made."""
-        return self.step_number < self.recipe.own.motion_first * self.recipe.steps(self.clips)
+        return self.knows_flow and self.step_number < self.recipe.own.motion_first * self.recipe.steps(self.clips)
 
     def step(self, batch: Batch) -> dict[str, float]:
         """Train on one batch; returns every loss as weighted. Raises NotFinite, after which the weights are as before the step."""
