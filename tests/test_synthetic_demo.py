@@ -15,7 +15,7 @@ from livepuppet.errors import UsageError
 from livepuppet.interfaces import Image
 from livepuppet.synthetic.acting import Acting
 from livepuppet.synthetic.demo import writing
-from livepuppet.synthetic.demo.assets import FRAMES, NAMES, PERFORMANCE_NAME, Stage, actings, chosen, distinct
+from livepuppet.synthetic.demo.assets import FRAMES, NAMES, PERFORMANCE_NAME, Stage, actings, chosen, distinct, render_portrait
 from livepuppet.synthetic.head import Head
 
 ASSETS = Path(__file__).parent.parent / "livepuppet" / "assets"
@@ -71,6 +71,12 @@ def test_a_moment_of_the_performance_is_the_shipped_one(head: Head) -> None:
     made = Stage(head).frame(actings()[number])
     assert made.shape == (480, 640, 3)
     assert decibels(made, frames[number]) > 30 > 26 > decibels(made, frames[0])
+
+
+@pytest.mark.slow
+def test_a_shipped_portrait_is_made_again(head: Head) -> None:
+    """At full size the same picture, but for JPEG: hair by hair."""
+    assert decibels(render_portrait(head, "chidi"), picture(ASSETS / "avatars" / "chidi.jpg")) > 38
 
 
 @pytest.mark.slow

@@ -121,7 +121,8 @@ def grown(soil: Soil, roots: Roots, cut: Haircut, field: Field, length: Tensor) 
     count = len(length)
     direction = start(soil, roots, cut, field)
     cell = (roots.rest * cut.lock_grain + 0.6 * field.fine).floor()
-    phase = (cell @ torch.tensor([12.9, 78.2, 37.7])).sin() * 43758.5 % 6.28 + 0.5 * soil.normal(count) * cut.loose
+    mixed = (cell.double() @ torch.tensor([12.9, 78.2, 37.7], dtype=torch.float64)).sin() * 43758.5 % 6.28  # alike on every processor
+    phase = mixed.float() + 0.5 * soil.normal(count) * cut.loose
     shell = cut.shell * (0.15 + soil.uniform(count)) + 0.015
     body = Body(skull_radius(soil.head, soil.surface), torch.minimum(shell, 0.3 * length + 0.01), length, field.side, cut)
     down = torch.tensor([0.0, -0.55, 0.0]) * cut.weight * (STEPS_OF_WEIGHT / cut.points)
