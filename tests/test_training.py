@@ -23,6 +23,7 @@ import yaml
 from conftest import files_no_larger_than, shared_path
 from test_training_data import moving_pattern, sliding_clip, write_pictures, write_video
 
+from livepuppet import artifacts
 from livepuppet.cli import COMMANDS, main
 from livepuppet.errors import RunError, UsageError
 from livepuppet.networks import checkpoint as model_files
@@ -35,7 +36,7 @@ from livepuppet.training.evaluation import evaluate, rebuild
 from livepuppet.training.footage import Footage, gather
 from livepuppet.training.pairs import Pairs, collate
 from livepuppet.training.recipe import RECIPES, DiscriminatorShape, Recipe, Warp
-from livepuppet.training.run import Order, train
+from livepuppet.training.run import Order, beside, train
 from livepuppet.training.trainer import NotFinite, Trainer
 
 TINY = RECIPES["tiny-64"]
@@ -417,6 +418,18 @@ def test_our_first_model_can_be_gone_on_from(tmp_path: Path) -> None:
     path = shared_path("models/fomm-synth-256/fomm-synth-256.pth.tar")
     model = model_files.load(path, configuration=model_files.read_configuration(path.parent / "fomm-synth-256.yaml"))
     trainer = Trainer(RECIPES["face-256-small"], 1, torch.device("cpu"))
+    trainer.start_from(model)
+    assert_equal(weights(trainer.averaged), weights(model))
+
+
+def test_the_shipped_model_can_be_gone_on_from() -> None:
+    """Its checkpoint lies beside its graphs, is checked with them, and fits the recipe for processors."""
+    directory = artifacts.read(artifacts.shipped() / "fomm-synth-256")
+    directory.verify()
+    path = directory.file("model.pth.tar")
+    assert "model.pth.tar" in directory.manifest.files and beside(path) == RECIPES["face-256-cpu"].model
+    model = model_files.load(path, configuration=beside(path))
+    trainer = Trainer(RECIPES["face-256-cpu"], 1, torch.device("cpu"))
     trainer.start_from(model)
     assert_equal(weights(trainer.averaged), weights(model))
 
