@@ -356,6 +356,12 @@ def test_spans_are_found_once_per_reference(engine: FommEngine, portrait: Image,
     assert len(calls) == 1
 
 
+def grey_middle(image: Image) -> NDArray[np.float32]:
+    height, width = image.shape[:2]
+    middle = image[height // 4 : height * 3 // 4, width // 4 : width * 3 // 4]
+    return np.asarray(cv2.cvtColor(np.ascontiguousarray(middle), cv2.COLOR_RGB2GRAY), np.float32)
+
+
 def test_a_portrait_drives_itself_to_where_it_is(engine: FommEngine, portrait: Image) -> None:
     """Absolute motion by the portrait's own picture leaves it nearly as it is: crop, keypoints and units agree on both sides."""
     avatar = engine.prepare(portrait)
@@ -363,9 +369,12 @@ def test_a_portrait_drives_itself_to_where_it_is(engine: FommEngine, portrait: I
     seen = engine.observe(portrait)
     assert seen is not None
     moved = engine.transfer(avatar, seen, seen, Tuning(relative=False))
-    assert np.abs(moved.pose - avatar.neutral.pose).max() < 0.05
+    off = np.abs(moved.pose - avatar.neutral.pose).max()
+    assert off < 0.04  # the tracker finds the face, and with it the crop, not quite where the detector of portraits does
     picture = engine.render(avatar, moved, STILL)
-    assert np.abs(picture.astype(int) - avatar.image).mean() < 2.5
+    shift, _ = cv2.phaseCorrelate(grey_middle(avatar.image), grey_middle(picture))
+    assert np.linalg.norm(shift) <= (off * avatar.square.side / 2) + 1  # no further than the keypoints are off: pixels
+    assert np.abs(picture.astype(int) - avatar.image).mean() < 6
 
 
 def body_model(folder: Path) -> Path:
