@@ -150,6 +150,7 @@ def curves(options: argparse.Namespace) -> dict[str, Any]:
             axes.plot(steps, values, color="#b8cfe8", linewidth=0.8)
             axes.plot(steps, smoothed(values), color="#1f5fa8")
         axes.tick_params(labelsize=8)
+        axes.margins(y=0.15)
         axes.set_ylim(bottom=0)
         summary[name] = {"first": values[0], "last": smoothed(values)[-1] if name != "held_out_l1" else values[-1]}
         print(f"{name:<24} {summary[name]['first']:.4f} -> {summary[name]['last']:.4f}")
