@@ -75,8 +75,10 @@ def test_a_moment_of_the_performance_is_the_shipped_one(head: Head) -> None:
 
 @pytest.mark.slow
 def test_a_shipped_portrait_is_made_again(head: Head) -> None:
-    """At full size the same picture, but for JPEG: hair by hair."""
-    assert decibels(render_portrait(head, "chidi"), picture(ASSETS / "avatars" / "chidi.jpg")) > 38
+    """At full size, but for JPEG (44 dB here) and for single hairs where another processor rounds otherwise; other people: 9 dB."""
+    made = render_portrait(head, "chidi")
+    assert decibels(made, picture(ASSETS / "avatars" / "chidi.jpg")) > 30
+    assert decibels(made, picture(ASSETS / "avatars" / "farid.jpg")) < 20
 
 
 @pytest.mark.slow
