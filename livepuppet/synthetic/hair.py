@@ -21,6 +21,8 @@ HAIRLINE_ANGLES = (0.0, 0.35, 0.7, 0.95, 1.2, 1.5, 1.75, 2.1, 2.5, 3.2)
 """Radians around the head, from the middle of the forehead to the nape."""
 HAIRLINE_HEIGHTS = (8.02, 8.02, 7.95, 7.7, 7.32, 7.62, 7.35, 6.85, 6.62, 6.55)
 RECEDING = (1.0, 1.1, 1.0, 0.6, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+SIDES_RECEDING = (0.0, 0.0, 0.0, 0.3, 1.0, 1.0, 1.0, 0.8, 0.6, 0.5)
+"""How far the hairline rises at HAIRLINE_ANGLES when it lies back in front, and at the sides."""
 BROW_HEIGHT = 7.44
 FACE_FREE = 0.76
 """Hair that hangs beside the face stays further out than this."""
@@ -70,11 +72,13 @@ class Hair:
     scalp: float
 
 
-def scalp_share(points: Tensor, recede: float) -> Tensor:
-    """Where hair grows on the resting head: (N, 3) -> (N,) in 0 … 1."""
+def scalp_share(points: Tensor, recede: float, side: float = 0.0) -> Tensor:
+    """Where hair grows on the resting head: (N, 3) -> (N,) in 0 … 1. recede, side: dm by which the hairline
+    lies higher in front and at the sides."""
     angle = torch.atan2(points[:, 0].abs(), points[:, 2] - 0.15)
     angles = torch.tensor(HAIRLINE_ANGLES, device=points.device)
-    heights = torch.tensor(HAIRLINE_HEIGHTS, device=points.device) + recede * torch.tensor(RECEDING, device=points.device)
+    heights, front, sides = (torch.tensor(x, device=points.device) for x in (HAIRLINE_HEIGHTS, RECEDING, SIDES_RECEDING))
+    heights = heights + recede * front + side * sides
     after = torch.searchsorted(angles, angle.contiguous()).clamp(1, len(angles) - 1)
     t = ((angle - angles[after - 1]) / (angles[after] - angles[after - 1])).clamp(0, 1)
     return smooth_step(-0.05, 0.06, points[:, 1] - torch.lerp(heights[after - 1], heights[after], t))

@@ -183,12 +183,7 @@ def draw_shape(head: Head, rng: Generator, ancestry: object, male: float, ages: 
         if group in ("macro", "unit") or name.startswith(LEFT_OUT):
             continue
         spread = 0.12 if group == "asym" else amplitude * (0.5 if name.startswith(SUBTLE) else 1.0)
-        stem, sign = name, 1
-        for plus, minus in OPPOSITES:
-            if name.endswith(plus):
-                stem = name.removesuffix(plus)
-            elif name.endswith(minus):
-                stem, sign = name.removesuffix(minus), -1
+        stem, sign = without_direction(name, OPPOSITES)
         both_sides = stem.replace("/l-", "/*-").replace("/r-", "/*-")
         if both_sides not in drawn:
             drawn[both_sides] = float(np.clip(rng.normal(0, spread), -1, 1))
@@ -201,7 +196,22 @@ def draw_shape(head: Head, rng: Generator, ancestry: object, male: float, ages: 
         if name in place:
             weights[place[name]] = share
     cage = head.cage + torch.einsum("n,ncd->cd", weights, head.targets)
-    return cage - torch.tensor([0.0, float(cage[:, 1].max()) - CROWN, 0.0], device=head.device)
+    return crowned(cage)
+
+
+def without_direction(name: str, opposites: tuple[tuple[str, str], ...]) -> tuple[str, int]:
+    """'nose/nose-flaring-decr' -> ('nose/nose-flaring', -1): the name without its ending, and whether that was the second of its pair."""
+    for plus, minus in opposites:
+        if name.endswith(plus):
+            return name.removesuffix(plus), 1
+        if name.endswith(minus):
+            return name.removesuffix(minus), -1
+    return name, 1
+
+
+def crowned(cage: Tensor) -> Tensor:
+    """Moved up or down until the head ends at CROWN, (C, 3)."""
+    return cage - torch.tensor([0.0, float(cage[:, 1].max()) - CROWN, 0.0], device=cage.device)
 
 
 def draw_hair_colour(rng: Generator, darkness: float, old: float) -> Tensor:

@@ -33,12 +33,23 @@ def cloth_share(clothes: Clothes, rest: Tensor) -> Tensor:
 
 def turned(points: Tensor, follows: Tensor, acting: Acting) -> Tensor:
     """Head and shoulders rotated about PIVOT, blended by `follows` (N,), then shifted: (N, 3) -> (N, 3)."""
+    head, shoulders, shift = rotation(*acting.head), rotation(*acting.shoulders), torch.tensor(acting.shift, dtype=points.dtype)
+    return turned_by(points, follows, *(x.to(points.device) for x in (head, shoulders, shift)))
+
+
+def turned_by(points: Tensor, follows: Tensor, head: Tensor, shoulders: Tensor, shift: Tensor) -> Tensor:
+    """The same by rotations (3, 3) and a shift (3,)."""
     pivot = torch.tensor(PIVOT, device=points.device)
     away = points - pivot
-    with_head = away @ rotation(*acting.head).to(points.device).T
-    with_body = away @ rotation(*acting.shoulders).to(points.device).T
-    mixed = torch.lerp(with_body, with_head, follows[:, None])
-    return mixed + pivot + torch.tensor(acting.shift, device=points.device, dtype=points.dtype)
+    return torch.lerp(away @ shoulders.T, away @ head.T, follows[:, None]) + pivot + shift
+
+
+def look(mesh: Tensor, neutral: Tensor, head: Head, gaze: tuple[float, float]) -> None:
+    """Turns the eyeballs of `mesh` (V, 3), in place, about their middles in the `neutral` face (V, 3). gaze: right and up, radians."""
+    turn = rotation(gaze[0], -gaze[1], 0.0).to(mesh.device)
+    for eye in head.eyes:
+        socket = neutral[eye].mean(0)
+        mesh[eye] = (mesh[eye] - socket) @ turn.T + socket
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,10 +88,7 @@ class Body:
         weights = acting.weights(head.units).to(head.device)
         cage = self.person.cage + torch.einsum("n,ncd->cd", weights, head.expressions)
         mesh = head.subdivide(cage) + self.dressed
-        for eye in head.eyes:
-            socket = self.neutral[eye].mean(0)
-            turn = rotation(acting.gaze[0], -acting.gaze[1], 0.0).to(mesh.device)
-            mesh[eye] = (mesh[eye] - socket) @ turn.T + socket
+        look(mesh, self.neutral, head, acting.gaze)
         roots = (mesh[head.triangles[hair.triangle]] * hair.weights[..., None]).sum(1)
         strands = (roots[:, None] + hair.offsets).reshape(-1, 3)
         everything = torch.cat([mesh, strands, self.frame_points])

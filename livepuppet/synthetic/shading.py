@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -41,16 +42,33 @@ def lit_share(points: Tensor, triangles: Tensor, at: Tensor, light: Light, keep:
     return 1 - light.shadow * (1 - share)
 
 
-def ambient(normal: Tensor, light: Light) -> Tensor:
+class Surroundings(Protocol):
+    """sky, ground: (3,) linear light."""
+
+    @property
+    def sky(self) -> Tensor: ...
+
+    @property
+    def ground(self) -> Tensor: ...
+
+
+def ambient(normal: Tensor, light: Surroundings) -> Tensor:
     """Sky from above, ground from below, (N, 3)."""
     up = 0.5 + 0.5 * normal[:, 1:2]
     return light.sky * up + light.ground * (1 - up)
 
 
+def ggx(alpha_squared: Tensor, cosine: Tensor) -> Tensor:
+    """How many of a rough surface's facets face a direction at `cosine` to its normal, (N,).
+
+    Walter, Marschner, Li, Torrance, "Microfacet models for refraction through rough surfaces", EGSR 2007 (distribution D, eq. 33).
+    """
+    return alpha_squared / (math.pi * (cosine**2 * (alpha_squared - 1) + 1) ** 2)
+
+
 def shade(surface: Surface, view: Tensor, light: Light, lit: Tensor) -> Tensor:
     """Light that leaves the surface towards `view` (N, 3): Lambert wrapped around flesh, plus a GGX highlight with Schlick's Fresnel.
 
-    Walter, Marschner, Li, Torrance, "Microfacet models for refraction through rough surfaces", EGSR 2007 (distribution D, eq. 33).
     `lit`: (N,).
     """
     out = surface.albedo * ambient(surface.normal, light) * surface.openness[:, None]
@@ -63,7 +81,7 @@ def shade(surface: Surface, view: Tensor, light: Light, lit: Tensor) -> Tensor:
         diffuse = ((facing + wrap) / (1 + wrap)).clamp(min=0) * horizon * reached * (0.35 + 0.65 * surface.openness[:, None])
         half = normalize(view + lamp.direction)
         cosine = (surface.normal * half).sum(-1).clamp(min=0)
-        distribution = alpha_squared / (math.pi * (cosine**2 * (alpha_squared - 1) + 1) ** 2)
+        distribution = ggx(alpha_squared, cosine)
         fresnel = 0.04 + 0.96 * (1 - (view * half).sum(-1).clamp(0, 1)) ** 5
         highlight = (0.25 * surface.gloss * distribution * fresnel).clamp(max=3.0) * surface.openness
         out = out + lamp.colour * (surface.albedo * diffuse + highlight[:, None] * facing.clamp(min=0) * reached)

@@ -19,8 +19,9 @@ from livepuppet.synthetic.demo.painting import Buffers, developed, oil, pencil, 
 from livepuppet.synthetic.demo.posing import Pose, still
 from livepuppet.synthetic.demo.rooms import draw_room
 from livepuppet.synthetic.demo.script import FPS, SECONDS, acting_at
-from livepuppet.synthetic.demo.studio import Studio
+from livepuppet.synthetic.demo.studio import Studio, resized
 from livepuppet.synthetic.head import Head
+from livepuppet.synthetic.looks import blurred
 
 ACTOR = "sam"
 PERFORMANCE_NAME = "performance"
@@ -52,50 +53,36 @@ def room_of(place: Place, width: int, height: int) -> NDArray[np.float32]:
 
 
 def render_portrait(head: Head, name: str, size: int = 1024) -> Image:
-    """One of NAMES but the performance: RGB uint8 (size, size, 3)."""
-    if name in PAINTED:
-        return render_painted(head, name, size)
-    character = PEOPLE[name]
+    """One of NAMES but the performance, as a photograph or painted: RGB uint8 (size, size, 3)."""
+    painted = PAINTED.get(name)
+    character = PEOPLE[name] if painted is None else painted.character
+    studio, room = Studio(head), room_of(character.place, size, size)
     light = portrait_light(character.light, flipped=character.flipped)
-    studio = Studio(head)
     pose = still(head, character.expression)
-    room = room_of(character.place, size, size)
-    return developed(studio.shot(studio.person(character), pose, light, size, size, SUPERSAMPLING, room))
-
-
-def render_painted(head: Head, name: str, size: int) -> Image:
-    """A portrait in oil, watercolour, pencil or flat colours."""
-    painted = PAINTED[name]
-    character = painted.character
-    studio = Studio(head)
-    room = room_of(painted.place, size, size)
-    pose, light = still(head, character.expression), portrait_light(painted.light)
-    picture, buffers = studio.shot_with_buffers(studio.person(character), pose, light, size, size, SUPERSAMPLING, room)
-    match painted.how:
+    picture, buffers = studio.shot(studio.person(character), pose, light, size, size, SUPERSAMPLING, room)
+    match painted and painted.how:
         case "oil":
             return oil(developed(picture, 0.74), brush_detail(buffers, size), PAINT_SEEDS["oil"])
         case "watercolour":
             return watercolour(developed(picture, 0.9), person_mask(buffers, size), PAINT_SEEDS["watercolour"])
         case "pencil":
             return pencil(developed(picture, 0.9), person_mask(buffers, size), PAINT_SEEDS["pencil"])
-        case _:
+        case "toon":
             return developed(toon(buffers, linear(character.hair).numpy(), room), 0.95, 1.15)
-
-
-def shrunk(plane: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    return np.asarray(cv2.resize(plane, (size, size), interpolation=cv2.INTER_AREA), np.float32)
+        case _:
+            return developed(picture)
 
 
 def person_mask(buffers: Buffers, size: int) -> NDArray[np.float32]:
     """1 where the person is, (size, size)."""
-    return shrunk((buffers.body | (buffers.strand > 0)).astype(np.float32), size)
+    return resized((buffers.body | (buffers.strand > 0)).astype(np.float32), (size, size), cv2.INTER_AREA)
 
 
 def brush_detail(buffers: Buffers, size: int) -> NDArray[np.float32]:
     """How fine the strokes are, 0 … 1, (size, size): finest in the middle of the face, finer on skin and eyes than elsewhere."""
     bright = buffers.albedo.sum(-1) > SKIN_IN_OIL
     bare = (buffers.material < 2) & buffers.body & (buffers.hair_group != 0) & bright
-    skin = shrunk(cv2.GaussianBlur(bare.astype(np.float32), (0, 0), 6).astype(np.float32), size)
+    skin = resized(blurred(bare.astype(np.float32), 6), (size, size), cv2.INTER_AREA)
     y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
     face = np.exp(-(((x / 0.36) ** 2 + ((y + 0.05) / 0.46) ** 2) ** 2))
     return np.maximum(face, 0.5 * skin).astype(np.float32)
@@ -113,7 +100,8 @@ class Stage:
     def frame(self, acting: Acting) -> Image:
         """RGB uint8 (480, 640, 3)."""
         pose = Pose.of(self.head, acting)
-        return developed(self.studio.shot(self.actor, pose, self.light, *PERFORMANCE_SIZE, SUPERSAMPLING, self.room, PERFORMANCE))
+        picture, _ = self.studio.shot(self.actor, pose, self.light, *PERFORMANCE_SIZE, SUPERSAMPLING, self.room, PERFORMANCE)
+        return developed(picture)
 
 
 def actings() -> list[Acting]:

@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from livepuppet.synthetic import person
 from livepuppet.synthetic.demo.lighting import LightKind
 
 Fabric = Literal["jersey", "knit", "linen"]
@@ -24,7 +25,7 @@ BROW_LINE = 7.470
 
 def linear(colour: str) -> Tensor:
     """'rrggbb' -> linear light (3,), with a plain gamma of 2.2."""
-    return (torch.tensor(list(bytes.fromhex(colour))).float() / 255) ** 2.2
+    return person.linear(*bytes.fromhex(colour))
 
 
 @dataclass(frozen=True)

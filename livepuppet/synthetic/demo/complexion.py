@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from livepuppet.synthetic.demo.character import Character, linear
-from livepuppet.synthetic.demo.scalp import scalp_share
 from livepuppet.synthetic.demo.spot import Material, Spot
+from livepuppet.synthetic.hair import scalp_share
 from livepuppet.synthetic.noise import smooth_step
 from livepuppet.synthetic.shading import normalize
 

@@ -15,14 +15,12 @@ from livepuppet.synthetic.demo.scalp import grow_scalp
 from livepuppet.synthetic.demo.strand_group import BEARD, BROW, LASHES, Lashes, Rooted, Soil, Strands
 from livepuppet.synthetic.head import Head
 from livepuppet.synthetic.noise import smooth_step
+from livepuppet.synthetic.person import LEFT_OUT, crowned, without_direction
 from livepuppet.synthetic.shading import normalize
 
 VARIATION = 0.1
 """How much everybody's shape differs from the average, besides what is written down about them."""
 ASYMMETRY = 0.05
-CROWN = 8.49
-"""All heads reach up to here."""
-NOT_VARIED = ("head/head-age", "head/head-trans", "head/head-angle")
 UP_AND_DOWN = (
     ("-incr", "-decr"),
     ("-up", "-down"),
@@ -31,6 +29,7 @@ UP_AND_DOWN = (
     ("-convex", "-concave"),
     ("-uncompress", "-compress"),
 )
+"""`person.OPPOSITES` with two pairs the other way round: what is drawn for these people depends on which way counts as up."""
 EYE_HEIGHT = {"eyes/*-eye-height2": 0.45}
 LASH_COLOUR = (0.02, 0.014, 0.01)
 
@@ -87,8 +86,7 @@ def groom(head: Head, margins: tuple[LidMargin, ...], character: Character) -> G
     rng = np.random.default_rng(character.seed)
     shape = shape_weights(head, character, rng)
     weights = torch.tensor([shape.get(name, 0.0) for name in head.names])
-    cage = head.cage + torch.einsum("n,ncd->cd", weights, head.targets)
-    cage = cage - torch.tensor([0.0, float(cage[:, 1].max()) - CROWN, 0.0])
+    cage = crowned(head.cage + torch.einsum("n,ncd->cd", weights, head.targets))
     offset = torch.from_numpy(rng.uniform(0, 9, 3)).float()
     surface = head.subdivide(cage)
     colours = Colours.of(character)
@@ -113,9 +111,9 @@ def shape_weights(head: Head, character: Character, rng: np.random.Generator) ->
     drawn: dict[str, float] = {}
     for name in head.names:
         group = name.split("/")[0]
-        if group in ("macro", "unit") or name.startswith(NOT_VARIED) or "asymm-" in name:
+        if group in ("macro", "unit") or name.startswith(LEFT_OUT) or "asymm-" in name:
             continue
-        base, sign = without_direction(name)
+        base, sign = without_direction(name, UP_AND_DOWN)
         both = base.replace("/l-", "/*-").replace("/r-", "/*-")
         if both not in drawn:
             spread = spread_of(group)
@@ -139,16 +137,6 @@ def ancestral(character: Character) -> dict[str, float]:
             out[f"macro/universal-{sex}-{age}-averagemuscle-{fat}weight"] = share * abs(character.weight)
             out[f"macro/universal-{sex}-{age}-{strong}muscle-averageweight"] = share * abs(character.muscle)
     return out
-
-
-def without_direction(name: str) -> tuple[str, int]:
-    """'nose/nose-flaring-decr' -> ('nose/nose-flaring', -1)."""
-    for up, down in UP_AND_DOWN:
-        if name.endswith(up):
-            return name.removesuffix(up), 1
-        if name.endswith(down):
-            return name.removesuffix(down), -1
-    return name, 1
 
 
 def spread_of(group: str) -> float:

@@ -67,11 +67,6 @@ class StudioLight:
         mirror = torch.tensor([-1.0, 1.0, 1.0])
         return replace(self, lamps=tuple(Lamp(lamp.direction * mirror, lamp.colour) for lamp in self.lamps))
 
-    def ambient(self, normal: Tensor) -> Tensor:
-        """Sky from above, ground from below: (N, 3) -> (N, 3)."""
-        up = 0.5 + 0.5 * normal[:, 1:2]
-        return self.sky * up + self.ground * (1 - up)
-
 
 def colour(red: float, green: float, blue: float, strength: float) -> Tensor:
     return torch.tensor([red, green, blue]) * strength

@@ -15,7 +15,7 @@ from livepuppet.synthetic.demo.strand_group import SCALP
 from livepuppet.synthetic.head import LOWER_TEETH, UPPER_TEETH, Head
 from livepuppet.synthetic.noise import smooth_step
 from livepuppet.synthetic.occlusion import vertex_normals
-from livepuppet.synthetic.posing import PIVOT
+from livepuppet.synthetic.posing import look, turned_by
 
 CLOTH_THICKNESS = 0.06
 FRIENDLY = {"mouthSmile": 0.20, "cheekSquint": 0.10, "browInnerUp": 0.14, "mouthDimple": 0.06}
@@ -68,13 +68,13 @@ class Posed:
 def posed(head: Head, groomed: Groomed, pose: Pose) -> Posed:
     face = moved(head, groomed, pose)
     strands = [group.placed(head, face) for group in groomed.groups]
-    mesh = turned(face, head.follows, pose)
+    mesh = turned_by(face, head.follows, pose.head, pose.shoulders, pose.shift)
     hair = []
     for group, points in zip(groomed.groups, strands, strict=True):
         flat = points.reshape(-1, 3)
         # long hair lies on the shoulders
         follows = smooth_step(5.2, 6.5, flat[:, 1]) if group.kind == SCALP else torch.ones(len(flat))
-        hair.append(turned(flat, follows, pose).view(points.shape))
+        hair.append(turned_by(flat, follows, pose.head, pose.shoulders, pose.shift).view(points.shape))
     return Posed(face, mesh, vertex_normals(mesh, head.triangles), tuple(hair))
 
 
@@ -85,16 +85,6 @@ def moved(head: Head, groomed: Groomed, pose: Pose) -> Tensor:
     share = float((pose.weights @ shows).clamp(0, 1))
     for material, move in TEETH_MOVE.items():
         face[head.vertex_material == material] += share * torch.tensor(move)
-    turn = rotation(float(pose.gaze[0]), -float(pose.gaze[1]), 0.0)
-    for eye in head.eyes:
-        socket = groomed.surface[eye].mean(0)
-        face[eye] = (face[eye] - socket) @ turn.T + socket
+    look(face, groomed.surface, head, (float(pose.gaze[0]), float(pose.gaze[1])))
     dressed = CLOTH_THICKNESS * cloth_share(groomed.character, head.rest)
     return face + vertex_normals(head.rest, head.triangles) * dressed[:, None]
-
-
-def turned(points: Tensor, follows: Tensor, pose: Pose) -> Tensor:
-    """Head and shoulders rotated about PIVOT, blended by `follows` (N,), then shifted: (N, 3) -> (N, 3)."""
-    pivot = torch.tensor(PIVOT)
-    away = points - pivot
-    return torch.lerp(away @ pose.shoulders.T, away @ pose.head.T, follows[:, None]) + pivot + pose.shift

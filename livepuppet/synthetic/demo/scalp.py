@@ -10,14 +10,12 @@ from torch import Tensor
 
 from livepuppet.synthetic.demo.character import Character, Direction, Haircut
 from livepuppet.synthetic.demo.strand_group import SCALP, Rooted, Roots, Soil
-from livepuppet.synthetic.hair import HAIRLINE_ANGLES, HAIRLINE_HEIGHTS, RECEDING, SKULL_CENTRE
+from livepuppet.synthetic.hair import SKULL_CENTRE, scalp_share
 from livepuppet.synthetic.head import SKIN, Head
 from livepuppet.synthetic.noise import smooth_step
 from livepuppet.synthetic.shading import normalize
 
 WIDTH = 0.0042
-SIDES_RECEDING = (0.0, 0.0, 0.0, 0.3, 1.0, 1.0, 1.0, 0.8, 0.6, 0.5)
-"""How much the hairline rises with `Character.side`, at HAIRLINE_ANGLES."""
 STEPS_OF_WEIGHT = 14
 """Points of the strand for which gravity was weighed."""
 ROWS, COLUMNS = 32, 64
@@ -26,16 +24,6 @@ LONG = 0.9
 """Strands longer than this lie on the shoulders."""
 APART = 0.6
 """How far the two sides of a parting are from each other when locks are gathered."""
-
-
-def scalp_share(points: Tensor, recede: float, side: float) -> Tensor:
-    """Where hair grows on the resting head: (N, 3) -> (N,) in 0 … 1. recede, side: dm by which the hairline lies higher."""
-    angle = torch.atan2(points[:, 0].abs(), points[:, 2] - 0.15)
-    angles = torch.tensor(HAIRLINE_ANGLES)
-    heights = torch.tensor(HAIRLINE_HEIGHTS) + recede * torch.tensor(RECEDING) + side * torch.tensor(SIDES_RECEDING)
-    after = torch.searchsorted(angles, angle.contiguous()).clamp(1, len(angles) - 1)
-    t = ((angle - angles[after - 1]) / (angles[after] - angles[after - 1])).clamp(0, 1)
-    return smooth_step(-0.05, 0.06, points[:, 1] - torch.lerp(heights[after - 1], heights[after], t))
 
 
 def grow_scalp(soil: Soil, character: Character, colour: Tensor) -> Rooted:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from livepuppet.synthetic.looks import blurred
 from livepuppet.synthetic.setting import Camera
-
-Plane = NDArray[np.float32]
 
 PROFILE = (
     ((0.030, 0.45), (0.010, 0.25)),
@@ -18,8 +16,6 @@ PROFILE = (
     ((0.005, 0.30),),
 )
 """For red, green and blue: Gaussians by their standard deviation in dm and their share of the light; the rest does not spread."""
-LEAST_BLUR = 0.3
-"""Pixels."""
 
 
 def scattered(light: Tensor, flesh: Tensor, large: tuple[int, int], small: tuple[int, int], camera: Camera) -> Tensor:
@@ -31,20 +27,16 @@ def scattered(light: Tensor, flesh: Tensor, large: tuple[int, int], small: tuple
     received = np.asarray(light.view(large[1], large[0], 3).numpy(), np.float32)
     skin = np.asarray(flesh.view(large[1], large[0]).numpy(), np.float32)
     pixels_per_dm = small[1] / camera.height_seen
-    small_light = cv2.resize(received * skin[..., None], small, interpolation=cv2.INTER_AREA)
-    small_skin = cv2.resize(skin, small, interpolation=cv2.INTER_AREA)
+    small_light = np.asarray(cv2.resize(received * skin[..., None], small, interpolation=cv2.INTER_AREA), np.float32)
+    small_skin = np.asarray(cv2.resize(skin, small, interpolation=cv2.INTER_AREA), np.float32)
     out = received.copy()
     for channel, gaussians in enumerate(PROFILE):
         spread = np.zeros(small_skin.shape, np.float32)
         for deviation, share in gaussians:
-            sigma = max(LEAST_BLUR, deviation * pixels_per_dm)
+            sigma = deviation * pixels_per_dm
             covered = np.maximum(blurred(small_skin, sigma), 1e-3)
             spread += share * blurred(small_light[..., channel], sigma) / covered
         total = sum(share for _, share in gaussians)
         enlarged = cv2.resize(spread, large, interpolation=cv2.INTER_LINEAR)
         out[..., channel] = received[..., channel] * (1 - total * skin) + enlarged * skin
     return torch.from_numpy(out).view(-1, 3)
-
-
-def blurred(plane: NDArray[np.generic], sigma: float) -> Plane:
-    return np.asarray(cv2.GaussianBlur(np.ascontiguousarray(plane, np.float32), (0, 0), sigma), np.float32)

@@ -17,7 +17,7 @@ from livepuppet.synthetic.demo.painting import STRANDS_PER_GROUP
 from livepuppet.synthetic.demo.strand_group import BROW, LASHES, SCALP, Strands
 from livepuppet.synthetic.noise import smooth_step
 from livepuppet.synthetic.setting import Camera
-from livepuppet.synthetic.shading import normalize
+from livepuppet.synthetic.shading import ambient, normalize
 
 FRACTION_BITS = 4
 """Lines end at sixteenths of a pixel."""
@@ -169,7 +169,7 @@ def strand_colour(hairs: Hairs, character: Character, camera: Camera, light: Stu
     depth = 0.50 + 0.50 * smooth_step(-0.05, 0.45, hairs.along) if group.kind == SCALP else 0.6 + 0.4 * hairs.along
     lit = lit_share(maps, hairs.place, in_hair=True)
     tint = 0.5 + 0.5 * albedo / albedo.amax(-1, keepdim=True).clamp(min=0.01)
-    out = 0.8 * albedo * light.ambient(outward) * depth[:, None]
+    out = 0.8 * albedo * ambient(outward, light) * depth[:, None]
     for i, lamp in enumerate(light.lamps):
         reached = (lit if i == 0 else torch.full_like(lit, 0.8)) * depth
         side = (0.35 + 0.65 * (outward @ lamp.direction)).clamp(0, 1) * reached

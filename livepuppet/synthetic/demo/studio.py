@@ -97,22 +97,11 @@ class Studio:
         supersampling: int,
         background: Picture,
         camera: Camera = PORTRAIT,
-    ) -> Picture:
-        """Linear light (height, width, 3), rendered `supersampling` times larger. background: linear light (height, width, 3)."""
-        return self.shot_with_buffers(groomed, pose, light, width, height, supersampling, background, camera)[0]
-
-    def shot_with_buffers(
-        self,
-        groomed: Groomed,
-        pose: Pose,
-        light: StudioLight,
-        width: int,
-        height: int,
-        supersampling: int,
-        background: Picture,
-        camera: Camera = PORTRAIT,
     ) -> tuple[Picture, Buffers]:
-        """As `shot`; and what is known of each pixel, in the size that is rendered."""
+        """Linear light (height, width, 3), and what is known of each pixel in the size that is rendered, `supersampling` times larger.
+
+        background: linear light (height, width, 3).
+        """
         with torch.no_grad():
             scene = self.scene(groomed, pose, light, camera)
             large = (width * supersampling, height * supersampling)

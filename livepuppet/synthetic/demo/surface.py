@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,7 +15,7 @@ from livepuppet.synthetic.demo.spot import Material, Spot
 from livepuppet.synthetic.head import EYE, SKIN
 from livepuppet.synthetic.noise import smooth_step
 from livepuppet.synthetic.setting import Lamp
-from livepuppet.synthetic.shading import normalize
+from livepuppet.synthetic.shading import ambient, ggx, normalize
 
 LOBES = ((1.0, 0.65), (0.62, 0.35))
 """Of the highlight: factor of the roughness, share."""
@@ -54,7 +53,7 @@ def shade(spot: Spot, place: Tensor, axis: tuple[Tensor, Tensor], light: StudioL
     material = paint(spot)
     lit = lit_share(maps, place + OFF_THE_SKIN * spot.normal)
     others = (0.25 + 0.75 * material.openness).clamp(max=1)
-    received = light.ambient(material.normal) * material.openness[:, None]
+    received = ambient(material.normal, light) * material.openness[:, None]
     highlight = grazing(spot, material, light)
     for i, lamp in enumerate(light.lamps):
         reached = lit if i == 0 else others
@@ -75,17 +74,13 @@ def diffuse(spot: Spot, material: Material, lamp: Lamp) -> Tensor:
 
 
 def glint(spot: Spot, material: Material, lamp: Lamp) -> Tensor:
-    """The highlight, (N,): two GGX lobes with Schlick's Fresnel.
-
-    Walter, Marschner, Li, Torrance, "Microfacet models for refraction through rough surfaces", EGSR 2007 (distribution D, eq. 33).
-    """
+    """The highlight, (N,): two GGX lobes with Schlick's Fresnel."""
     half = normalize(spot.view + lamp.direction)
     cosine = (material.normal * half).sum(-1).clamp(min=0)
     fresnel = 0.03 + 0.97 * (1 - (spot.view * half).sum(-1).clamp(0, 1)) ** 5
     out = torch.zeros_like(cosine)
     for factor, share in LOBES:
-        alpha_squared = (factor * material.roughness) ** 4
-        distribution = alpha_squared / (math.pi * (cosine**2 * (alpha_squared - 1) + 1) ** 2)
+        distribution = ggx((factor * material.roughness) ** 4, cosine)
         out = out + share * (0.5 * material.gloss * distribution * fresnel).clamp(max=BRIGHTEST_LOBE)
     return out * (material.normal @ lamp.direction).clamp(min=0) * material.openness
 
