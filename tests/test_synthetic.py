@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -26,6 +27,7 @@ from livepuppet.synthetic.renderer import Picture, photograph
 from livepuppet.synthetic.setting import Camera, Film, Setting, draw_setting
 from livepuppet.synthetic.truth import LANDMARKS, MIRRORED, Frames, correspondence
 from livepuppet.synthetic.wheel import digest, geometry_files
+from livepuppet.synthetic.writing import spread
 
 NAMES = list(LANDMARKS)
 SIZE = 128
@@ -313,3 +315,9 @@ def test_bad_requests_are_one_clear_line(arguments: list[str], said: str, tmp_pa
     assert main(["synth", "--out", str(tmp_path / "x"), *arguments]) == 2
     complaint = capsys.readouterr().err.strip()
     assert said in complaint and "\n" not in complaint
+
+
+def test_processes_keep_the_order_and_a_dead_one_is_one_clear_line() -> None:
+    assert list(spread(abs, [-3, 2, -1], 2)) == [3, 2, 1]
+    with pytest.raises(RunError, match=r"a rendering process died .* fewer --workers"):
+        list(spread(os._exit, [1, 1], 2))

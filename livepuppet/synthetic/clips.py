@@ -85,6 +85,14 @@ def cell_middles(cells: int, size: int) -> NDArray[np.float32]:
     return np.stack(np.meshgrid(middle, middle, indexing="xy"), -1)
 
 
+def make_folder(path: Path) -> None:
+    """With its parents, unless it is there. Raises UsageError where that is not possible."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot write to {path}: {error.strerror}") from error
+
+
 def write_atomically(path: Path, write: Any) -> None:
     """`write(file)` into a temporary neighbour, flushed to disk, then renamed: `path` is whole or untouched. Raises RunError."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")

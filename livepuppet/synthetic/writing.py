@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -17,10 +20,21 @@ import torch
 from livepuppet.errors import RunError, UsageError
 from livepuppet.interfaces import Image
 from livepuppet.synthetic.acting import Kind
-from livepuppet.synthetic.clips import render_avatar, render_clip, render_performance, write_atomically, write_performance, write_recipe
+from livepuppet.synthetic.clips import (
+    make_folder,
+    render_avatar,
+    render_clip,
+    render_performance,
+    write_atomically,
+    write_performance,
+    write_recipe,
+)
 from livepuppet.synthetic.head import Head
 
 logger = logging.getLogger("livepuppet.synth")
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 SUFFIX = {"clips": ".npz", "avatars": ".jpg", "performances": ".mp4"}
 PROGRESS_EVERY = 20
@@ -86,10 +100,7 @@ def start_worker() -> None:
 
 def write_all(order: Order, indices: Iterable[int], workers: int = 1) -> tuple[int, int]:
     """Render what is missing; returns (files made, frames made). Raises UsageError (no geometry, another recipe), RunError (full disk)."""
-    try:
-        order.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot write to {order.out}: {error.strerror}") from error
+    make_folder(order.out)
     try:
         device = torch.device(order.device)
         torch.zeros(1, device=device)
@@ -99,7 +110,7 @@ def write_all(order: Order, indices: Iterable[int], workers: int = 1) -> tuple[i
     write_recipe(order.out, order.recipe())
     missing = [index for index in indices if not order.path(index).exists()]
     made = frames = 0
-    for made, count in enumerate(rendered(order, missing, workers), 1):
+    for made, count in enumerate(spread(partial(render, order), missing, workers), 1):
         frames += count
         if made % PROGRESS_EVERY == 0 and made < len(missing):
             logger.info("%d of %d", made, len(missing))
@@ -108,26 +119,24 @@ def write_all(order: Order, indices: Iterable[int], workers: int = 1) -> tuple[i
     return made, frames
 
 
-def rendered(order: Order, indices: list[int], workers: int) -> Iterator[int]:
-    """Frame counts in the order of `indices`."""
-    if workers == 1 or len(indices) < 2:
-        for index in indices:
-            yield render(order, index)
+def spread(work: Callable[[Given], Made], things: Sequence[Given], workers: int) -> Iterator[Made]:
+    """`work` of everything, in order: here, or in `workers` processes. Raises RunError when one of them dies."""
+    if workers == 1 or len(things) < 2:
+        yield from map(work, things)
         return
     # glibc gives big blocks back to the system at once and then faults them in again; these two keep them
     os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**30))
     os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**31))
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), start_worker) as pool:
-        tasks = [pool.submit(render, order, index) for index in indices]
+        tasks = deque(pool.submit(work, thing) for thing in things)
         try:
-            for task in tasks:
-                yield task.result()
-        except BaseException as error:
+            while tasks:
+                yield tasks.popleft().result()
+        except BrokenProcessPool as error:
+            raise RunError("a rendering process died (out of memory?): fewer --workers") from error
+        finally:
             for task in tasks:
                 task.cancel()
-            if isinstance(error, multiprocessing.ProcessError | BrokenPipeError):
-                raise RunError("a rendering process died (out of memory?): fewer --workers") from error
-            raise
 
 
 def write_sheet(order: Order) -> None:

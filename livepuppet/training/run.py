@@ -17,7 +17,7 @@ from torch import Tensor
 
 from livepuppet.errors import RunError, UsageError
 from livepuppet.networks import checkpoint as model_files
-from livepuppet.synthetic.clips import write_atomically
+from livepuppet.synthetic.clips import make_folder, write_atomically
 from livepuppet.training import checkpoint
 from livepuppet.training.appearance import Vgg, find_vgg
 from livepuppet.training.evaluation import evaluate
@@ -141,10 +141,7 @@ def train(order: Order) -> Trainer:
     having saved.
     """
     us, device = company(order)
-    try:
-        order.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot write to {order.out}: {error.strerror}") from error
+    make_folder(order.out)
     clips = album(order, us)
     skipped = "".join(f"{path}\t{why}\n" for path, why in clips.skipped)
     write_atomically(order.out / "skipped.txt", lambda file: file.write(skipped.encode()))
