@@ -92,14 +92,14 @@ def speed(options: argparse.Namespace, device: torch.device) -> dict[str, Any]:
         print(f"rendering {recipe.model.size} px: {rendered:.2f} frames per second and process (median of {PEOPLE} clips)", flush=True)
         clips = gather(Path(folder), Path(folder) / "cache", recipe.model.size).training
         rates = {}
+        pairs = Pairs(clips, recipe, 0)
+        batch = collate([pairs[number] for number in range(recipe.batch_size)])
         half = device.type == "cuda" if options.precision == "auto" else options.precision == "bf16"
         for name, motion_first, adversarial_from in PHASES:
-            phase = replace(recipe, own=replace(recipe.own, motion_first=motion_first, adversarial_from=adversarial_from))
             if name == "adversarial" and not recipe.weights.generator_gan:
                 continue
+            phase = replace(recipe, own=replace(recipe.own, motion_first=motion_first, adversarial_from=adversarial_from))
             trainer = Trainer(phase, len(clips), device, half=half, compiled=options.compile)
-            pairs = Pairs(clips, recipe, 0)
-            batch = collate([pairs[number] for number in range(recipe.batch_size)])
             times = []
             for _ in range(WARM_UP + STEPS):
                 start = waited(device)

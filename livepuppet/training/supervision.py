@@ -83,13 +83,17 @@ def expressive(truth: Truth, height: int, width: int) -> Tensor:
     return torch.exp(-((distance / FOCUS_RADIUS) ** 2))
 
 
+def emphasis(truth: Truth, height: int, width: int, focus: float) -> Tensor:
+    """How much each place counts, (B, height, width): 1, up to 1 + focus around eyes and mouth, and 0 where the truth is not known."""
+    known = truth.known[:, None, None].expand(-1, height, width)
+    return known * (1 + focus * expressive(truth, height, width)) if focus else known
+
+
 def flow_loss(motion: DenseMotion, truth: Truth, focus: float) -> Tensor:
     """L1 of the deformation where the source shows the point; up to 1 + focus times as much around eyes and mouth."""
     height, width = motion.deformation.shape[1:3]
     flow, seen = resized_truth(truth, height, width)
-    weight = seen[:, 0] * truth.known[:, None, None]
-    if focus:
-        weight = weight * (1 + focus * expressive(truth, height, width))
+    weight = seen[:, 0] * emphasis(truth, height, width, focus)
     error = (motion.deformation - flow).abs().sum(-1)
     return (error * weight).sum() / weight.sum().clamp(min=1)
 
@@ -103,9 +107,7 @@ def visibility_loss(motion: DenseMotion, truth: Truth, focus: float) -> Tensor:
     seen = resized_truth(truth, height, width)[1]
     predicted = motion.occlusion.float().clamp(1e-4, 1 - 1e-4)
     loss = -(seen * predicted.log() + (1 - seen) * (1 - predicted).log())[:, 0]
-    weight = truth.known[:, None, None].expand_as(loss)
-    if focus:
-        weight = weight * (1 + focus * expressive(truth, height, width))
+    weight = emphasis(truth, height, width, focus)
     return (loss * weight).sum() / weight.sum().clamp(min=1)
 
 
