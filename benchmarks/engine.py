@@ -28,7 +28,7 @@ from livepuppet.engines.fomm import motion as motions
 from livepuppet.engines.fomm.crop import Crop, face_crop
 from livepuppet.engines.fomm.paste import paste, square
 from livepuppet.face import FaceTracker
-from livepuppet.interfaces import Image, Tuning
+from livepuppet.factory import open_source
 from livepuppet.machine import load as machine_load
 from livepuppet.machine import machine, packages
 from livepuppet.networks import checkpoint
@@ -37,9 +37,9 @@ from livepuppet.networks.configuration import Configuration
 from livepuppet.networks.export import export
 from livepuppet.networks.keypoints import relative
 from livepuppet.networks.layers import sample
-from livepuppet.opening import open_source
 from livepuppet.runtimes.graphs import Graphs
 from livepuppet.runtimes.loading import load
+from livepuppet.types import Image, Tuning
 
 Step = Callable[[Image], Image]
 

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from livepuppet.face import find_faces
-from livepuppet.interfaces import Floats
+from livepuppet.types import Floats
 
 OUTPUT = Path(__file__).parents[1] / "livepuppet/engines/landmark/face_model.npz"
 RIGHT, LEFT, FOREHEAD, CHIN = 234, 454, 10, 152

@@ -25,9 +25,9 @@ import numpy as np
 
 from livepuppet.engines.landmark.face_model import LOWER_LID, LOWER_LIP, UPPER_LID, UPPER_LIP
 from livepuppet.face import FaceTracker, Landmarks, box
-from livepuppet.interfaces import Floats, Image, Motion, Tuning
-from livepuppet.parts import find
+from livepuppet.registry import find_part
 from livepuppet.smoothing import MotionFilter, smooth_window
+from livepuppet.types import Floats, Image, Motion, Tuning
 
 SIDE_PX = 256
 MOVIES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".gif"}
@@ -208,7 +208,7 @@ def face_window(image: Image) -> tuple[float, float, float] | None:
 
 def made(options: argparse.Namespace) -> Any:
     """The engine asked for, with its model."""
-    return find("engine", options.engine)(**({"model": options.model} if options.model else {}))
+    return find_part("engine", options.engine)(**({"model": options.model} if options.model else {}))
 
 
 def judge(path: Path, options: argparse.Namespace) -> tuple[Score, Image] | None:

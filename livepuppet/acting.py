@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from livepuppet.interfaces import Avatar, Engine, Motion, Tuning
 from livepuppet.performance import Moment
+from livepuppet.types import Avatar, Engine, Motion, Tuning
 
 EASE_S = 0.5
 """How long the avatar takes from the last motion seen to idling, and back; a shorter gap is bridged straight across."""

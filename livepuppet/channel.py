@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 
-from livepuppet.interfaces import Frame
+from livepuppet.types import Frame
 
 
 class Channel:

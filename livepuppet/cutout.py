@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from livepuppet.errors import UsageError
 from livepuppet.face import carries_models
-from livepuppet.interfaces import Image
+from livepuppet.types import Image
 
 STEADY = 0.4
 """Share of the mask before in the mask now: the segmentation trembles more than the picture."""

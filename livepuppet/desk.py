@@ -14,9 +14,9 @@ import numpy as np
 from livepuppet.controls import HELP
 from livepuppet.framing import CameraCrop
 from livepuppet.gallery import Gallery
-from livepuppet.interfaces import Image, Status
 from livepuppet.meter import Meter
 from livepuppet.puppet import Puppet
+from livepuppet.types import Image, Status
 
 NOTE_S = 2.5
 """How long a message in the window stays."""

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from livepuppet.errors import SinkError, UsageError
 from livepuppet.film import open_container
-from livepuppet.interfaces import Image, Size
 from livepuppet.soundtrack import Soundtrack
+from livepuppet.types import Image, Size
 
 log = logging.getLogger(__name__)
 

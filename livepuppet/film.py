@@ -17,7 +17,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from livepuppet.errors import SourceError, UsageError
-from livepuppet.interfaces import Image, Size
+from livepuppet.types import Image, Size
 
 log = logging.getLogger(__name__)
 

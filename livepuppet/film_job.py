@@ -12,10 +12,10 @@ from livepuppet.encoding import FilmWriter, clock_of, film_format
 from livepuppet.film import Film
 from livepuppet.footage import Choice, Footage
 from livepuppet.identity import identity_from
-from livepuppet.interfaces import Size, Tuning
 from livepuppet.label import Corner
 from livepuppet.marking import Mark, sign_film
 from livepuppet.soundtrack import Soundtrack
+from livepuppet.types import Size, Tuning
 from livepuppet.unfinished import fingerprint
 
 log = logging.getLogger(__name__)

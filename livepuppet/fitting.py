@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from livepuppet.face import Landmarks, box
-from livepuppet.interfaces import Image, Size
+from livepuppet.types import Image, Size
 
 LONG_SIDE_PX = 1280
 """The output's longer side where no size is asked for."""

@@ -12,7 +12,6 @@ import numpy as np
 
 from livepuppet.errors import UsageError
 from livepuppet.film import Film, is_url
-from livepuppet.interfaces import Avatar, Engine, Image, Motion, Size
 from livepuppet.motion_file import MotionFile
 from livepuppet.people import Cast, find_cast
 from livepuppet.performance import (
@@ -27,6 +26,7 @@ from livepuppet.performance import (
     steadied,
 )
 from livepuppet.soundtrack import Soundtrack
+from livepuppet.types import Avatar, Engine, Image, Motion, Size
 
 log = logging.getLogger(__name__)
 

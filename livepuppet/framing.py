@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from livepuppet.interfaces import Floats, Image, Size
+from livepuppet.types import Floats, Image, Size
 
 Box = tuple[int, int, int, int]
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livepuppet.errors import UsageError
-from livepuppet.interfaces import Image
+from livepuppet.types import Image
 
 Corner: TypeAlias = Literal["top-left", "top-right", "bottom-left", "bottom-right"]
 CORNERS: tuple[Corner, ...] = get_args(Corner)

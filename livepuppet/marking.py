@@ -9,8 +9,8 @@ from pathlib import Path
 from livepuppet import label as labels
 from livepuppet.errors import SinkError
 from livepuppet.identity import Identity
-from livepuppet.interfaces import Image
 from livepuppet.label import Corner
+from livepuppet.types import Image
 from livepuppet.watermark.code import IDS, SMALLEST
 
 log = logging.getLogger("livepuppet.marking")

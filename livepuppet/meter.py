@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from livepuppet.interfaces import Floats, Frame
+from livepuppet.types import Floats, Frame
 
 KEPT = 4096
 """Newest measurements kept per series, for percentiles and plots: 2 min at 30 fps. Counts, means and extremes are of the whole run."""

@@ -28,8 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livepuppet.errors import SinkError, UsageError
-from livepuppet.interfaces import Floats, Motion
 from livepuppet.performance import Moment
+from livepuppet.types import Floats, Motion
 
 FORMAT = "livepuppet motion"
 VERSION = 1

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from livepuppet.errors import UsageError
 from livepuppet.face import Window, carries_models, distant_faces
 from livepuppet.film import Film
-from livepuppet.interfaces import Image
 from livepuppet.performance import Cuts
+from livepuppet.types import Image
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livepuppet.film import Film
-from livepuppet.interfaces import Avatar, Engine, Image, Motion
 from livepuppet.smoothing import WINDOW_SECONDS, smooth_window
+from livepuppet.types import Avatar, Engine, Image, Motion
 
 LIMIT_PX = 1920
 """Longest side at which a driving film is looked at: a face in it is as well measured as in 4K."""

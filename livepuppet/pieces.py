@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from livepuppet.errors import UsageError
+from livepuppet.factory import open_engine
 from livepuppet.film import Film, open_container
 from livepuppet.film_job import Job, Report, film_writer, sign, sound_of
 from livepuppet.footage import Silent, gaze, open_footage
-from livepuppet.interfaces import Engine, Size
 from livepuppet.marking import Mark
-from livepuppet.opening import open_engine
 from livepuppet.people import Cast, find_cast
 from livepuppet.performance import SEARCH_LIMIT_PX, Moment, Reference, Shot, observe, shots_of
 from livepuppet.rendering import Rendering
+from livepuppet.types import Engine, Size
 from livepuppet.version import __version__
 
 PIECE_S = 20.0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from livepuppet.errors import SourceError
 from livepuppet.film import Film
-from livepuppet.interfaces import Frame
+from livepuppet.types import Frame
 
 log = logging.getLogger(__name__)
 

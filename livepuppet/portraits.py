@@ -17,7 +17,7 @@ from PIL import ImageCms, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from livepuppet.errors import PortraitError, UsageError
-from livepuppet.interfaces import Image
+from livepuppet.types import Image
 
 log = logging.getLogger(__name__)
 

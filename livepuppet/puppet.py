@@ -12,10 +12,10 @@ from types import TracebackType
 import cv2
 import numpy as np
 
-from livepuppet.interfaces import Avatar, Engine, Floats, Frame, Image, Motion, Tuning
 from livepuppet.meter import Meter
 from livepuppet.reference import HOLD_STILL_S, BetterReference, HoldStill
 from livepuppet.smoothing import MotionFilter
+from livepuppet.types import Avatar, Engine, Floats, Frame, Image, Motion, Tuning
 
 BLEND_S = 0.3
 """How long a change of reference or of avatar, or the return of the face, takes."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from livepuppet.interfaces import Motion
+from livepuppet.types import Motion
 
 HOLD_STILL_S = 0.7
 TURNED_RAD = np.radians([18.0, 32.0, 18.0])

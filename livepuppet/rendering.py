@@ -23,12 +23,12 @@ from livepuppet.errors import UsageError
 from livepuppet.film_job import Clock, Job, Report, film_writer, finished_film, resumed_name, sign, sound_of
 from livepuppet.footage import AROUND_S, Footage, Progress, Silent, open_footage
 from livepuppet.identity import identity_from
-from livepuppet.interfaces import Avatar, Engine, Image, Motion, Size
 from livepuppet.marking import Mark
 from livepuppet.motion_file import MotionWriter
 from livepuppet.performance import Moment, Reference
 from livepuppet.portraits import LIVE_LIMIT, load_portrait
 from livepuppet.stills import StillsWriter, is_sequence
+from livepuppet.types import Avatar, Engine, Image, Motion, Size
 from livepuppet.unfinished import Unfinished, forget, recall, remember
 
 log = logging.getLogger(__name__)

@@ -17,9 +17,9 @@ from livepuppet.controls import press
 from livepuppet.desk import Desk
 from livepuppet.errors import LivepuppetError, SinkError
 from livepuppet.gallery import Gallery
-from livepuppet.interfaces import Frame, Image, Screen, Sink, Source
 from livepuppet.meter import Meter, Statistics
 from livepuppet.puppet import Puppet, seconds_of
+from livepuppet.types import Frame, Image, Screen, Sink, Source
 
 TICK_S = 1 / 30
 """Longest wait for a frame before keys are read and the window is drawn again."""

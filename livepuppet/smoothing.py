@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from livepuppet.interfaces import Floats, Motion
+from livepuppet.types import Floats, Motion
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pictures
 
 from livepuppet.errors import SinkError, UsageError
-from livepuppet.interfaces import Image
+from livepuppet.types import Image
 
 TIMES = "timecodes.txt"
 """Beside the pictures: the time of each frame in milliseconds, in the format that Matroska's tools call 'timecode format v2'."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from livepuppet.errors import NoFaceError
-from livepuppet.interfaces import Avatar, Frame, Image, Motion, Size, Tuning
+from livepuppet.types import Avatar, Frame, Image, Motion, Size, Tuning
 
 SIDE = 64
 

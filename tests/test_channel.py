@@ -9,7 +9,7 @@ import pytest
 
 from livepuppet.channel import Channel
 from livepuppet.errors import SourceError
-from livepuppet.interfaces import Frame
+from livepuppet.types import Frame
 
 
 def frame(index: int) -> Frame:

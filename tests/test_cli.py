@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image as Pictures
 
-from livepuppet.interfaces import Image
 from livepuppet.portraits import shipped_avatars
+from livepuppet.types import Image
 
 ADA = str(shipped_avatars()[0])
 

@@ -10,10 +10,10 @@ import pytest
 from blob_engine import BlobEngine, driver, portrait
 
 from livepuppet.errors import MissingPartError, NoFaceError
-from livepuppet.interfaces import Avatar, Engine, Image, Motion, Tuning
-from livepuppet.opening import open_engine
-from livepuppet.parts import PARTS
+from livepuppet.factory import open_engine
 from livepuppet.portraits import load_portrait, shipped_avatars
+from livepuppet.registry import PARTS
+from livepuppet.types import Avatar, Engine, Image, Motion, Tuning
 
 NAMES = ["blob", *sorted(PARTS["engine"])]
 
@@ -46,7 +46,7 @@ def performance(engine: Engine) -> list[Image]:
     """Every third frame of four seconds in which the driver talks and turns."""
     if engine.name == "blob":
         return [driver(0.4 + 0.004 * i) for i in range(40)]
-    from livepuppet.opening import open_source
+    from livepuppet.factory import open_source
 
     source = open_source("demo", paced=False)
     frames = [source.read() for _ in range(120)]

@@ -13,7 +13,7 @@ import pytest
 from livepuppet import face
 from livepuppet.errors import ModelError
 from livepuppet.face import FaceTracker, Landmarks, find_faces
-from livepuppet.interfaces import Image
+from livepuppet.types import Image
 
 
 def portrait(name: str = "ada") -> Image:

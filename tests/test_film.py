@@ -23,8 +23,8 @@ from conftest import shared_path
 from livepuppet.encoding import CLOCK, FilmWriter, h264
 from livepuppet.errors import SinkError, SourceError, UsageError
 from livepuppet.film import Film
-from livepuppet.interfaces import Image, Size
 from livepuppet.sources.video import VideoSource
+from livepuppet.types import Image, Size
 
 
 def picture(number: int, size: Size = (160, 120)) -> Image:

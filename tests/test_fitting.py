@@ -8,7 +8,7 @@ import pytest
 
 from livepuppet.engines.landmark.retarget import MODEL
 from livepuppet.fitting import crop_window, fit
-from livepuppet.interfaces import Floats, Image
+from livepuppet.types import Floats, Image
 
 
 def face(x: float, y: float, width: float) -> Floats:

@@ -13,7 +13,7 @@ from PIL import Image as Pictures
 
 from livepuppet.errors import NoFaceError, PortraitError, UsageError
 from livepuppet.gallery import Gallery
-from livepuppet.interfaces import Avatar, Image, Size
+from livepuppet.types import Avatar, Image, Size
 
 
 class PatientEngine(BlobEngine):

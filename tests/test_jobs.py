@@ -87,7 +87,7 @@ def test_joins_cannot_be_seen(tmp_path: Path, blob_workers: None, shares_disk: b
     places = [*PLACES[:40], *[-1.0] * 30, *PLACES[70:]]
     film = blob_film(tmp_path / "d.mp4", places, sound=True)
     whole = tmp_path / f"whole{Path(name).suffix}"
-    from livepuppet.interfaces import Tuning
+    from livepuppet.types import Tuning
 
     settings: dict[str, Any] = {"reference": choice, "tuning": Tuning(smoothing=1.0)}
     Rendering(blob_job(tmp_path, film, output=whole, **settings), BlobEngine()).run()

@@ -15,7 +15,7 @@ from livepuppet.engines.landmark import LandmarkEngine
 from livepuppet.engines.landmark.engine import LandmarkAvatar
 from livepuppet.engines.landmark.face_model import COUNT
 from livepuppet.errors import NoFaceError
-from livepuppet.interfaces import Avatar, Image, Motion, Tuning
+from livepuppet.types import Avatar, Image, Motion, Tuning
 
 TUNING = Tuning()
 

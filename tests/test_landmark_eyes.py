@@ -9,7 +9,7 @@ from livepuppet.engines.landmark import retarget
 from livepuppet.engines.landmark.eyes import GAZE_LIMIT, Eyes, measure_eyes, retarget_eyes
 from livepuppet.engines.landmark.face_model import IRIS, LOWER_LID, UPPER_LID
 from livepuppet.engines.landmark.retarget import MODEL, to_matrix
-from livepuppet.interfaces import Floats
+from livepuppet.types import Floats
 
 REST = measure_eyes(MODEL)
 

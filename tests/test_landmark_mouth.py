@@ -18,7 +18,7 @@ from livepuppet.engines.landmark.mouth import (
     skin_colour,
 )
 from livepuppet.engines.landmark.retarget import MODEL
-from livepuppet.interfaces import Floats
+from livepuppet.types import Floats
 
 SKIN = np.array([200.0, 150.0, 130.0])
 GREY = np.full(3, 150.0)

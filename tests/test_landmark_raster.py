@@ -19,7 +19,7 @@ from livepuppet.engines.landmark.raster import (
     to_grid,
     triangle_ids,
 )
-from livepuppet.interfaces import Floats, Image
+from livepuppet.types import Floats, Image
 
 SQUARE = np.array([[40.0, 30, 0], [200, 30, 0], [200, 150, 0], [40, 150, 0]])
 TRIANGLES = np.array([[0, 1, 2], [0, 2, 3]], dtype=np.int32)

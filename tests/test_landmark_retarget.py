@@ -12,7 +12,7 @@ from livepuppet.engines.landmark.eyes import measure_eyes
 from livepuppet.engines.landmark.face_model import COUNT, LOWER_LIP, UPPER_LIP
 from livepuppet.engines.landmark.registration import body_of
 from livepuppet.engines.landmark.retarget import MODEL, Likeness, to_matrix, to_vector
-from livepuppet.interfaces import Floats, Motion, Tuning
+from livepuppet.types import Floats, Motion, Tuning
 
 SIZE = (640, 480)
 NONE = np.zeros(3)

@@ -7,8 +7,8 @@ import weakref
 import numpy as np
 import pytest
 
-from livepuppet.interfaces import Frame
 from livepuppet.meter import Meter, Series
+from livepuppet.types import Frame
 
 
 class Clock:

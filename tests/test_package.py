@@ -7,8 +7,8 @@ import pytest
 import livepuppet
 from livepuppet import errors
 from livepuppet.errors import MissingPartError, UsageError
-from livepuppet.opening import free_name, open_sink, open_source, output_size, parse_size
-from livepuppet.parts import PARTS, find
+from livepuppet.factory import free_name, open_sink, open_source, output_size, parse_size
+from livepuppet.registry import PARTS, find_part
 
 
 def test_every_public_name_can_be_had_and_the_list_is_sorted() -> None:
@@ -29,7 +29,7 @@ def test_every_part_in_the_table_exists_and_has_its_kind_s_members() -> None:
     for kind, names in PARTS.items():
         for name in names:
             try:
-                part = find(kind, name)
+                part = find_part(kind, name)
             except MissingPartError as error:
                 assert "pip install" in str(error)
                 continue
@@ -38,7 +38,7 @@ def test_every_part_in_the_table_exists_and_has_its_kind_s_members() -> None:
 
 def test_an_unknown_part_names_the_known_ones() -> None:
     with pytest.raises(MissingPartError, match="landmark"):
-        find("engine", "steam")
+        find_part("engine", "steam")
 
 
 def test_the_error_tree_is_as_drawn() -> None:

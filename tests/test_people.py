@@ -14,10 +14,10 @@ from test_render import blob_film, blob_job, run, times
 from livepuppet.encoding import FilmWriter, h264
 from livepuppet.errors import UsageError
 from livepuppet.film import Film
-from livepuppet.interfaces import Image
 from livepuppet.people import Appearance, Cast, Person, Place, apart, colours_round, find_cast, people_of
 from livepuppet.portraits import ASSETS, load_portrait
 from livepuppet.rendering import Rendering
+from livepuppet.types import Image
 
 AVATARS = ASSETS / "avatars"
 FPS = 10

@@ -16,9 +16,9 @@ import pytest
 
 from livepuppet.devices import list_virtual
 from livepuppet.errors import SinkError
-from livepuppet.interfaces import Frame, Image, Size
 from livepuppet.sinks.virtual_camera import VirtualCamera, spa
 from livepuppet.sinks.virtual_camera.pipewire import library, obstacle
+from livepuppet.types import Frame, Image, Size
 
 READER = Path(__file__).with_name("pipewire_reader.py")
 SYSTEM_PYTHON = "/usr/bin/python3"

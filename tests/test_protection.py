@@ -15,12 +15,12 @@ from livepuppet import artifacts
 from livepuppet.cli import main
 from livepuppet.errors import NoFaceError
 from livepuppet.face import box, cut, find_faces, window_round
-from livepuppet.interfaces import Image
 from livepuppet.portraits import load_portrait, shipped_avatars
 from livepuppet.protection.departure import Departure, departure, ssim
 from livepuppet.protection.landmarks import altered, mislead
 from livepuppet.protection.report import AFTER_JPEG, PROTECTED, Line, Report
 from livepuppet.protection.sheet import sheet
+from livepuppet.types import Image
 
 ADA = shipped_avatars()[0]
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from blob_engine import SIDE, BlobEngine, driver, frame, portrait
 
-from livepuppet.interfaces import Frame, Image, Tuning
 from livepuppet.puppet import BLEND_S, HOLD_S, SETTLE_S, Puppet
+from livepuppet.types import Frame, Image, Tuning
 
 UNSMOOTHED = Tuning(smoothing=0.0)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from livepuppet.interfaces import Motion
 from livepuppet.reference import BetterReference, HoldStill
+from livepuppet.types import Motion
 
 
 def looking(yaw: float = 0.0, shut: float = 0.0) -> Motion:

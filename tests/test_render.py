@@ -19,10 +19,10 @@ from livepuppet.encoding import FilmWriter, h264
 from livepuppet.errors import SinkError, UsageError
 from livepuppet.film import Film
 from livepuppet.film_job import Job
-from livepuppet.interfaces import Image, Tuning
 from livepuppet.portraits import ASSETS
 from livepuppet.rendering import Rendering, in_order, side_by_side
 from livepuppet.soundtrack import Soundtrack
+from livepuppet.types import Image, Tuning
 
 PERFORMANCE = ASSETS / "performance.mp4"
 ADA = ASSETS / "avatars" / "ada.jpg"

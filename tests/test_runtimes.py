@@ -19,7 +19,6 @@ from onnx import TensorProto, helper
 from livepuppet import artifacts
 from livepuppet.artifacts import ModelDirectory
 from livepuppet.errors import ModelError, UsageError
-from livepuppet.interfaces import Image
 from livepuppet.networks import graphs as written
 from livepuppet.networks.export import Exported, export, reference
 from livepuppet.networks.keypoints import Keypoints, relative
@@ -30,6 +29,7 @@ from livepuppet.runtimes.external_data import external_files
 from livepuppet.runtimes.graphs import Graphs
 from livepuppet.runtimes.loading import load
 from livepuppet.runtimes.onnx import OnnxGraphs
+from livepuppet.types import Image
 
 
 @pytest.fixture(scope="module")

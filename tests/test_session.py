@@ -13,10 +13,10 @@ from blob_engine import SIDE, BlobEngine, driver, portrait
 
 from livepuppet.channel import Channel
 from livepuppet.errors import SinkError, SourceError
-from livepuppet.interfaces import Frame, Image, Motion, Size, Status, Tuning
 from livepuppet.meter import Meter
 from livepuppet.puppet import Puppet
 from livepuppet.session import SILENCE_S, Limits, Session
+from livepuppet.types import Frame, Image, Motion, Size, Status, Tuning
 
 
 class Script:

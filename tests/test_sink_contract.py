@@ -17,10 +17,10 @@ from test_film import number, picture
 from livepuppet.encoding import KEEPS_ORDINARY_MP4, FilmWriter
 from livepuppet.errors import SinkError, UsageError
 from livepuppet.film import Film
-from livepuppet.interfaces import Frame, Sink
 from livepuppet.sinks.null import Null
 from livepuppet.sinks.recorder import QUEUE_LENGTH, Recorder
 from livepuppet.sinks.window import Window
+from livepuppet.types import Frame, Sink
 
 SIZE = (160, 120)
 MAKERS: dict[str, Callable[[Path], Sink]] = {

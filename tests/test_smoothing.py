@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from livepuppet.interfaces import Floats, Motion
 from livepuppet.smoothing import MotionFilter, smooth_window
+from livepuppet.types import Floats, Motion
 
 NOISE = 0.003
 

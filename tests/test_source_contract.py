@@ -13,9 +13,9 @@ import pytest
 from test_film import make, number
 
 from livepuppet.errors import UsageError
-from livepuppet.interfaces import Source
 from livepuppet.sources.demo import DemoSource
 from livepuppet.sources.video import VideoSource
+from livepuppet.types import Source
 
 FRAMES = 45
 MAKERS: dict[str, Callable[[Path], Source]] = {

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from livepuppet.cli import main
 from livepuppet.errors import UsageError
-from livepuppet.interfaces import Image
 from livepuppet.synthetic.acting import Acting
 from livepuppet.synthetic.demo import writing
 from livepuppet.synthetic.demo.assets import FRAMES, NAMES, PERFORMANCE_NAME, Stage, actings, chosen, distinct, render_portrait
 from livepuppet.synthetic.head import Head
+from livepuppet.types import Image
 
 ASSETS = Path(__file__).parent.parent / "livepuppet" / "assets"
 

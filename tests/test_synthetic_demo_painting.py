@@ -9,12 +9,12 @@ import pytest
 from numpy.typing import NDArray
 
 from livepuppet.errors import UsageError
-from livepuppet.interfaces import Image
 from livepuppet.synthetic.acting import Acting
 from livepuppet.synthetic.demo.painting import Buffers, developed, oil, pencil, toon, watercolour
 from livepuppet.synthetic.demo.rooms import ROOMS, draw_room
 from livepuppet.synthetic.demo.script import BLINKS, FPS, SECONDS, acting_at
 from livepuppet.synthetic.demo.strokes import linear_colour, smeared, stroke_directions
+from livepuppet.types import Image
 
 SIZE = 96
 UNITS = (

@@ -17,9 +17,9 @@ from livepuppet.cli import main
 from livepuppet.credentials import Facts, sign_file
 from livepuppet.errors import UsageError
 from livepuppet.identity import Identity, own_identity
-from livepuppet.interfaces import Image
 from livepuppet.marking import Mark
 from livepuppet.portraits import load_portrait, shipped_avatars
+from livepuppet.types import Image
 from livepuppet.verification import ABSENT, examine
 
 SESSION = 4711

@@ -10,11 +10,11 @@ import pytest
 
 from livepuppet.devices import list_virtual
 from livepuppet.errors import SinkError
-from livepuppet.interfaces import Frame
-from livepuppet.opening import open_sink, output_size
+from livepuppet.factory import open_sink, output_size
 from livepuppet.sinks.virtual_camera import VirtualCamera
 from livepuppet.sinks.virtual_camera.outlet import accepted_size
 from livepuppet.sinks.virtual_camera.still import fitted, starting
+from livepuppet.types import Frame
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems list no virtual cameras")

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from livepuppet.interfaces import Image
+from livepuppet.types import Image
 from livepuppet.watermark import code
 from livepuppet.watermark.embedder import FILM, Embedder
 from livepuppet.watermark.reader import Reader, Reading

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from PIL import ImageFont
 
 from livepuppet.controls import HELP
-from livepuppet.interfaces import Floats, Image, Size, Status
 from livepuppet.sinks.window.compose import compose, framed
 from livepuppet.sinks.window.display import display_trouble
 from livepuppet.sinks.window.highgui import LARGEST_AT_OPEN, opening_size
@@ -19,6 +18,7 @@ from livepuppet.sinks.window.mirror import draw_mirror, mirror_size, reduced
 from livepuppet.sinks.window.panels import ACCENT, INK, PAPER, PAPER_OPACITY, QUIET, help_panel, message_panel, statistics_panel
 from livepuppet.sinks.window.sprite import clear, filled, lay, rounded, shortened, stack, text_width, typeface, wrapped
 from livepuppet.sinks.window.viewport import LONGEST_SIDE, Rectangle, Viewport
+from livepuppet.types import Floats, Image, Size, Status
 
 HD: Size = (1280, 720)
 STATISTICS = ("fps\t30.0", "latency\t18 ms   p95 22", "", "observe\t4.1 ms\tp95 5.0", "render\t6.3 ms\tp95 7.7", "", "device\tCPU")

@@ -18,8 +18,8 @@ import pytest
 from conftest import x_server
 
 from livepuppet.errors import SinkError
-from livepuppet.interfaces import Frame, Image, Screen, Size, Status
 from livepuppet.sinks.window import Window, display, display_available
+from livepuppet.types import Frame, Image, Screen, Size, Status
 
 pytestmark = [
     pytest.mark.screen,

@@ -14,12 +14,12 @@ from typing import Any
 from livepuppet.cli.live import add_output_arguments, add_puppet_arguments, choose_outputs, interruptible, open_session
 from livepuppet.cli.options import between, positive
 from livepuppet.errors import RunError, UsageError
-from livepuppet.interfaces import Floats
+from livepuppet.factory import open_sink, open_source
 from livepuppet.machine import machine, packages
 from livepuppet.marking import Mark, sign_film
 from livepuppet.meter import Meter, Statistics
-from livepuppet.opening import open_sink, open_source
 from livepuppet.session import Limits
+from livepuppet.types import Floats
 
 SUMMARY = "Measure speed and latency with your own camera, engine and outputs."
 EPILOG = """\

@@ -9,7 +9,7 @@ from typing import Any
 
 from livepuppet.devices import Device
 from livepuppet.errors import LivepuppetError
-from livepuppet.interfaces import Frame, Image, Size
+from livepuppet.types import Frame, Image, Size
 
 BLACK_LEVEL = 24
 """The brightest of a picture's values at which it still counts as black, 0 … 255."""

@@ -128,7 +128,7 @@ def described(device: Device) -> Finding:
 
 
 def display() -> Iterator[Finding]:
-    from livepuppet.opening import screen_available
+    from livepuppet.factory import screen_available
 
     if screen_available():
         where = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or platform.system()
@@ -183,14 +183,14 @@ def repair_of(model: artifacts.ModelDirectory) -> str:
 
 def speed() -> Iterator[Finding]:
     """The default engine on the built-in performance for two seconds, at the size of a video call."""
+    from livepuppet.factory import open_engine, open_sink, open_source
     from livepuppet.gallery import Gallery
-    from livepuppet.interfaces import Sink
     from livepuppet.marking import Mark
     from livepuppet.meter import Meter
-    from livepuppet.opening import open_engine, open_sink, open_source
     from livepuppet.portraits import shipped_avatars
     from livepuppet.puppet import Puppet
     from livepuppet.session import Session
+    from livepuppet.types import Sink
 
     engine = None
     try:

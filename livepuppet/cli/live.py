@@ -23,14 +23,14 @@ from livepuppet.cli.options import (
 )
 from livepuppet.consent import consent_line
 from livepuppet.errors import SinkError, UsageError
+from livepuppet.factory import free_name, open_engine, open_sink, open_source, output_size, parse_size, screen_available
 from livepuppet.gallery import Gallery
-from livepuppet.interfaces import Sink, Source
 from livepuppet.marking import sign_film
 from livepuppet.meter import Meter, Statistics
-from livepuppet.opening import free_name, open_engine, open_sink, open_source, output_size, parse_size, screen_available
 from livepuppet.portraits import shipped_avatars
 from livepuppet.puppet import Puppet
 from livepuppet.session import Limits, Session
+from livepuppet.types import Sink, Source
 
 SUMMARY = "Bring a still portrait to life with your webcam, in real time."
 USAGE = """livepuppet [--avatar PATH ...] [--camera WHICH] [--output WHERE]... [options]

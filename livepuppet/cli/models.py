@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 from livepuppet import artifacts
 from livepuppet.errors import MissingPartError, UsageError
-from livepuppet.interfaces import Image
+from livepuppet.types import Image
 
 SUMMARY = "Import First Order Motion Model checkpoints, and list, check, fetch or remove neural models."
 EPILOG = """\

@@ -7,10 +7,10 @@ import math
 from pathlib import Path
 
 from livepuppet.identity import Identity, identity_from
-from livepuppet.interfaces import Tuning
 from livepuppet.label import CORNERS, DEFAULT_TEXT
 from livepuppet.marking import Mark
-from livepuppet.parts import PARTS
+from livepuppet.registry import PARTS
+from livepuppet.types import Tuning
 
 
 def add_engine_arguments(group: argparse._ArgumentGroup) -> None:

@@ -14,9 +14,9 @@ import numpy as np
 
 from livepuppet.cli.options import between, whole
 from livepuppet.errors import NoFaceError, UsageError
-from livepuppet.interfaces import Image
 from livepuppet.protection.departure import departure
 from livepuppet.protection.report import AFTER_JPEG, PROTECTED, Line, Report
+from livepuppet.types import Image
 
 SUMMARY = "Make a photo harder to animate, and report honestly how far that goes."
 EPILOG = """
@@ -109,8 +109,8 @@ def check_outputs(photo: Path, output: Path, sheet_path: Path) -> None:
 
 def landmark_animator() -> Animate:
     """The landmark engine, moved by the shipped performance."""
-    from livepuppet.interfaces import Tuning
-    from livepuppet.opening import open_engine
+    from livepuppet.factory import open_engine
+    from livepuppet.types import Tuning
 
     engine = open_engine("landmark")
     motions = [motion for motion in map(engine.observe, performance()) if motion is not None]

@@ -17,10 +17,10 @@ from livepuppet.cli.options import add_engine_arguments, add_marking_arguments, 
 from livepuppet.cli.progress import open_progress
 from livepuppet.crew import count_gpus, open_crew
 from livepuppet.errors import UsageError
+from livepuppet.factory import open_engine, parse_size
 from livepuppet.film_job import DEFAULT_CRF, Job, Report
 from livepuppet.footage import Choice
 from livepuppet.jobs import Jobs, Row
-from livepuppet.opening import open_engine, parse_size
 from livepuppet.rendering import Rendering
 
 SUMMARY = "A photo and a video in, a finished film out; or a table of them."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from livepuppet.interfaces import Size
+from livepuppet.types import Size
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from livepuppet.interfaces import Image, Size
+from livepuppet.types import Image, Size
 
 LINE_PADDING = 128
 """Drivers may round the bytes of a line up, by less than this."""

@@ -19,10 +19,10 @@ from torch.nn import functional
 
 from livepuppet.artifacts import ModelDirectory
 from livepuppet.errors import ModelError
-from livepuppet.interfaces import Image
 from livepuppet.networks.checkpoint import Model
 from livepuppet.networks.keypoints import Keypoints, relative
 from livepuppet.networks.replay import Replay
+from livepuppet.types import Image
 
 Window = tuple[float, float, float]
 """Left, top and side of a square, in pixels; may reach beyond the picture."""

@@ -23,7 +23,6 @@ from torch import Tensor
 
 from livepuppet.artifacts import MANIFEST, Crop, Manifest, ModelDirectory, entry, home, new_directory, read
 from livepuppet.errors import ModelError
-from livepuppet.interfaces import Image
 from livepuppet.networks.card import card
 from livepuppet.networks.checkpoint import Model
 from livepuppet.networks.folding import fold
@@ -42,6 +41,7 @@ from livepuppet.networks.graphs import (
 from livepuppet.networks.onnx_files import Method, compact, halve, join
 from livepuppet.networks.onnx_files import export as export_onnx
 from livepuppet.networks.quantisation import quantise
+from livepuppet.types import Image
 
 Target = Literal["cpu", "gpu"]
 Format = Literal["onnx", "torchscript"]

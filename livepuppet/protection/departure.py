@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livepuppet.face import FaceTracker
-from livepuppet.interfaces import Image
+from livepuppet.types import Image
 
 DISTURBED_AKD = 0.05
 """Face widths: points a twentieth of the face away are a visibly different expression or a face in another place."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from livepuppet.errors import NoFaceError
 from livepuppet.face import WINDOW_SIDE_PX, Landmarks, Mesh, box, cut, find_faces, open_mesh, window_round
-from livepuppet.interfaces import Image
+from livepuppet.types import Image
 
 log = logging.getLogger("livepuppet.protection")
 

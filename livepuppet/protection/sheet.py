@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from livepuppet.interfaces import Image
+from livepuppet.types import Image
 
 TILE_PX = 224
 TITLE_PX = 26

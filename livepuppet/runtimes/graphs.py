@@ -11,7 +11,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from livepuppet.interfaces import Image
+from livepuppet.types import Image
 
 Array: TypeAlias = NDArray[np.float32]
 

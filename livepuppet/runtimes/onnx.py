@@ -17,7 +17,6 @@ import numpy as np
 
 from livepuppet.artifacts import ModelDirectory
 from livepuppet.errors import ModelError
-from livepuppet.interfaces import Image
 from livepuppet.runtimes.external_data import external_files
 from livepuppet.runtimes.graphs import (
     DETECT_INPUTS,
@@ -32,6 +31,7 @@ from livepuppet.runtimes.graphs import (
     Rendered,
 )
 from livepuppet.runtimes.providers import CPU, NAMES, OPTIONS, candidates, out_of_memory, why_not
+from livepuppet.types import Image
 
 log = logging.getLogger("livepuppet.runtimes.onnx")
 

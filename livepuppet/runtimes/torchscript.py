@@ -19,7 +19,6 @@ from torch import Tensor
 
 from livepuppet.artifacts import ModelDirectory
 from livepuppet.errors import ModelError
-from livepuppet.interfaces import Image
 from livepuppet.runtimes.graphs import (
     DETECT_INPUTS,
     DETECT_OUTPUTS,
@@ -30,6 +29,7 @@ from livepuppet.runtimes.graphs import (
     Rendered,
 )
 from livepuppet.runtimes.providers import NO_DRIVER, nvidia_driver, out_of_memory
+from livepuppet.types import Image
 
 log = logging.getLogger("livepuppet.runtimes.torchscript")
 

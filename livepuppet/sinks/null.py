@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from livepuppet.interfaces import Frame, Size
+from livepuppet.types import Frame, Size
 
 
 class Null:

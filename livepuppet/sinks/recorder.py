@@ -10,7 +10,7 @@ from pathlib import Path
 
 from livepuppet.encoding import CLOCK, H264_SUFFIXES, FilmWriter, h264
 from livepuppet.errors import SinkError, UsageError
-from livepuppet.interfaces import Frame, Size
+from livepuppet.types import Frame, Size
 
 log = logging.getLogger(__name__)
 

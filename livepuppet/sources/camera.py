@@ -23,7 +23,7 @@ from livepuppet.devices import Device, Mode, find_again, find_camera, list_camer
 from livepuppet.devices.choice import remembered
 from livepuppet.devices.raw import as_bgr, describe
 from livepuppet.errors import SourceError, UsageError
-from livepuppet.interfaces import Frame, Image, Size
+from livepuppet.types import Frame, Image, Size
 
 log = logging.getLogger("livepuppet.camera")
 

@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 
 from livepuppet.errors import RunError, UsageError
-from livepuppet.interfaces import Image
 from livepuppet.synthetic.acting import Acting, Kind, draw_acting, draw_performance
 from livepuppet.synthetic.backdrop import draw_backdrop
 from livepuppet.synthetic.head import Head
@@ -24,6 +23,7 @@ from livepuppet.synthetic.posing import Body
 from livepuppet.synthetic.renderer import grid_size, photograph
 from livepuppet.synthetic.setting import draw_setting, portrait_setting
 from livepuppet.synthetic.truth import Truth
+from livepuppet.types import Image
 
 FORMAT = 1
 SUPERSAMPLING = 1.5

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livepuppet.errors import UsageError
-from livepuppet.interfaces import Image
+from livepuppet.types import Image
 
 Generator = np.random.Generator
 Plane = NDArray[np.float32]

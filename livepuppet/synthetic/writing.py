@@ -18,7 +18,6 @@ import numpy as np
 import torch
 
 from livepuppet.errors import RunError, UsageError
-from livepuppet.interfaces import Image
 from livepuppet.synthetic.acting import Kind
 from livepuppet.synthetic.clips import (
     make_folder,
@@ -30,6 +29,7 @@ from livepuppet.synthetic.clips import (
     write_recipe,
 )
 from livepuppet.synthetic.head import Head
+from livepuppet.types import Image
 
 logger = logging.getLogger("livepuppet.synth")
 

@@ -19,11 +19,11 @@ import torch
 from numpy.typing import NDArray
 
 from livepuppet.face import FaceTracker
-from livepuppet.interfaces import Image
 from livepuppet.networks.checkpoint import Model
 from livepuppet.networks.keypoints import Keypoints
 from livepuppet.synthetic.clips import Clip
 from livepuppet.training.footage import Footage, Frames, squared
+from livepuppet.types import Image
 
 EYES = ((33, 133), (362, 263))
 """Corners of the eye on the picture's left, and on its right, in the face mesh."""

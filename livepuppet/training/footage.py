@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livepuppet.errors import RunError, UsageError
-from livepuppet.interfaces import Image
 from livepuppet.synthetic.clips import Clip, write_atomically
+from livepuppet.types import Image
 
 VIDEOS = frozenset((".mp4", ".mov", ".avi", ".mkv", ".webm", ".gif", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ts"))
 PICTURES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"))

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from livepuppet.interfaces import Image
 from livepuppet.synthetic.clips import Clip
 from livepuppet.synthetic.truth import MIRRORED
 from livepuppet.training.footage import Footage, Frames
 from livepuppet.training.recipe import Augmentation, Recipe
 from livepuppet.training.supervision import Truth, coordinates, frame_units
+from livepuppet.types import Image
 
 Generator = np.random.Generator
 Plain = NDArray[np.float32]

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from livepuppet.interfaces import Image
+from livepuppet.types import Image
 from livepuppet.watermark.code import CELLS, SMALLEST, TILE, tile
 
 

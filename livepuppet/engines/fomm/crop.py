@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from livepuppet.face import Landmarks, box
-from livepuppet.interfaces import Image, Size
+from livepuppet.types import Image, Size
 
 LIFT = 0.12
 """The square sits this share of a face higher than the face: landmarks end at the hairline, heads do not."""

@@ -1,4 +1,4 @@
-"""The neural engine: a First Order Motion Model from a model directory moves the portrait. See `livepuppet.interfaces.Engine`."""
+"""The neural engine: a First Order Motion Model from a model directory moves the portrait. See `livepuppet.types.Engine`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from livepuppet.engines.fomm.paste import Square, paste, square
 from livepuppet.errors import ModelError, NoFaceError
 from livepuppet.face import FaceTracker, Landmarks, find_faces
 from livepuppet.fitting import fit
-from livepuppet.interfaces import Floats, Image, Motion, Size, Tuning
 from livepuppet.runtimes.graphs import Graphs, Prepared
 from livepuppet.runtimes.loading import load
+from livepuppet.types import Floats, Image, Motion, Size, Tuning
 
 log = logging.getLogger("livepuppet.fomm")
 

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 
 from livepuppet.engines.fomm.crop import Crop
-from livepuppet.interfaces import Floats, Motion, Tuning
 from livepuppet.runtimes.graphs import Array
+from livepuppet.types import Floats, Motion, Tuning
 
 SHIFT_LIMIT = 0.25
 """How far the whole head may go, in half sides of the crop: further, and it would leave the square that is pasted back."""

@@ -20,8 +20,8 @@ import cv2
 import numpy as np
 
 from livepuppet.engines.fomm.crop import Crop
-from livepuppet.interfaces import Image
 from livepuppet.runtimes.graphs import Array, Rendered
+from livepuppet.types import Image
 
 FEATHER = 0.08
 """Width of the fading edge, in sides of the square."""

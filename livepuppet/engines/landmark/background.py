@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from livepuppet.engines.landmark.raster import Grid
 from livepuppet.face import carries_models
-from livepuppet.interfaces import Floats, Image
+from livepuppet.types import Floats, Image
 
 RIM = (0.015, 0.06)
 """Face widths outside the person's outline: up to the first, pixels move with the person; beyond the second they stay. Soft between."""

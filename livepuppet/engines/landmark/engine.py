@@ -22,7 +22,7 @@ from livepuppet.engines.landmark.retarget import Likeness
 from livepuppet.errors import NoFaceError
 from livepuppet.face import FaceTracker, Landmarks, find_faces
 from livepuppet.fitting import fit
-from livepuppet.interfaces import Floats, Image, Motion, Size, Tuning
+from livepuppet.types import Floats, Image, Motion, Size, Tuning
 
 log = logging.getLogger("livepuppet.landmark")
 
@@ -46,7 +46,7 @@ class LandmarkAvatar:
 
 
 class LandmarkEngine:
-    """MediaPipe's face mesh in, a warped portrait out. See `livepuppet.interfaces.Engine`."""
+    """MediaPipe's face mesh in, a warped portrait out. See `livepuppet.types.Engine`."""
 
     name = "landmark"
 

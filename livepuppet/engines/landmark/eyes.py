@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from livepuppet.engines.landmark.face_model import IRIS, LOWER_LID, UPPER_LID
-from livepuppet.interfaces import Floats
+from livepuppet.types import Floats
 
 EYES_SIZE = 6
 """Closing of the two lids (1 = closed, below 0 = wider), then gaze (right, down) of each eye in eye widths."""

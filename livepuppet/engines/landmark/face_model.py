@@ -11,7 +11,7 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
-from livepuppet.interfaces import Floats
+from livepuppet.types import Floats
 
 COUNT = 478
 _data = np.load(str(files("livepuppet.engines.landmark") / "face_model.npz"))

@@ -6,7 +6,7 @@ import numpy as np
 
 from livepuppet.engines.landmark.eyes import EYES_SIZE
 from livepuppet.engines.landmark.face_model import COUNT
-from livepuppet.interfaces import Floats
+from livepuppet.types import Floats
 
 BREATH_HZ = 0.23
 BLINK_EVERY_SECONDS = 4.1

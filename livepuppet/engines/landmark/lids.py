@@ -10,7 +10,7 @@ from livepuppet.engines.landmark.eyes import Eyes
 from livepuppet.engines.landmark.face_model import LOWER_LID, UPPER_LID
 from livepuppet.engines.landmark.mesh import Net, Posed
 from livepuppet.engines.landmark.retarget import Placed, to_matrix
-from livepuppet.interfaces import Floats, Image, Motion
+from livepuppet.types import Floats, Image, Motion
 
 SHUT_FROM = 0.9
 """A lid closed this far hides the eyeball."""

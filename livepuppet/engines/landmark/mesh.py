@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from livepuppet.engines.landmark.face_model import CHIN, COUNT, EYES, FOREHEAD, LID_FOLD, LOWER_LID, MOUTH, OVAL, TRIANGLES, UPPER_LID
 from livepuppet.engines.landmark.retarget import Likeness, pose_face, to_matrix
-from livepuppet.interfaces import Floats, Motion
+from livepuppet.types import Floats, Motion
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livepuppet.engines.landmark.face_model import LOWER_LIP, SKIN, UPPER_LIP
-from livepuppet.interfaces import Floats, Image, Mouth
+from livepuppet.types import Floats, Image, Mouth
 
 LIPS = np.concatenate([UPPER_LIP, LOWER_LIP[-2:0:-1]])
 """The inner edge of both lips as one closed line."""

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from livepuppet.interfaces import Floats, Image
+from livepuppet.types import Floats, Image
 
 Field: TypeAlias = NDArray[np.float32]
 """A value per place of the grid, or per pixel (h, w)."""

@@ -17,7 +17,7 @@ import numpy as np
 from livepuppet.engines.landmark.eyes import EYES_SIZE, Eyes, measure_eyes, retarget_eyes
 from livepuppet.engines.landmark.face_model import COUNT, LOWER_LIP, NOSE, OVAL, RIGID, TEMPLATE, UPPER_LIP
 from livepuppet.face import Landmarks
-from livepuppet.interfaces import Floats, Motion, Tuning
+from livepuppet.types import Floats, Motion, Tuning
 
 POSE_UNIT = 0.25
 """Positions and sizes of the driver are in this share of the image's longer side."""

@@ -7,9 +7,9 @@ import logging
 import threading
 
 from livepuppet.errors import SinkError
-from livepuppet.interfaces import Frame, Image, Size
 from livepuppet.sinks.virtual_camera.outlet import Outlet, open_outlet
 from livepuppet.sinks.virtual_camera.still import fitted, starting
+from livepuppet.types import Frame, Image, Size
 
 log = logging.getLogger("livepuppet.virtual_camera")
 

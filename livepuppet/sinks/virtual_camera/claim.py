@@ -16,7 +16,7 @@ from pathlib import Path
 
 from livepuppet.devices.v4l2 import CAPTURE, OUTPUT, capability, request, users
 from livepuppet.errors import SinkError
-from livepuppet.interfaces import Size
+from livepuppet.types import Size
 
 log = logging.getLogger("livepuppet.virtual_camera")
 

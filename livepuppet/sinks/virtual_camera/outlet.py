@@ -10,7 +10,7 @@ from typing import Protocol
 from livepuppet.devices import list_virtual
 from livepuppet.devices.device import Device
 from livepuppet.errors import SinkError
-from livepuppet.interfaces import Image, Size
+from livepuppet.types import Image, Size
 
 log = logging.getLogger("livepuppet.virtual_camera")
 

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livepuppet.errors import SinkError
-from livepuppet.interfaces import Image, Size
 from livepuppet.sinks.virtual_camera import spa
+from livepuppet.types import Image, Size
 
 log = logging.getLogger("livepuppet.virtual_camera")
 

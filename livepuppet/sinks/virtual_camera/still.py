@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from livepuppet.interfaces import Image, Size
+from livepuppet.types import Image, Size
 
 BACKGROUND = (28, 30, 38)
 INK = (214, 218, 228)

@@ -7,7 +7,6 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from livepuppet.interfaces import Image, Size, Status
 from livepuppet.sinks.window.mirror import draw_mirror, hang, mirror_size
 from livepuppet.sinks.window.panels import (
     INK,
@@ -19,6 +18,7 @@ from livepuppet.sinks.window.panels import (
     text_size,
 )
 from livepuppet.sinks.window.sprite import lay, line_height, text_width, written
+from livepuppet.types import Image, Size, Status
 
 NAME = "livepuppet"
 SMALLEST: Size = (160, 120)

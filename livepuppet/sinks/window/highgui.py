@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 
 from livepuppet.errors import SinkError
-from livepuppet.interfaces import Frame, Image, Size, Status
 from livepuppet.sinks.window.compose import compose
 from livepuppet.sinks.window.display import display_available, display_trouble, stays_black
 from livepuppet.sinks.window.keys import key_name
 from livepuppet.sinks.window.viewport import Viewport
+from livepuppet.types import Frame, Image, Size, Status
 
 LARGEST_AT_OPEN: Size = (1280, 760)
 SMALLEST_SIDE_AT_OPEN = 480

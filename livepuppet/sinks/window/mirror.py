@@ -8,9 +8,9 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from livepuppet.interfaces import Floats, Image, Size, Status
 from livepuppet.sinks.window.panels import ACCENT, INK
 from livepuppet.sinks.window.sprite import FULL, Coverage, Sprite, disc, filled, lay, outline, paint, rounded, shadow, stack
+from livepuppet.types import Floats, Image, Size, Status
 
 FACE_CENTRE = (0.5, 0.47)
 FACE_HEIGHT = 0.62

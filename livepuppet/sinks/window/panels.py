@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
-from livepuppet.interfaces import Size
 from livepuppet.sinks.window.sprite import (
     Colour,
     Sprite,
@@ -22,6 +21,7 @@ from livepuppet.sinks.window.sprite import (
     wrapped,
     written,
 )
+from livepuppet.types import Size
 
 INK: Colour = (242, 243, 245)
 QUIET: Colour = (163, 170, 182)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
-from livepuppet.interfaces import Image, Size
+from livepuppet.types import Image, Size
 
 Colour = tuple[int, int, int]
 Coverage = NDArray[np.uint8]

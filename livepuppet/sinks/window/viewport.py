@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from livepuppet.interfaces import Size
+from livepuppet.types import Size
 
 Rectangle = tuple[int, int, int, int]
 """x, y, width, height as `cv2.getWindowImageRect` has them; -1 or 0 where there is no window to see."""

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livepuppet.errors import UsageError
-from livepuppet.interfaces import Image
 from livepuppet.synthetic.acting import Acting
 from livepuppet.synthetic.demo.casting import PAINTED, PEOPLE
 from livepuppet.synthetic.demo.character import Place, linear
@@ -22,6 +21,7 @@ from livepuppet.synthetic.demo.script import FPS, SECONDS, acting_at
 from livepuppet.synthetic.demo.studio import Studio, resized
 from livepuppet.synthetic.head import Head
 from livepuppet.synthetic.looks import blurred
+from livepuppet.types import Image
 
 ACTOR = "sam"
 PERFORMANCE_NAME = "performance"

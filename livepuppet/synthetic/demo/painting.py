@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from livepuppet.interfaces import Image
 from livepuppet.synthetic.demo.strokes import (
     Generator,
     Numbers,
@@ -35,6 +34,7 @@ from livepuppet.synthetic.demo.strokes import (
     white_noise,
 )  # fmt: skip
 from livepuppet.synthetic.looks import Plane, blurred, grey, kuwahara
+from livepuppet.types import Image
 
 LUMINANCE = np.array([0.25, 0.6, 0.15], np.float32)
 """How bright a colour looks to the film, which sees less of green than an eye does."""

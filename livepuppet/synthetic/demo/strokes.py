@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from livepuppet.interfaces import Image
 from livepuppet.synthetic.looks import Plane, blurred, grey, kuwahara
+from livepuppet.types import Image
 
 Generator = np.random.Generator
 Picture = NDArray[np.float32]

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from livepuppet.interfaces import Image
 from livepuppet.synthetic.acting import Acting
 from livepuppet.synthetic.clips import make_folder, write_performance
 from livepuppet.synthetic.demo.assets import PERFORMANCE_NAME, Stage, actings, distinct, render_portrait
 from livepuppet.synthetic.head import Head
 from livepuppet.synthetic.writing import shared_head, spread, write_jpeg
+from livepuppet.types import Image
 
 
 @dataclass(frozen=True)

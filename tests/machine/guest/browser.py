@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from livepuppet.interfaces import Frame
 from livepuppet.sinks.virtual_camera import VirtualCamera
+from livepuppet.types import Frame
 
 PORT = 8080
 COLOUR = (200, 120, 40)

@@ -29,11 +29,11 @@ from livepuppet.devices.device import READABLE
 from livepuppet.devices.raw import as_bgr
 from livepuppet.devices.v4l2 import request
 from livepuppet.errors import SinkError, SourceError, UsageError
-from livepuppet.interfaces import Frame, Image, Size
 from livepuppet.sinks.virtual_camera import VirtualCamera
 from livepuppet.sinks.virtual_camera.still import starting
 from livepuppet.sources import camera
 from livepuppet.sources.camera import CameraSource
+from livepuppet.types import Frame, Image, Size
 
 PUPPET = "/dev/video10"
 COLOUR = (200, 120, 40)

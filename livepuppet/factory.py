@@ -10,14 +10,14 @@ from typing import cast
 
 from livepuppet.devices.choice import remember
 from livepuppet.errors import SourceError, UsageError
-from livepuppet.interfaces import Engine, Sink, Size, Source, Tuning
-from livepuppet.parts import PARTS, find
 from livepuppet.puppet import Puppet
+from livepuppet.registry import PARTS, find_part
+from livepuppet.types import Engine, Sink, Size, Source, Tuning
 
-VIDEO_SUFFIXES = frozenset(
+VIDEO_INPUT_SUFFIXES = frozenset(
     {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".gif", ".ts", ".wmv", ".3gp", ".y4m", ".ogv"}
 )
-FILM_SUFFIXES = frozenset({".mp4", ".mov", ".mkv"})
+VIDEO_OUTPUT_SUFFIXES = frozenset({".mp4", ".mov", ".mkv"})
 CALL_SIZE: Size = (1280, 720)
 """What every meeting program and every virtual camera driver is happy with."""
 
@@ -29,7 +29,7 @@ log = logging.getLogger("livepuppet")
 
 def open_engine(name: str = "landmark", device: str = "auto", model: str | None = None) -> Engine:
     """The engine of that name. device: auto, cpu, cuda, ...; model: for engines that run one. Raises MissingPartError, ModelError."""
-    make = find("engine", name)
+    make = find_part("engine", name)
     if model is None:
         return cast(Engine, make(device=device))
     try:
@@ -45,25 +45,25 @@ def open_source(text: str = "auto", *, paced: bool = True, size: Size | None = N
     Raises UsageError for what is not there, SourceError for what is there and does not work.
     """
     if text == "demo":
-        return cast(Source, find("source", "demo")(paced=paced))
+        return cast(Source, find_part("source", "demo")(paced=paced))
     asked = {"size": size or CALL_SIZE, "fps": fps or 30.0}
     if text == "auto":
         try:
-            camera = find("source", "camera").first(**asked)
+            camera = find_part("source", "camera").first(**asked)
         except SourceError as error:
             log.info("%s", error)
             camera = None
         if camera is not None:
             return cast(Source, camera)
         log.info("no camera found: playing the built-in demo performance (choose another with --camera)")
-        return cast(Source, find("source", "demo")(paced=paced))
+        return cast(Source, find_part("source", "demo")(paced=paced))
     path = Path(text)
     number = text.isascii() and text.isdigit()
     if not number and ("://" in text or path.is_file()):
-        return cast(Source, find("source", "video")(text, paced=paced))
-    if path.suffix.lower() in VIDEO_SUFFIXES or (os.sep in text and not text.startswith("/dev/")):
+        return cast(Source, find_part("source", "video")(text, paced=paced))
+    if path.suffix.lower() in VIDEO_INPUT_SUFFIXES or (os.sep in text and not text.startswith("/dev/")):
         raise UsageError(f"no such video: {text}")
-    chosen = cast(Source, find("source", "camera")(int(text) if number else text, **asked))
+    chosen = cast(Source, find_part("source", "camera")(int(text) if number else text, **asked))
     remember(chosen.name)
     return chosen
 
@@ -71,14 +71,14 @@ def open_source(text: str = "auto", *, paced: bool = True, size: Size | None = N
 def open_sink(text: str) -> Sink:
     """The sink that `text` means: window, virtual, virtual:NAME, none, or a film's file name. The session opens it. Raises UsageError."""
     if text.startswith(CAMERA_PREFIX):
-        return cast(Sink, find("sink", "virtual")(text.removeprefix(CAMERA_PREFIX)))
+        return cast(Sink, find_part("sink", "virtual")(text.removeprefix(CAMERA_PREFIX)))
     if text in PARTS["sink"] and text != "file":
-        return cast(Sink, find("sink", text)())
+        return cast(Sink, find_part("sink", text)())
     path = Path(text)
-    if path.suffix.lower() not in FILM_SUFFIXES:
-        known = ", ".join(sorted(FILM_SUFFIXES))
+    if path.suffix.lower() not in VIDEO_OUTPUT_SUFFIXES:
+        known = ", ".join(sorted(VIDEO_OUTPUT_SUFFIXES))
         raise UsageError(f"cannot write to '{text}': an output is window, virtual, none, or a file name ending in {known}")
-    return cast(Sink, find("sink", "file")(path))
+    return cast(Sink, find_part("sink", "file")(path))
 
 
 def free_name(path: Path) -> Path:
@@ -92,7 +92,7 @@ def free_name(path: Path) -> Path:
 
 def screen_available() -> bool:
     """Whether a window can be opened. OpenCV aborts the whole process when it is asked to without a display."""
-    return bool(find("sink", "window").available())
+    return bool(find_part("sink", "window").available())
 
 
 def open_puppet(

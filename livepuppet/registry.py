@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from livepuppet.errors import MissingPartError
 
-Kind = Literal["engine", "source", "sink"]
+PartKind = Literal["engine", "source", "sink"]
 
-PARTS: dict[Kind, dict[str, str]] = {
+PARTS: dict[PartKind, dict[str, str]] = {
     "engine": {
         "landmark": "livepuppet.engines.landmark:LandmarkEngine",
         "fomm": "livepuppet.engines.fomm:FommEngine",
@@ -34,7 +34,7 @@ EXTRAS = {"torch": "torch", "yaml": "torch", "onnx": "torch", "ray": "ray", "c2p
 """Packages that a plain installation lacks -> the extra that brings them."""
 
 
-def find(kind: Kind, name: str) -> Any:
+def find_part(kind: PartKind, name: str) -> Any:
     """The class of the part. Raises MissingPartError naming the known ones, or the pip line of a missing extra."""
     known = PARTS[kind]
     if name not in known:
