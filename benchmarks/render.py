@@ -24,10 +24,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from livepuppet.encoding import FilmWriter, h264
-from livepuppet.film import Film
 from livepuppet.machine import load, machine, packages
 from livepuppet.portraits import ASSETS
+from livepuppet.video.reader import VideoReader
+from livepuppet.video.writer import VideoWriter, h264
 
 AVATAR = ASSETS / "avatars" / "ada.jpg"
 PERFORMANCE = ASSETS / "performance.mp4"
@@ -66,9 +66,9 @@ def repeated(path: Path, seconds: float, every: int = 1) -> Path:
 
     every: take each n-th frame only, and fewer per second.
     """
-    film = Film(PERFORMANCE, limit=320)
+    film = VideoReader(PERFORMANCE, limit=320)
     pictures = [picture.image for picture in film][::every]
-    writer = FilmWriter(path, film.size, format=h264(".mp4", "ultrafast"), fps=film.fps / every, time_base=Fraction(1, 15360))
+    writer = VideoWriter(path, film.size, format=h264(".mp4", "ultrafast"), fps=film.fps / every, time_base=Fraction(1, 15360))
     for i in range(round(seconds * film.fps / every)):
         writer.write(pictures[i % len(pictures)], i * 512 * every)
     writer.close()
@@ -77,7 +77,7 @@ def repeated(path: Path, seconds: float, every: int = 1) -> Path:
 
 
 def frames(path: Path) -> int:
-    film = Film(path)
+    film = VideoReader(path)
     try:
         return film.frame_count or film.count_packets()
     finally:
@@ -86,7 +86,7 @@ def frames(path: Path) -> int:
 
 def speed(folder: Path) -> list[dict[str, Any]]:
     rows = []
-    film = Film(PERFORMANCE)
+    film = VideoReader(PERFORMANCE)
     rate = film.fps
     film.close()
     for reference in ("best", "first"):

@@ -8,15 +8,15 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from livepuppet.encoding import FilmWriter, clock_of, film_format
-from livepuppet.film import Film
 from livepuppet.footage import Choice, Footage
 from livepuppet.identity import identity_from
 from livepuppet.label import Corner
 from livepuppet.marking import Mark, sign_film
-from livepuppet.soundtrack import Soundtrack
 from livepuppet.types import Size, Tuning
 from livepuppet.unfinished import fingerprint
+from livepuppet.video.audio import AudioTrack
+from livepuppet.video.reader import VideoReader
+from livepuppet.video.writer import VideoWriter, output_time_base, video_format
 
 log = logging.getLogger(__name__)
 
@@ -107,21 +107,21 @@ class Clock:
         return int((ticks + Fraction(1, 2)) / self._factor) + self._shift
 
 
-def film_writer(job: Job, path: Path, size: Size, footage: Footage, sound: Soundtrack | None) -> FilmWriter:
+def film_writer(job: Job, path: Path, size: Size, footage: Footage, sound: AudioTrack | None) -> VideoWriter:
     """A film of the job's kind."""
     suffix = job.output.suffix.lower()
-    return FilmWriter(
+    return VideoWriter(
         path,
         size,
-        format=film_format(suffix, transparent=job.transparent),
+        format=video_format(suffix, transparent=job.transparent),
         fps=footage.fps,
-        time_base=clock_of(suffix, footage.time_base),
+        time_base=output_time_base(suffix, footage.time_base),
         crf=job.crf,
         sound=sound,
     )
 
 
-def sound_of(job: Job, footage: Footage, shift: int) -> Soundtrack | None:
+def sound_of(job: Job, footage: Footage, shift: int) -> AudioTrack | None:
     """The driving film's sound, from the timestamp `shift` on where the job begins later than the film."""
     sound = footage.sound(Fraction(shift) * footage.time_base if job.start else None, job.end)
     if sound is not None and job.output.suffix.lower() == ".gif":
@@ -138,7 +138,7 @@ def sign(job: Job, mark: Mark) -> None:
 
 def finished_film(path: Path) -> Report:
     """The report on a film that is there."""
-    film = Film(path)
+    film = VideoReader(path)
     try:
         frames = film.frame_count or film.count_packets()
         return Report(frames, 0, 0, True, film.size, frames)

@@ -11,7 +11,6 @@ from typing import Literal, Protocol, TypeAlias
 import numpy as np
 
 from livepuppet.errors import UsageError
-from livepuppet.film import Film, is_url
 from livepuppet.motion_file import MotionFile
 from livepuppet.people import Cast, find_cast
 from livepuppet.performance import (
@@ -25,8 +24,9 @@ from livepuppet.performance import (
     search_references,
     steadied,
 )
-from livepuppet.soundtrack import Soundtrack
 from livepuppet.types import Avatar, Engine, Image, Motion, Size
+from livepuppet.video.audio import AudioTrack
+from livepuppet.video.reader import VideoReader, is_url
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class Footage(Protocol):
     ) -> Iterator[Moment]:
         """Steadied moments from `start` until before `end`. each: called with every moment as it was seen, before it is steadied."""
 
-    def sound(self, start: Fraction | None, end: float | None) -> Soundtrack | None:
+    def sound(self, start: Fraction | None, end: float | None) -> AudioTrack | None:
         """The sound between, `start` on the file's own clock; None where there is none."""
 
     def close(self) -> None:
@@ -136,7 +136,7 @@ class FilmFootage:
     ) -> None:
         self._path = path
         self._progress, self._stop = progress, stop
-        self._film = Film(path, limit=LIMIT_PX)
+        self._film = VideoReader(path, limit=LIMIT_PX)
         self.fps, self.time_base, self.start_pts = self._film.fps, self._film.time_base, self._film.start_pts
         self.size: Size | None = self._film.size
         if cast == "unknown":
@@ -180,7 +180,7 @@ class FilmFootage:
         return []
 
     def _best(self, engine: Engine, avatar: Avatar, start: float, end: float | None) -> list[Reference]:
-        film = Film(self._path, limit=SEARCH_LIMIT_PX)
+        film = VideoReader(self._path, limit=SEARCH_LIMIT_PX)
         try:
             self._progress.stage("searching the reference", self.count(start, end))
             moments = self._until_stopped(observe(engine, film, look=self._look, start=start, end=end))
@@ -200,10 +200,10 @@ class FilmFootage:
         seen = observe(engine, self._film, look=self._look, start=start, end=end, pictures=pictures)
         return steadied(_told(seen, each), smoothing)
 
-    def sound(self, start: Fraction | None, end: float | None) -> Soundtrack | None:
+    def sound(self, start: Fraction | None, end: float | None) -> AudioTrack | None:
         if not self._film.audio:
             return None
-        return Soundtrack(self._path, start=start, end=None if end is None else Fraction(end) + self.start_pts * self.time_base)
+        return AudioTrack(self._path, start=start, end=None if end is None else Fraction(end) + self.start_pts * self.time_base)
 
     def close(self) -> None:
         self._film.close()
@@ -261,7 +261,7 @@ class MotionFootage:
     ) -> Iterator[Moment]:
         return steadied(_told(self._between(start, end), each), smoothing)
 
-    def sound(self, start: Fraction | None, end: float | None) -> Soundtrack | None:
+    def sound(self, start: Fraction | None, end: float | None) -> AudioTrack | None:
         return None
 
     def close(self) -> None:

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from livepuppet.errors import UsageError
 from livepuppet.face import Window, carries_models, distant_faces
-from livepuppet.film import Film
 from livepuppet.performance import Cuts
 from livepuppet.types import Image
+from livepuppet.video.reader import VideoReader
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ def find_cast(path: str, face: int | None, advance: Callable[[], None] | None = 
 
     advance: called for every frame looked at. Raises UsageError where there are fewer people.
     """
-    film = Film(path, limit=LIMIT_PX)
+    film = VideoReader(path, limit=LIMIT_PX)
     try:
         people = people_of(list(appearances(film, advance)), round(LEAST_S / film.time_base))
         within = round(2.5 * EVERY_S / film.time_base)
@@ -141,7 +141,7 @@ def find_cast(path: str, face: int | None, advance: Callable[[], None] | None = 
     return Cast(people, driver, within)
 
 
-def appearances(film: Film, advance: Callable[[], None] | None = None) -> Iterator[Appearance]:
+def appearances(film: VideoReader, advance: Callable[[], None] | None = None) -> Iterator[Appearance]:
     """All appearances in the film."""
     cuts, shot = Cuts(), 0
     current: list[Appearance] = []

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from livepuppet.film import Film
 from livepuppet.smoothing import WINDOW_SECONDS, smooth_window
 from livepuppet.types import Avatar, Engine, Image, Motion
+from livepuppet.video.reader import VideoReader
 
 LIMIT_PX = 1920
 """Longest side at which a driving film is looked at: a face in it is as well measured as in 4K."""
@@ -68,7 +68,7 @@ Gaze = Callable[[Image, int], Image]
 
 def observe(
     engine: Engine,
-    film: Film,
+    film: VideoReader,
     *,
     look: Gaze,
     start: float = 0.0,
@@ -173,7 +173,9 @@ def references_of(shots: list[Shot]) -> list[Reference]:
     return references
 
 
-def measure_references(engine: Engine, film: Film, references: list[Reference], *, look: Gaze, strength: float) -> list[tuple[int, Motion]]:
+def measure_references(
+    engine: Engine, film: VideoReader, references: list[Reference], *, look: Gaze, strength: float
+) -> list[tuple[int, Motion]]:
     """The driver's motion at each reference, steadied as all others are: (since, motion) in order."""
     motions: dict[int, Motion] = {}
     for reference in references:

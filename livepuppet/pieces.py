@@ -18,7 +18,6 @@ from typing import Any
 
 from livepuppet.errors import UsageError
 from livepuppet.factory import open_engine
-from livepuppet.film import Film, open_container
 from livepuppet.film_job import Job, Report, film_writer, sign, sound_of
 from livepuppet.footage import Silent, gaze, open_footage
 from livepuppet.marking import Mark
@@ -27,6 +26,7 @@ from livepuppet.performance import SEARCH_LIMIT_PX, Moment, Reference, Shot, obs
 from livepuppet.rendering import Rendering
 from livepuppet.types import Engine, Size
 from livepuppet.version import __version__
+from livepuppet.video.reader import VideoReader, open_container
 
 PIECE_S = 20.0
 """Length of a piece: long enough that looking beyond its ends costs little, short enough to be done again."""
@@ -71,7 +71,7 @@ def split(job: Job, length: float = PIECE_S) -> list[Span]:
     joinable = job.output.suffix.lower() in JOINABLE and job.motion is None
     if not joinable or job.driving.lower().endswith(".npz") or "://" in job.driving:
         return []
-    film = Film(job.driving, limit=64)
+    film = VideoReader(job.driving, limit=64)
     try:
         start, end = job.start or 0.0, job.end
         starts = [film.start_pts + round(start / film.time_base)] if start else [film.start_pts]
@@ -108,7 +108,7 @@ def search_piece(parcel: Parcel, span: Span, cast: Cast | None) -> Found:
     """Look for reference frames in one piece."""
     with unpacked(parcel) as job:
         engine = worker_engine(job.engine, job.device, job.model)
-        film = Film(job.driving, limit=SEARCH_LIMIT_PX)
+        film = VideoReader(job.driving, limit=SEARCH_LIMIT_PX)
         try:
             start = film.seconds(span.first)
             end = job.end if span.before is None else film.seconds(span.before)

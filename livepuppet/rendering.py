@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from livepuppet.acting import Act, act
 from livepuppet.cutout import Cutout
-from livepuppet.encoding import FilmWriter, clock_of, film_format
 from livepuppet.errors import UsageError
 from livepuppet.film_job import Clock, Job, Report, film_writer, finished_film, resumed_name, sign, sound_of
 from livepuppet.footage import AROUND_S, Footage, Progress, Silent, open_footage
@@ -27,9 +26,10 @@ from livepuppet.marking import Mark
 from livepuppet.motion_file import MotionWriter
 from livepuppet.performance import Moment, Reference
 from livepuppet.portraits import LIVE_LIMIT, load_portrait
-from livepuppet.stills import StillsWriter, is_sequence
 from livepuppet.types import Avatar, Engine, Image, Motion, Size
 from livepuppet.unfinished import Unfinished, forget, recall, remember
+from livepuppet.video.image_sequence import ImageSequenceWriter, is_image_sequence
+from livepuppet.video.writer import VideoWriter, output_time_base, video_format
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +62,8 @@ class Rendering:
     def run(self) -> Report:
         """Make the film. Raises UsageError, PortraitError, SourceError or SinkError in one line; a stopped or failed film is playable."""
         job = self.job
-        if not is_sequence(job.output):
-            film_format(job.output.suffix.lower(), transparent=job.transparent)  # refused before anything is worked on
+        if not is_image_sequence(job.output):
+            video_format(job.output.suffix.lower(), transparent=job.transparent)  # refused before anything is worked on
         footage = open_footage(job.driving, mirror=job.mirror, progress=self.progress, stop=self.stop, face=job.face)
         try:
             if job.compare and footage.size is None:
@@ -88,19 +88,19 @@ class Rendering:
         rest = footage.at_rest(self.engine, references, job.tuning.smoothing)
         shift = first if job.start else 0
         writer = self.open_writer(job.output if before is None else resumed_name(job.output), avatar, footage, shift)
-        resumable = isinstance(writer, FilmWriter) and job.output.suffix.lower() != ".gif"
+        resumable = isinstance(writer, VideoWriter) and job.output.suffix.lower() != ".gif"
         if resumable:
             remember(job.output, Unfinished(job.settings(), references, self.mark.session_id))
         motion = self._motion_writer(footage, rest)
         resumed = 0
         taken_over = before is None
         try:
-            done = writer.append(job.output) if before is not None and isinstance(writer, FilmWriter) else None
+            done = writer.append(job.output) if before is not None and isinstance(writer, VideoWriter) else None
             resumed, taken_over = writer.written, True
             self.progress.stage("rendering", footage.count(job.start or 0.0, job.end))
             for _ in range(resumed):
                 self.progress.advance()
-            clock = Clock(footage.time_base, clock_of(job.output.suffix.lower(), footage.time_base), shift)
+            clock = Clock(footage.time_base, output_time_base(job.output.suffix.lower(), footage.time_base), shift)
             after = None if done is None else clock.source(done)
             for moment, picture in self.pictures(avatar, footage, rest, after=after, each=motion.write if motion else None):
                 if self.stop.is_set():  # what was only looked ahead at is left for whoever goes on
@@ -133,7 +133,7 @@ class Rendering:
         margin = round(2 * AROUND_S / footage.time_base)
         needed = near(references, after - margin, None if before is None else before + margin)
         rest = footage.at_rest(self.engine, needed, job.tuning.smoothing)
-        clock = Clock(footage.time_base, clock_of(job.output.suffix.lower(), footage.time_base), shift)
+        clock = Clock(footage.time_base, output_time_base(job.output.suffix.lower(), footage.time_base), shift)
         writer = self.open_writer(path, avatar, footage, shift, silent=True)
         try:
             for moment, picture in self.pictures(avatar, footage, rest, after=after, before=before):
@@ -152,10 +152,12 @@ class Rendering:
         own = (width - width % 2, height - height % 2) if max(width, height) > LIVE_LIMIT else None
         return self.engine.prepare(portrait, self.job.size or own)
 
-    def open_writer(self, path: Path, avatar: Avatar, footage: Footage, shift: int, *, silent: bool = False) -> FilmWriter | StillsWriter:
+    def open_writer(
+        self, path: Path, avatar: Avatar, footage: Footage, shift: int, *, silent: bool = False
+    ) -> VideoWriter | ImageSequenceWriter:
         """What takes the finished pictures. silent: leave the sound to others."""
-        if is_sequence(path):
-            return StillsWriter(path, time_base=footage.time_base)
+        if is_image_sequence(path):
+            return ImageSequenceWriter(path, time_base=footage.time_base)
         return film_writer(self.job, path, self._size(avatar, footage), footage, None if silent else sound_of(self.job, footage, shift))
 
     def pictures(
@@ -210,7 +212,7 @@ class Rendering:
         job = self.job
         if not job.resume:
             return None
-        if is_sequence(job.output) or job.output.suffix.lower() == ".gif":
+        if is_image_sequence(job.output) or job.output.suffix.lower() == ".gif":
             raise UsageError(f"a {job.output.suffix} cannot be gone on with: render it again without --resume")
         before = recall(job.output, job.settings())
         if before is not None:

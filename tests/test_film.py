@@ -20,11 +20,11 @@ import numpy as np
 import pytest
 from conftest import shared_path
 
-from livepuppet.encoding import CLOCK, FilmWriter, h264
 from livepuppet.errors import SinkError, SourceError, UsageError
-from livepuppet.film import Film
 from livepuppet.sources.video import VideoSource
 from livepuppet.types import Image, Size
+from livepuppet.video.reader import VideoReader
+from livepuppet.video.writer import CLOCK, VideoWriter, h264
 
 
 def picture(number: int, size: Size = (160, 120)) -> Image:
@@ -44,7 +44,7 @@ def number(image: Image) -> int:
 
 
 def make(path: Path, frames: int = 60, size: Size = (160, 120), step: int = 3000) -> Path:
-    writer = FilmWriter(path, size, format=h264(path.suffix, "veryfast"), fps=90_000 / step)
+    writer = VideoWriter(path, size, format=h264(path.suffix, "veryfast"), fps=90_000 / step)
     for i in range(frames):
         writer.write(picture(i, size), i * step)
     writer.close()
@@ -64,7 +64,7 @@ def make_sound(path: Path) -> Path:
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
 def test_every_frame_comes_back_in_order_with_its_time(tmp_path: Path, suffix: str) -> None:
-    film = Film(make(tmp_path / f"a{suffix}"))
+    film = VideoReader(make(tmp_path / f"a{suffix}"))
     pictures = list(film)
     assert [number(p.image) for p in pictures] == list(range(60))
     assert film.size == (160, 120) and abs(film.fps - 30) < 0.1
@@ -75,16 +75,16 @@ def test_every_frame_comes_back_in_order_with_its_time(tmp_path: Path, suffix: s
 
 def test_uneven_timestamps_are_exact(tmp_path: Path) -> None:
     times = [0, 7, 3001, 3002, 9000, 90_000, 90_001, 400_123]
-    writer = FilmWriter(tmp_path / "a.mp4", (64, 48), format=h264(".mp4", "veryfast"), fps=30, time_base=CLOCK)
+    writer = VideoWriter(tmp_path / "a.mp4", (64, 48), format=h264(".mp4", "veryfast"), fps=30, time_base=CLOCK)
     for i, pts in enumerate(times):
         writer.write(picture(i, (64, 48)), pts)
     writer.close()
-    film = Film(tmp_path / "a.mp4")
+    film = VideoReader(tmp_path / "a.mp4")
     assert [Fraction(p.pts) * film.time_base for p in film] == [Fraction(t, 90_000) for t in times]
 
 
 def test_colours_survive_and_are_labelled(tmp_path: Path) -> None:
-    image = next(iter(Film(make(tmp_path / "a.mp4", 3)))).image
+    image = next(iter(VideoReader(make(tmp_path / "a.mp4", 3)))).image
     assert np.abs(image[100, 20].astype(int) - (200, 30, 60)).max() <= 4
     assert np.abs(image[100, 140].astype(int) - (20, 60, 230)).max() <= 4
     with av.open(str(tmp_path / "a.mp4")) as container:
@@ -94,11 +94,11 @@ def test_colours_survive_and_are_labelled(tmp_path: Path) -> None:
 
 
 def test_odd_sizes_lose_a_row_or_column(tmp_path: Path) -> None:
-    assert Film(make(tmp_path / "a.mp4", 3, (161, 121))).size == (160, 120)
+    assert VideoReader(make(tmp_path / "a.mp4", 3, (161, 121))).size == (160, 120)
 
 
 def test_wrong_size_and_time_are_refused(tmp_path: Path) -> None:
-    writer = FilmWriter(tmp_path / "a.mp4", (64, 48), format=h264(".mp4", "veryfast"), fps=30)
+    writer = VideoWriter(tmp_path / "a.mp4", (64, 48), format=h264(".mp4", "veryfast"), fps=30)
     writer.write(picture(0, (64, 48)), 10)
     with pytest.raises(ValueError, match="unexpected picture size: 48x64 != 64x48"):
         writer.write(picture(0, (48, 64)), 11)
@@ -111,12 +111,12 @@ def test_wrong_size_and_time_are_refused(tmp_path: Path) -> None:
 def test_rotation_and_mirroring_noted_in_the_file_are_honoured(tmp_path: Path, matrix: tuple[int, int, int, int]) -> None:
     """x' = a x + c y, y' = b x + d y (ISO/IEC 14496-12, 6.2.2): compared with the picture moved point by point."""
     path = make(tmp_path / "a.mp4", 2)
-    plain = next(iter(Film(path))).image
+    plain = next(iter(VideoReader(path))).image
     data = path.read_bytes()
     at = data.rindex(b"tkhd") + 44
     a, b, c, d = matrix
     path.write_bytes(data[:at] + struct.pack(">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30) + data[at + 36 :])
-    film = Film(path)
+    film = VideoReader(path)
     turned = next(iter(film)).image
     ys, xs = np.mgrid[: plain.shape[0], : plain.shape[1]]
     u, v = a * xs + c * ys, b * xs + d * ys
@@ -134,7 +134,7 @@ def test_pixels_that_are_not_square_are_made_square(tmp_path: Path) -> None:
         stream.sample_aspect_ratio = Fraction(16, 9)
         container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(1, (144, 96)), format="rgb24")))
         container.mux(stream.encode(None))
-    assert Film(tmp_path / "a.mp4").size == (256, 96)
+    assert VideoReader(tmp_path / "a.mp4").size == (256, 96)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".gif"])
@@ -142,8 +142,8 @@ def test_seeking_lands_on_the_frame(tmp_path: Path, suffix: str) -> None:
     path = make(tmp_path / "a.mp4", 90)
     if suffix == ".gif":
         shutil.copy(shared_path("media/driving/intel__head-pose-face-detection-female.gif"), path := tmp_path / "a.gif")
-    everything = list(Film(path))
-    film = Film(path)
+    everything = list(VideoReader(path))
+    film = VideoReader(path)
     for i in (0, len(everything) // 2, 5, len(everything) - 1):
         film.seek(film.seconds(everything[i].pts))
         found = film.read()
@@ -156,7 +156,7 @@ def test_seeking_lands_on_the_frame(tmp_path: Path, suffix: str) -> None:
 
 
 def test_limit_reduces_large_pictures(tmp_path: Path) -> None:
-    film = Film(make(tmp_path / "a.mp4", 3, (320, 200)), limit=160)
+    film = VideoReader(make(tmp_path / "a.mp4", 3, (320, 200)), limit=160)
     assert film.size == (160, 100) and number(next(iter(film)).image) == 0
 
 
@@ -169,7 +169,7 @@ def test_a_damaged_stretch_costs_only_its_own_frames(tmp_path: Path, caplog: pyt
         at = data.index(packet)
         data[at : at + len(packet)] = b"\xff" * len(packet)
     path.write_bytes(data)
-    film = Film(path)
+    film = VideoReader(path)
     pictures = list(film)
     assert len(pictures) == 117 and film.skipped == 3
     assert [number(p.image) for p in pictures[-20:]] == list(range(100, 120))
@@ -183,7 +183,7 @@ def test_a_damaged_stretch_costs_only_its_own_frames(tmp_path: Path, caplog: pyt
 def test_a_file_cut_short_gives_what_is_there(tmp_path: Path) -> None:
     path = make(tmp_path / "a.mkv", 120)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    numbers = [number(p.image) for p in Film(path)]
+    numbers = [number(p.image) for p in VideoReader(path)]
     assert 20 < len(numbers) < 120 and numbers == list(range(len(numbers)))
 
 
@@ -216,7 +216,7 @@ def test_what_is_no_film_is_refused_in_one_line(tmp_path: Path, kind: str, says:
         path = tmp_path / "a.wav"
         path.write_bytes(b"RIFF" + bytes(100))
     with pytest.raises(UsageError, match=says) as caught:
-        Film(path)
+        VideoReader(path)
     assert "\n" not in str(caught.value)
 
 
@@ -224,7 +224,7 @@ def test_what_is_no_film_is_refused_in_one_line(tmp_path: Path, kind: str, says:
 def test_real_clips_are_read_whole(clip: str) -> None:
     """A GIF, 1080 x 1920 HEVC, and pixels that are not square."""
     path = shared_path(f"media/driving/{clip}")
-    film = Film(path, limit=200)
+    film = VideoReader(path, limit=200)
     times = [film.seconds(p.pts) for p in film]
     assert len(times) == film.frame_count and film.skipped == 0, path.name
     assert times[0] == 0 and all(a < b for a, b in itertools.pairwise(times)), path.name
@@ -248,19 +248,19 @@ def server(tmp_path: Path) -> Iterator[str]:
 
 def test_an_address_is_live(tmp_path: Path, server: str) -> None:
     make(tmp_path / "a.mkv", 10)
-    film = Film(f"{server}/a.mkv")
+    film = VideoReader(f"{server}/a.mkv")
     assert film.live and number(next(iter(film)).image) == 0
     film.close()
     with pytest.raises(SourceError, match="cannot open"):
-        Film(f"{server}/nothing.mkv")
+        VideoReader(f"{server}/nothing.mkv")
 
 
 KILLED = """
 import sys; sys.path[:0] = [{root!r}, {root!r} + '/tests']
-from livepuppet.encoding import FilmWriter, h264
+from livepuppet.video.writer import VideoWriter, h264
 from test_film import picture
 import os, signal
-writer = FilmWriter({path!r}, (160, 120), format=h264({suffix!r}, "veryfast"), fps=30)
+writer = VideoWriter({path!r}, (160, 120), format=h264({suffix!r}, "veryfast"), fps=30)
 for i in range(200):
     writer.write(picture(i), i * 3000)
 os.kill(os.getpid(), signal.SIGKILL)
@@ -273,7 +273,7 @@ def test_a_killed_writer_leaves_a_playable_film(tmp_path: Path, suffix: str) -> 
     path = tmp_path / f"a{suffix}"
     program = KILLED.format(root=str(Path(__file__).parents[1]), path=str(path), suffix=suffix)
     assert subprocess.run([sys.executable, "-c", program]).returncode == -9
-    numbers = [number(p.image) for p in Film(path)]
+    numbers = [number(p.image) for p in VideoReader(path)]
     assert numbers == list(range(len(numbers)))
     assert len(numbers) >= 120, "more than two seconds and the encoder's look-ahead were lost"
 
@@ -290,7 +290,7 @@ def test_where_nothing_can_be_written_is_said(tmp_path: Path, kind: str) -> None
     else:
         path = Path("/proc/a.mp4")
     with pytest.raises(SinkError, match="cannot write") as caught:
-        FilmWriter(path, (64, 48), format=h264(".mp4", "veryfast"), fps=30)
+        VideoWriter(path, (64, 48), format=h264(".mp4", "veryfast"), fps=30)
     assert "\n" not in str(caught.value)
 
 
@@ -311,7 +311,7 @@ def test_a_disk_that_fills_up_leaves_a_playable_film(tmp_path: Path) -> None:
     ):
         pytest.skip("no right to mount a small disk")
     try:
-        writer = FilmWriter(disk / "a.mp4", (160, 120), format=h264(".mp4", "veryfast"), fps=30)
+        writer = VideoWriter(disk / "a.mp4", (160, 120), format=h264(".mp4", "veryfast"), fps=30)
         noise = np.random.default_rng(0)
         with pytest.raises(SinkError, match="disk is full"):
             for i in range(2000):
@@ -319,7 +319,7 @@ def test_a_disk_that_fills_up_leaves_a_playable_film(tmp_path: Path) -> None:
                 image[80:] = noise.integers(0, 255, image[80:].shape, dtype=np.uint8)
                 writer.write(image, i * 3000)
         writer.abandon()
-        film = Film(disk / "a.mp4")
+        film = VideoReader(disk / "a.mp4")
         numbers = [number(p.image) for p in film]
         film.close()
         assert len(numbers) >= 2 and numbers == list(range(len(numbers)))
@@ -328,5 +328,5 @@ def test_a_disk_that_fills_up_leaves_a_playable_film(tmp_path: Path) -> None:
 
 
 def test_a_film_without_frames_leaves_nothing(tmp_path: Path) -> None:
-    FilmWriter(tmp_path / "a.mp4", (64, 48), format=h264(".mp4", "veryfast"), fps=30).close()
+    VideoWriter(tmp_path / "a.mp4", (64, 48), format=h264(".mp4", "veryfast"), fps=30).close()
     assert not list(tmp_path.iterdir())

@@ -18,12 +18,12 @@ from test_render import ADA, PERFORMANCE, blob_film, blob_job, run, sound_hash, 
 
 from livepuppet import pieces
 from livepuppet.crew import Crew, LocalCrew, Outcome, count_gpus, open_crew
-from livepuppet.encoding import FilmWriter, h264
 from livepuppet.errors import RunError, UsageError
-from livepuppet.film import Film
 from livepuppet.jobs import Jobs, Row
 from livepuppet.pieces import key_pts, split
 from livepuppet.rendering import Rendering
+from livepuppet.video.reader import VideoReader
+from livepuppet.video.writer import VideoWriter, h264
 
 PLACES = [0.5 + 0.15 * float(np.sin(i / 9)) for i in range(150)]
 
@@ -62,7 +62,7 @@ def blob_workers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def images(path: Path) -> list[np.ndarray[Any, np.dtype[np.int64]]]:
-    film = Film(path)
+    film = VideoReader(path)
     found = [p.image.astype(np.int64) for p in film]
     film.close()
     return found
@@ -272,8 +272,8 @@ def test_the_command_with_local_workers(tmp_path: Path, capsys: pytest.CaptureFi
 
 def talk(path: Path, frames: int) -> Path:
     """The beginning of the performance, with a key frame each second."""
-    film = Film(PERFORMANCE)
-    writer = FilmWriter(path, film.size, format=h264(".mp4", "veryfast"), fps=film.fps, time_base=film.time_base)
+    film = VideoReader(PERFORMANCE)
+    writer = VideoWriter(path, film.size, format=h264(".mp4", "veryfast"), fps=film.fps, time_base=film.time_base)
     for _, picture in zip(range(frames), film, strict=False):
         writer.write(picture.image, picture.pts)
     writer.close()

@@ -11,13 +11,13 @@ import pytest
 from blob_engine import BlobEngine
 from test_render import blob_film, blob_job, run, times
 
-from livepuppet.encoding import FilmWriter, h264
 from livepuppet.errors import UsageError
-from livepuppet.film import Film
 from livepuppet.people import Appearance, Cast, Person, Place, apart, colours_round, find_cast, people_of
 from livepuppet.portraits import ASSETS, load_portrait
 from livepuppet.rendering import Rendering
 from livepuppet.types import Image
+from livepuppet.video.reader import VideoReader
+from livepuppet.video.writer import VideoWriter, h264
 
 AVATARS = ASSETS / "avatars"
 FPS = 10
@@ -41,7 +41,7 @@ def scene(left: Image | None, right: Image | None, small: bool = False) -> Image
 
 
 def film_of(path: Path, scenes: list[tuple[Image, int]]) -> Path:
-    writer = FilmWriter(path, (480, 240), format=h264(".mp4", "veryfast"), fps=FPS, time_base=Fraction(1, FPS * 100))
+    writer = VideoWriter(path, (480, 240), format=h264(".mp4", "veryfast"), fps=FPS, time_base=Fraction(1, FPS * 100))
     at = 0
     for image, frames in scenes:
         for _ in range(frames):
@@ -83,7 +83,7 @@ def test_the_driver_is_recognised_after_cuts(tmp_path: Path, faces: dict[str, Im
         (scene(faces["chidi"], None), 12),
     ]
     film = film_of(tmp_path / "d.mp4", scenes)
-    clock = Film(film)
+    clock = VideoReader(film)
     tick = round(Fraction(1, FPS) / clock.time_base)  # one frame
     clock.close()
     whereabouts = set()
@@ -151,6 +151,6 @@ def test_the_second_person_drives(tmp_path: Path, faces: dict[str, Image]) -> No
         arguments = ("--avatar", AVATARS / "chidi.jpg", "--driving", film, "--output", out, "--size", "128x128", "--reference", "first")
         assert run(*arguments, "--face", face, "--quiet") == 0
         assert len(times(out)) == 15
-        images = [p.image.astype(int) for p in Film(out)]
+        images = [p.image.astype(int) for p in VideoReader(out)]
         moves[face] = max(float(np.abs(image - images[0]).mean()) for image in images)
     assert max(moves.values()) > 3 * min(moves.values())

@@ -15,14 +15,14 @@ from PIL import Image as Pictures
 from test_film import make, make_sound
 
 from livepuppet.cli import main
-from livepuppet.encoding import FilmWriter, h264
 from livepuppet.errors import SinkError, UsageError
-from livepuppet.film import Film
 from livepuppet.film_job import Job
 from livepuppet.portraits import ASSETS
 from livepuppet.rendering import Rendering, in_order, side_by_side
-from livepuppet.soundtrack import Soundtrack
 from livepuppet.types import Image, Tuning
+from livepuppet.video.audio import AudioTrack
+from livepuppet.video.reader import VideoReader
+from livepuppet.video.writer import VideoWriter, h264
 
 PERFORMANCE = ASSETS / "performance.mp4"
 ADA = ASSETS / "avatars" / "ada.jpg"
@@ -38,7 +38,7 @@ def sound_hash(path: Path) -> str:
 
 
 def times(path: Path) -> list[Fraction]:
-    film = Film(path)
+    film = VideoReader(path)
     found = [p.pts * film.time_base for p in film]
     film.close()
     return found
@@ -56,8 +56,10 @@ def blob_film(path: Path, places: list[float], *, fps: int = 25, sound: bool = F
             frame.sample_rate = 44_100
             for packet in [*stream.encode(frame), *stream.encode(None)]:
                 container.mux(packet)
-        track = Soundtrack(str(path.with_suffix(".m4a")))
-    writer = FilmWriter(path, (64, 64), format=h264(path.suffix, "veryfast"), fps=fps, time_base=Fraction(1, fps * 512), crf=4, sound=track)
+        track = AudioTrack(str(path.with_suffix(".m4a")))
+    writer = VideoWriter(
+        path, (64, 64), format=h264(path.suffix, "veryfast"), fps=fps, time_base=Fraction(1, fps * 512), crf=4, sound=track
+    )
     for i, place in enumerate(places):
         writer.write(driver(place), i * 512)
     writer.close()
@@ -85,7 +87,7 @@ def test_every_driving_frame_becomes_one_output_frame(tmp_path: Path) -> None:
     assert report.frames == 50 and report.whole and report.lost == 0
     assert times(tmp_path / "out.mp4") == times(film)
     assert sound_hash(tmp_path / "out.mp4") == sound_hash(film)
-    shifts = [shift_of(p.image) for p in Film(tmp_path / "out.mp4")]
+    shifts = [shift_of(p.image) for p in VideoReader(tmp_path / "out.mp4")]
     assert np.abs(np.array(shifts) - np.round(0.005 * np.arange(50) * 64)).max() <= 1
 
 
@@ -103,7 +105,7 @@ def test_the_best_reference_is_found_in_the_whole_film(tmp_path: Path) -> None:
     """The blob's distance is how far it is from the middle: frame 30 of these."""
     places = [0.5 + abs(i - 30) * 0.005 for i in range(50)]
     Rendering(blob_job(tmp_path, blob_film(tmp_path / "d.mp4", places), reference="best"), BlobEngine()).run()
-    shifts = [shift_of(p.image) for p in Film(tmp_path / "out.mp4")]
+    shifts = [shift_of(p.image) for p in VideoReader(tmp_path / "out.mp4")]
     assert shifts[30] == 0 and abs(shifts[0] - round(0.15 * 64)) <= 1
 
 
@@ -111,14 +113,14 @@ def test_the_first_frame_is_the_reference(tmp_path: Path) -> None:
     """Also with steadying, which looks at the frames around it: the first picture is the portrait, and all others count from there."""
     film = blob_film(tmp_path / "d.mp4", [0.3 + 0.01 * i for i in range(30)])
     Rendering(blob_job(tmp_path, film, tuning=Tuning(smoothing=1.0)), BlobEngine()).run()
-    shifts = [shift_of(p.image) for p in Film(tmp_path / "out.mp4")]
+    shifts = [shift_of(p.image) for p in VideoReader(tmp_path / "out.mp4")]
     assert shifts[0] == 0 and abs(shifts[20] - round(0.2 * 64)) <= 1
 
 
 def test_a_time_as_reference(tmp_path: Path) -> None:
     places = [0.4] * 25 + [0.6] * 25
     Rendering(blob_job(tmp_path, blob_film(tmp_path / "d.mp4", places), reference=1.5), BlobEngine()).run()
-    shifts = [shift_of(p.image) for p in Film(tmp_path / "out.mp4")]
+    shifts = [shift_of(p.image) for p in VideoReader(tmp_path / "out.mp4")]
     assert shifts[40] == 0 and abs(shifts[5] - (64 - round(0.2 * 64))) <= 1
 
 
@@ -138,20 +140,20 @@ def test_a_face_that_leaves_and_returns(tmp_path: Path, caplog: pytest.LogCaptur
         report = Rendering(blob_job(tmp_path, film), BlobEngine()).run()
     assert report.frames == 100 and report.lost == 65
     assert "nobody is seen from 1.0 to 3.4 s" in caplog.text
-    shifts = np.array([(shift_of(p.image) + 32) % 64 - 32 for p in Film(tmp_path / "out.mp4")])
+    shifts = np.array([(shift_of(p.image) + 32) % 64 - 32 for p in VideoReader(tmp_path / "out.mp4")])
     assert np.all(np.diff(shifts[9:26]) >= 0) and abs(shifts[24] - 13) <= 1
     assert np.abs(np.diff(shifts[25:90])).max() <= 2 and np.abs(shifts[45:65]).max() <= 2
 
 
 def test_each_shot_has_a_rest_of_its_own(tmp_path: Path) -> None:
     """A cut to another place: where the head is in the picture means nothing across it."""
-    writer = FilmWriter(tmp_path / "d.mp4", (64, 64), format=h264(".mp4", "veryfast"), fps=25, time_base=Fraction(1, 12800), crf=4)
+    writer = VideoWriter(tmp_path / "d.mp4", (64, 64), format=h264(".mp4", "veryfast"), fps=25, time_base=Fraction(1, 12800), crf=4)
     for i in range(100):
         image = driver(0.4 + 0.002 * (i % 50) if i < 50 else 0.7 + 0.002 * (i % 50))
         writer.write(image if i < 50 else np.maximum(image, np.uint8(120)), i * 512)
     writer.close()
     Rendering(blob_job(tmp_path, tmp_path / "d.mp4", reference="best"), BlobEngine()).run()
-    shifts = [(shift_of(p.image) + 32) % 64 - 32 for p in Film(tmp_path / "out.mp4")]
+    shifts = [(shift_of(p.image) + 32) % 64 - 32 for p in VideoReader(tmp_path / "out.mp4")]
     assert shifts[49] == 0 and abs(shifts[0] + 6) <= 1  # the first shot's best is its end, nearest to the middle
     assert shifts[50] == 0 and abs(shifts[99] - 6) <= 1  # the second's its beginning
 
@@ -180,7 +182,7 @@ def test_a_damaged_stretch_is_said(tmp_path: Path) -> None:
 def test_beside_the_driver(tmp_path: Path) -> None:
     report = Rendering(blob_job(tmp_path, blob_film(tmp_path / "d.mp4", [0.3] * 5), compare=True), BlobEngine()).run()
     assert report.size == (128, 64)
-    image = next(iter(Film(tmp_path / "out.mp4"))).image
+    image = next(iter(VideoReader(tmp_path / "out.mp4"))).image
     assert image[32, 19].min() > 200 and image[32, 45].max() < 40  # the blob, and nothing beside it
     assert side_by_side(np.zeros((100, 50, 3), np.uint8), np.zeros((64, 64, 3), np.uint8)).shape == (64, 96, 3)
 
@@ -202,11 +204,11 @@ def run(*arguments: str | Path) -> int:
 def test_the_command_with_the_real_engine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "o.mp4"
     assert run("--avatar", ADA, "--driving", PERFORMANCE, "--output", out, "--size", "256x256", "--end", "1.5", "--quiet") == 0
-    film = Film(out)
+    film = VideoReader(out)
     pictures = [p.image for p in film]
     assert len(pictures) == 45 and film.size == (256, 256)
     assert capsys.readouterr().err == ""
-    still = Film(PERFORMANCE)
+    still = VideoReader(PERFORMANCE)
     assert times(out) == [p.pts * still.time_base for p in still][:45]
 
 

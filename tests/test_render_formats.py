@@ -22,13 +22,13 @@ from test_render import ADA, PERFORMANCE, blob_film, blob_job, run, shift_of, so
 
 from livepuppet.cutout import Cutout
 from livepuppet.errors import UsageError
-from livepuppet.film import Film
 from livepuppet.film_job import Clock
 from livepuppet.footage import Silent
 from livepuppet.motion_file import BLOCK, MotionFile
 from livepuppet.portraits import load_portrait
 from livepuppet.rendering import Rendering
 from livepuppet.unfinished import note_of
+from livepuppet.video.reader import VideoReader
 
 PLACES = [0.5 + 0.15 * float(np.sin(i / 8)) for i in range(75)]
 
@@ -39,7 +39,7 @@ def film(tmp_path: Path) -> Path:
 
 
 def shifts(path: Path) -> list[int]:
-    film = Film(path)
+    film = VideoReader(path)
     found = [(shift_of(p.image) + 32) % 64 - 32 for p in film]
     film.close()
     return found
@@ -241,8 +241,8 @@ def test_a_motion_with_the_real_engine(tmp_path: Path) -> None:
     shown = ("--avatar", ADA, "--size", "128x128", "--quiet", "--mouth", "avatar")
     assert run("--driving", PERFORMANCE, "--output", a, "--motion", motion, "--start", "1", "--end", "2", *shown) == 0
     assert run("--driving", motion, "--output", b, *shown) == 0
-    ours = [p.image.astype(int) for p in Film(b)]
-    theirs = [p.image.astype(int) for p in Film(a)]
+    ours = [p.image.astype(int) for p in VideoReader(b)]
+    theirs = [p.image.astype(int) for p in VideoReader(a)]
     assert len(ours) == len(theirs) == 30
     assert np.mean([np.abs(a - b).mean() for a, b in zip(ours, theirs, strict=True)]) < 2.5
 

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 from test_film import number, picture
 
-from livepuppet.encoding import KEEPS_ORDINARY_MP4, FilmWriter
 from livepuppet.errors import SinkError, UsageError
-from livepuppet.film import Film
 from livepuppet.sinks.null import Null
 from livepuppet.sinks.recorder import QUEUE_LENGTH, Recorder
 from livepuppet.sinks.window import Window
 from livepuppet.types import Frame, Sink
+from livepuppet.video.reader import VideoReader
+from livepuppet.video.writer import KEEPS_ORDINARY_MP4, VideoWriter
 
 SIZE = (160, 120)
 MAKERS: dict[str, Callable[[Path], Sink]] = {
@@ -57,7 +57,7 @@ def test_takes_frames_and_closes_twice(sink: Sink, tmp_path: Path) -> None:
     sink.close()
     sink.close()
     for path in films(tmp_path):
-        assert [number(p.image) for p in Film(path)] == list(range(40))
+        assert [number(p.image) for p in VideoReader(path)] == list(range(40))
 
 
 def test_closing_without_frames_or_without_opening(sink: Sink, tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_no_thread_outlives_the_sink(sink: Sink) -> None:
 
 
 def times(path: Path) -> list[float]:
-    film = Film(path)
+    film = VideoReader(path)
     return [float(p.pts * film.time_base) for p in film]
 
 
@@ -114,13 +114,13 @@ class Disk:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.free = threading.Event()
-        real = FilmWriter.write
+        real = VideoWriter.write
 
-        def slow(writer: FilmWriter, image: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], pts: int) -> None:
+        def slow(writer: VideoWriter, image: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], pts: int) -> None:
             self.free.wait(30)
             real(writer, image, pts)
 
-        monkeypatch.setattr(FilmWriter, "write", slow)
+        monkeypatch.setattr(VideoWriter, "write", slow)
 
 
 def test_a_slow_disk_drops_frames_and_never_delays_the_caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

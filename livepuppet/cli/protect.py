@@ -172,10 +172,10 @@ def model_attack(options: argparse.Namespace, photo: Image) -> tuple[str, Any] |
 
 def performance() -> list[Image]:
     """Frames of the shipped performance, the reference first."""
-    from livepuppet.film import Film
     from livepuppet.portraits import ASSETS
+    from livepuppet.video.reader import VideoReader
 
-    film = Film(ASSETS / "performance.mp4")
+    film = VideoReader(ASSETS / "performance.mp4")
     try:
         frames = []
         while (picture := film.read()) is not None:

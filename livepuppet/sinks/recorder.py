@@ -8,9 +8,9 @@ import threading
 from fractions import Fraction
 from pathlib import Path
 
-from livepuppet.encoding import CLOCK, H264_SUFFIXES, FilmWriter, h264
 from livepuppet.errors import SinkError, UsageError
 from livepuppet.types import Frame, Size
+from livepuppet.video.writer import CLOCK, H264_SUFFIXES, VideoWriter, h264
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class Recorder:
     def open(self, size: Size, fps: float, *, lossless: bool) -> None:
         """Create the file and start the thread. Raises SinkError where it cannot be written."""
         self._lossless = lossless
-        writer = FilmWriter(self.path, size, format=h264(self.path.suffix.lower(), PRESET), fps=fps, crf=CRF)
+        writer = VideoWriter(self.path, size, format=h264(self.path.suffix.lower(), PRESET), fps=fps, crf=CRF)
         self._thread = threading.Thread(target=self._record, args=(writer,), name=f"recorder {self.path.name}", daemon=True)
         self._thread.start()
 
@@ -91,7 +91,7 @@ class Recorder:
         if self._failure is not None and self._thread is not None:
             raise SinkError(str(self._failure))
 
-    def _record(self, writer: FilmWriter) -> None:
+    def _record(self, writer: VideoWriter) -> None:
         last: int | None = None
         start: float | None = None
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from livepuppet.playback import Playback
+from livepuppet.video.playback import Playback
 
 PERFORMANCE = Path(__file__).parents[1] / "assets" / "performance.mp4"
 

@@ -34,14 +34,14 @@ HOPELESS = 200
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class DecodedFrame:
     """One frame of a film. image: RGB uint8 (H, W, 3), upright. pts: its timestamp in units of the film's `time_base`."""
 
     image: Image
     pts: int
 
 
-class Film:
+class VideoReader:
     """A film file or a stream, opened for reading.
 
     size: width and height of the upright pictures, square pixels. fps: average frames per second. time_base: seconds per unit of
@@ -65,7 +65,7 @@ class Film:
         if first is None:
             self.close()
             raise UsageError(f"{self.path} holds no picture that can be decoded{self._damage()}")
-        self._pending: Picture | None = first
+        self._pending: DecodedFrame | None = first
         self._untouched = True
         self.start_pts = first.pts
         self.size: Size = (first.image.shape[1], first.image.shape[0])
@@ -113,7 +113,7 @@ class Film:
         """Seconds since the film's first frame."""
         return float((pts - self.start_pts) * self.time_base)
 
-    def read(self) -> Picture | None:
+    def read(self) -> DecodedFrame | None:
         """The next frame; None at the end. Raises SourceError where a stream stops answering."""
         self._untouched = False
         if self._pending is not None:
@@ -121,7 +121,7 @@ class Film:
             return picture
         return next(self._pictures, None)
 
-    def __iter__(self) -> Iterator[Picture]:
+    def __iter__(self) -> Iterator[DecodedFrame]:
         while (picture := self.read()) is not None:
             yield picture
 
@@ -163,7 +163,7 @@ class Film:
     def _damage(self) -> str:
         return f" ({self.skipped} damaged packets)" if self.skipped else ""
 
-    def _decode(self) -> Generator[Picture, None, None]:
+    def _decode(self) -> Generator[DecodedFrame, None, None]:
         shape = None
         for packet in self._packets():
             try:
@@ -176,13 +176,13 @@ class Film:
                 continue
             for frame in frames:
                 assert isinstance(frame, av.VideoFrame)
-                picture = Picture(self._image(frame), self._next_pts(frame))
+                picture = DecodedFrame(self._image(frame), self._next_pts(frame))
                 if shape is None:
                     shape = picture.image.shape
                 if picture.image.shape == shape:
                     yield picture
                 else:  # a stream may change its size on the way; whoever reads counts on one
-                    yield Picture(_resized(picture.image, (shape[1], shape[0])), picture.pts)
+                    yield DecodedFrame(_resized(picture.image, (shape[1], shape[0])), picture.pts)
 
     def _packets(self) -> Iterator[av.Packet[VideoStream]]:
         """All packets of the video, the empty one at the end included that makes the decoder give what it holds back."""

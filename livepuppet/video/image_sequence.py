@@ -17,12 +17,12 @@ TIMES = "timecodes.txt"
 """Beside the pictures: the time of each frame in milliseconds, in the format that Matroska's tools call 'timecode format v2'."""
 
 
-def is_sequence(path: Path) -> bool:
+def is_image_sequence(path: Path) -> bool:
     """Whether an output names numbered pictures: frame_%05d.png."""
     return path.suffix.lower() == ".png"
 
 
-class StillsWriter:
+class ImageSequenceWriter:
     """Writes frame_00001.png, frame_00002.png, … for a name like frame_%05d.png. Raises UsageError for a name without a number."""
 
     def __init__(self, path: str | Path, *, time_base: Fraction) -> None:

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 from livepuppet.errors import SourceError
-from livepuppet.film import Film
 from livepuppet.types import Frame
+from livepuppet.video.reader import VideoReader
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class Playback:
     trouble = ""
 
     def __init__(self, path: str | Path, *, name: str, paced: bool, loop: bool, live: bool = False) -> None:
-        self._film = Film(path)
+        self._film = VideoReader(path)
         self.name = name
         self.live = live or self._film.live
         self.fps = self._film.fps

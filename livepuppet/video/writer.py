@@ -22,9 +22,9 @@ from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
 from livepuppet.errors import SinkError, UsageError
-from livepuppet.film import open_container
-from livepuppet.soundtrack import Soundtrack
 from livepuppet.types import Image, Size
+from livepuppet.video.audio import AudioTrack
+from livepuppet.video.reader import open_container
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ SECONDS_AT_RISK = 1.0
 
 
 @dataclass(frozen=True)
-class Format:
+class VideoFormat:
     """How a kind of film is encoded. even: sides must be even (4:2:0). options, muxer: for the encoder and the container."""
 
     codec: str
@@ -63,26 +63,26 @@ _X264 = {"bf": "0", "x264-params": "scenecut=40:open-gop=0"}
 _MATROSKA = {"flush_packets": "1", "cluster_time_limit": "1000"}
 
 
-def h264(suffix: str, preset: str) -> Format:
+def h264(suffix: str, preset: str) -> VideoFormat:
     """H.264 that plays everywhere. preset: x264's, 'veryfast' … 'medium'."""
-    return Format("libx264", "yuv420p", options=_X264 | {"preset": preset}, muxer=_MATROSKA if suffix == ".mkv" else _FRAGMENTS)
+    return VideoFormat("libx264", "yuv420p", options=_X264 | {"preset": preset}, muxer=_MATROSKA if suffix == ".mkv" else _FRAGMENTS)
 
 
 H264_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
 
 
-def film_format(suffix: str, *, transparent: bool = False) -> Format:
+def video_format(suffix: str, *, transparent: bool = False) -> VideoFormat:
     """How a finished film of that suffix is encoded. transparent: keep the pictures' alpha. Raises UsageError for an unknown suffix, or
     one that cannot be transparent."""
     if suffix == ".webm":
         options = {"deadline": "good", "cpu-used": "4", "row-mt": "1", "b": "0", "auto-alt-ref": "0", "lag-in-frames": "0"}
-        return Format("libvpx-vp9", "yuva420p" if transparent else "yuv420p", options=options, muxer=_MATROSKA)
+        return VideoFormat("libvpx-vp9", "yuva420p" if transparent else "yuv420p", options=options, muxer=_MATROSKA)
     if suffix == ".mov":
         options = {"profile": "4444", "vendor": "apl0", "alpha_bits": "16" if transparent else "0"}
         pixels = "yuva444p10le" if transparent else "yuv444p10le"
-        return Format("prores_ks", pixels, even=False, options=options, muxer=_FRAGMENTS, constant_quality=False)
+        return VideoFormat("prores_ks", pixels, even=False, options=options, muxer=_FRAGMENTS, constant_quality=False)
     if suffix == ".gif":
-        return Format("gif", "pal8", even=False, constant_quality=False)
+        return VideoFormat("gif", "pal8", even=False, constant_quality=False)
     if suffix in {".mp4", ".m4v", ".mkv"}:
         if transparent:
             raise UsageError(f"H.264 in {suffix} has no transparency: name the output .mov, .webm, .gif or .png")
@@ -90,12 +90,12 @@ def film_format(suffix: str, *, transparent: bool = False) -> Format:
     raise UsageError(f"'{suffix}' names no film format: use .mp4, .m4v, .mkv, .mov, .webm, .gif or numbered .png")
 
 
-def clock_of(suffix: str, source: Fraction) -> Fraction:
+def output_time_base(suffix: str, source: Fraction) -> Fraction:
     """Seconds per unit of a timestamp in films of that suffix: the driving film's own where the container keeps it exactly."""
     return {".gif": Fraction(1, 100), ".webm": Fraction(1, 1000), ".mkv": Fraction(1, 1000)}.get(suffix, source)
 
 
-class FilmWriter:
+class VideoWriter:
     """One film being written, by one thread.
 
     Raises SinkError in one line where the file cannot be written (no such folder, no right, full disk); what was written until then
@@ -107,11 +107,11 @@ class FilmWriter:
         path: str | Path,
         size: Size,
         *,
-        format: Format,
+        format: VideoFormat,
         fps: float,
         time_base: Fraction = CLOCK,
         crf: int | None = 16,
-        sound: Soundtrack | None = None,
+        sound: AudioTrack | None = None,
     ) -> None:
         """size: of the pictures; where the format needs even sides, the last row or column is left out. fps: nominal, for rate control."""
         self.path = Path(path)
@@ -124,7 +124,7 @@ class FilmWriter:
         self._last_pts: int | None = None
         self._time_base = time_base
         self._sound = sound
-        self._palette: Palette | None = Palette() if format.pixels == "pal8" else None
+        self._palette: GifPalette | None = GifPalette() if format.pixels == "pal8" else None
         if not self.path.parent.is_dir():
             raise SinkError(f"cannot write {self.path}: there is no folder {self.path.parent}")
         even = 2 if format.even else 1
@@ -265,7 +265,7 @@ class FilmWriter:
         return SinkError(f"cannot write {self.path}: {getattr(error, 'strerror', None) or error}")
 
 
-class Palette:
+class GifPalette:
     """Reduces each picture to 256 colours of its own, the way GIF wants them, without keeping earlier pictures."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ import av.error
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 
-from livepuppet.film import open_container
+from livepuppet.video.reader import open_container
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ FITS: dict[str, frozenset[str]] = {
 ANEW = {".webm": ("libopus", 48_000), ".mp4": ("aac", None), ".m4v": ("aac", None), ".mov": ("pcm_s16le", None)}
 
 
-class Soundtrack:
+class AudioTrack:
     """The audio streams of a film, given out in step with the pictures of another.
 
     start, end: seconds on the film's own clock between which sound is taken; `start` becomes 0. None: all, at its own time.
@@ -39,7 +39,7 @@ class Soundtrack:
         self._path = path
         self._container = open_container(path)
         self._start, self._end = start, end
-        self._tracks: dict[int, Copied | Encoded] = {}
+        self._tracks: dict[int, CopiedAudio | EncodedAudio] = {}
         self._packets = self._read()
         self._waiting: av.Packet[Any] | None = None
         self._ended = False
@@ -52,11 +52,11 @@ class Soundtrack:
         for stream in self._container.streams.audio:
             fits = FITS.get(suffix)
             if fits is None or stream.codec_context.name.replace("float", "") in fits:
-                self._tracks[stream.index] = Copied(output, stream)
+                self._tracks[stream.index] = CopiedAudio(output, stream)
             else:
                 codec, rate = ANEW[suffix]
                 log.info("%s cannot carry %s sound: encoding it anew as %s", suffix, stream.codec_context.name, codec)
-                self._tracks[stream.index] = Encoded(output, stream, codec, rate)
+                self._tracks[stream.index] = EncodedAudio(output, stream, codec, rate)
 
     def until(self, seconds: Fraction | None) -> Iterator[av.Packet[Any]]:
         """Packets for the other film, up to that time on its clock; None: all that is left."""
@@ -102,7 +102,7 @@ class Soundtrack:
         self._container.close()
 
 
-class Copied:
+class CopiedAudio:
     """One audio stream, its packets as they are."""
 
     def __init__(self, output: OutputContainer, stream: AudioStream) -> None:
@@ -120,7 +120,7 @@ class Copied:
         yield from ()
 
 
-class Encoded:
+class EncodedAudio:
     """One audio stream, decoded and encoded in a kind that the other film can carry."""
 
     def __init__(self, output: OutputContainer, stream: AudioStream, codec: str, rate: int | None) -> None:
