@@ -27,7 +27,6 @@ from numpy.typing import NDArray
 from livepuppet.engines.fomm import motion as motions
 from livepuppet.engines.fomm.crop import Crop, face_crop
 from livepuppet.engines.fomm.paste import paste, square
-from livepuppet.face import FaceTracker
 from livepuppet.factory import open_source
 from livepuppet.machine import load as machine_load
 from livepuppet.machine import machine, packages
@@ -40,6 +39,7 @@ from livepuppet.networks.layers import sample
 from livepuppet.runtimes.graphs import Graphs
 from livepuppet.runtimes.loading import load
 from livepuppet.types import Image, Tuning
+from livepuppet.vision.face_landmarks import FaceTracker
 
 Step = Callable[[Image], Image]
 

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from livepuppet.face import find_faces
 from livepuppet.types import Floats
+from livepuppet.vision.face_landmarks import find_faces
 
 OUTPUT = Path(__file__).parents[1] / "livepuppet/engines/landmark/face_model.npz"
 RIGHT, LEFT, FOREHEAD, CHIN = 234, 454, 10, 152

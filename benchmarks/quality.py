@@ -24,10 +24,10 @@ import cv2
 import numpy as np
 
 from livepuppet.engines.landmark.face_model import LOWER_LID, LOWER_LIP, UPPER_LID, UPPER_LIP
-from livepuppet.face import FaceTracker, Landmarks, box
 from livepuppet.registry import find_part
-from livepuppet.smoothing import MotionFilter, smooth_window
 from livepuppet.types import Floats, Image, Motion, Tuning
+from livepuppet.vision.face_landmarks import FaceTracker, Landmarks, bounding_box
+from livepuppet.vision.smoothing import MotionFilter, smooth_window
 
 SIDE_PX = 256
 MOVIES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".gif"}
@@ -202,7 +202,7 @@ def face_window(image: Image) -> tuple[float, float, float] | None:
         tracker.close()
     if landmarks is None:
         return None
-    x, y, side = box(landmarks)
+    x, y, side = bounding_box(landmarks)
     return x - side, y - side, 2 * side
 
 

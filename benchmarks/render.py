@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import Any
 
 from livepuppet.machine import load, machine, packages
-from livepuppet.portraits import ASSETS
 from livepuppet.video.reader import VideoReader
 from livepuppet.video.writer import VideoWriter, h264
+from livepuppet.vision.portrait import ASSETS
 
 AVATAR = ASSETS / "avatars" / "ada.jpg"
 PERFORMANCE = ASSETS / "performance.mp4"

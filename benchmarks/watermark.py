@@ -23,8 +23,8 @@ import av
 import cv2
 import numpy as np
 
-from livepuppet.portraits import SUFFIXES, load_portrait
 from livepuppet.types import Image
+from livepuppet.vision.portrait import SUFFIXES, load_portrait
 from livepuppet.watermark.embedder import CALL, FILM, Embedder, Strength
 from livepuppet.watermark.reader import FOUND, Reader, Reading
 

@@ -13,10 +13,10 @@ from livepuppet.version import __version__
 if TYPE_CHECKING:
     from livepuppet.errors import LivepuppetError, NoFaceError, PortraitError, RunError, SinkError, SourceError, UsageError
     from livepuppet.factory import open_engine, open_puppet, open_sink, open_source
-    from livepuppet.portraits import load_portrait
     from livepuppet.puppet import Puppet
     from livepuppet.session import Session
     from livepuppet.types import Avatar, Engine, Frame, Image, Motion, Sink, Source, Tuning
+    from livepuppet.vision.portrait import load_portrait
 
 _HOMES = {
     "errors": ("LivepuppetError", "NoFaceError", "PortraitError", "RunError", "SinkError", "SourceError", "UsageError"),

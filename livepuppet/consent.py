@@ -8,7 +8,7 @@ from pathlib import Path
 
 import platformdirs
 
-from livepuppet.portraits import ASSETS
+from livepuppet.vision.portrait import ASSETS
 
 log = logging.getLogger("livepuppet.consent")
 

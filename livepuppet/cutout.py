@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livepuppet.errors import UsageError
-from livepuppet.face import carries_models
 from livepuppet.types import Image
+from livepuppet.vision.face_landmarks import carries_models
 
 STEADY = 0.4
 """Share of the mask before in the mask now: the segmentation trembles more than the picture."""

@@ -102,7 +102,7 @@ def open_puppet(
 
     hold_s: 0 takes the first frame that looks ahead as the reference. Raises PortraitError and what `open_engine` raises.
     """
-    from livepuppet.portraits import load_portrait
+    from livepuppet.vision.portrait import load_portrait
 
     made = open_engine(engine) if isinstance(engine, str) else engine
     return Puppet(made, made.prepare(load_portrait(portrait), size), tuning, hold_s=hold_s)

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from livepuppet.errors import LivepuppetError, NoFaceError, UsageError
-from livepuppet.portraits import find_portraits, load_portrait
 from livepuppet.types import Avatar, Engine, Size
+from livepuppet.vision.portrait import find_portraits, load_portrait
 
 KEPT_READY = 12
 """Prepared avatars kept; each holds a few pictures of the output's size."""

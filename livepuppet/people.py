@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livepuppet.errors import UsageError
-from livepuppet.face import Window, carries_models, distant_faces
 from livepuppet.performance import Cuts
 from livepuppet.types import Image
 from livepuppet.video.reader import VideoReader
+from livepuppet.vision.face_landmarks import Window, carries_models, distant_faces
 
 log = logging.getLogger(__name__)
 

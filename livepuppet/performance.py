@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from livepuppet.smoothing import WINDOW_SECONDS, smooth_window
 from livepuppet.types import Avatar, Engine, Image, Motion
 from livepuppet.video.reader import VideoReader
+from livepuppet.vision.smoothing import WINDOW_SECONDS, smooth_window
 
 LIMIT_PX = 1920
 """Longest side at which a driving film is looked at: a face in it is as well measured as in 4K."""

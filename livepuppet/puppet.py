@@ -14,8 +14,8 @@ import numpy as np
 
 from livepuppet.meter import Meter
 from livepuppet.reference import HOLD_STILL_S, BetterReference, HoldStill
-from livepuppet.smoothing import MotionFilter
 from livepuppet.types import Avatar, Engine, Floats, Frame, Image, Motion, Tuning
+from livepuppet.vision.smoothing import MotionFilter
 
 BLEND_S = 0.3
 """How long a change of reference or of avatar, or the return of the face, takes."""

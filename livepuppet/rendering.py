@@ -25,11 +25,11 @@ from livepuppet.identity import identity_from
 from livepuppet.marking import Mark
 from livepuppet.motion_file import MotionWriter
 from livepuppet.performance import Moment, Reference
-from livepuppet.portraits import LIVE_LIMIT, load_portrait
 from livepuppet.types import Avatar, Engine, Image, Motion, Size
 from livepuppet.unfinished import Unfinished, forget, recall, remember
 from livepuppet.video.image_sequence import ImageSequenceWriter, is_image_sequence
 from livepuppet.video.writer import VideoWriter, output_time_base, video_format
+from livepuppet.vision.portrait import LIVE_LIMIT, load_portrait
 
 log = logging.getLogger(__name__)
 

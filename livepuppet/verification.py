@@ -10,8 +10,8 @@ from typing import Any, Literal, TypeAlias
 
 from livepuppet.credentials import Credentials, read_credentials, signable
 from livepuppet.errors import UsageError
-from livepuppet.portraits import SUFFIXES, load_portrait
 from livepuppet.types import Image
+from livepuppet.vision.portrait import SUFFIXES, load_portrait
 from livepuppet.watermark.reader import FOUND, Reader, Reading
 
 log = logging.getLogger("livepuppet.verification")

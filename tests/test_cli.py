@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image as Pictures
 
-from livepuppet.portraits import shipped_avatars
 from livepuppet.types import Image
+from livepuppet.vision.portrait import shipped_avatars
 
 ADA = str(shipped_avatars()[0])
 

@@ -8,7 +8,7 @@ import pytest
 
 from livepuppet.cli import main
 from livepuppet.consent import consent_line
-from livepuppet.portraits import shipped_avatars
+from livepuppet.vision.portrait import shipped_avatars
 
 
 def test_said_once(tmp_path: Path) -> None:

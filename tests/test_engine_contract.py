@@ -11,9 +11,9 @@ from blob_engine import BlobEngine, driver, portrait
 
 from livepuppet.errors import MissingPartError, NoFaceError
 from livepuppet.factory import open_engine
-from livepuppet.portraits import load_portrait, shipped_avatars
 from livepuppet.registry import PARTS
 from livepuppet.types import Avatar, Engine, Image, Motion, Tuning
+from livepuppet.vision.portrait import load_portrait, shipped_avatars
 
 NAMES = ["blob", *sorted(PARTS["engine"])]
 

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
-from livepuppet import face
 from livepuppet.errors import ModelError
-from livepuppet.face import FaceTracker, Landmarks, find_faces
 from livepuppet.types import Image
+from livepuppet.vision import face_landmarks as face
+from livepuppet.vision.face_landmarks import FaceTracker, Landmarks, find_faces
 
 
 def portrait(name: str = "ada") -> Image:
@@ -37,7 +37,7 @@ def tracker() -> Iterator[FaceTracker]:
 
 def centre(landmarks: Landmarks | None) -> tuple[float, float]:
     assert landmarks is not None, "no face"
-    x, y, _ = face.box(landmarks)
+    x, y, _ = face.bounding_box(landmarks)
     return x, y
 
 
@@ -96,7 +96,7 @@ def test_measuring_a_portrait_does_not_depend_on_its_resolution() -> None:
     large = portrait()
     small = np.asarray(cv2.resize(large, (384, 384), interpolation=cv2.INTER_AREA), dtype=np.uint8)
     one, other = find_faces(large)[0], find_faces(small)[0] * (1024 / 384)
-    assert np.linalg.norm(one[:, :2] - other[:, :2], axis=1).mean() < 0.01 * face.box(one)[2]
+    assert np.linalg.norm(one[:, :2] - other[:, :2], axis=1).mean() < 0.01 * face.bounding_box(one)[2]
 
 
 def test_a_model_file_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from livepuppet.engines.landmark.retarget import MODEL
-from livepuppet.fitting import crop_window, fit
 from livepuppet.types import Floats, Image
+from livepuppet.vision.portrait_crop import crop_window, fit_portrait
 
 
 def face(x: float, y: float, width: float) -> Floats:
@@ -33,7 +33,7 @@ def blot(image: Image) -> Floats:
 )
 def test_landmarks_stay_on_the_face(size: tuple[int, int] | None, width: int, height: int, place: tuple[int, int, int]) -> None:
     points = face(*place)
-    image, moved = fit(marked(width, height, points), points, size)
+    image, moved = fit_portrait(marked(width, height, points), points, size)
     assert moved[1, :2] == pytest.approx(blot(image), abs=1.5)
     if size is None:
         assert max(image.shape) <= 1280 and image.shape[1] / image.shape[0] == pytest.approx(width / height, rel=0.01)
@@ -44,7 +44,7 @@ def test_landmarks_stay_on_the_face(size: tuple[int, int] | None, width: int, he
 def test_a_small_picture_keeps_its_pixels() -> None:
     points = face(150, 150, 90)
     image = marked(300, 300, points)
-    shown, moved = fit(image, points, None)
+    shown, moved = fit_portrait(image, points, None)
     assert np.array_equal(shown, image) and np.array_equal(moved, points)
 
 
@@ -66,5 +66,5 @@ def test_a_crop_shows_head_and_shoulders_within_the_picture() -> None:
 def test_beside_a_narrow_picture_it_is_soft() -> None:
     points = face(200, 250, 150)
     noise = np.random.default_rng(4).integers(0, 255, (600, 400, 3)).astype(np.uint8)
-    image, _ = fit(noise, points, (1280, 720))
+    image, _ = fit_portrait(noise, points, (1280, 720))
     assert image[:, :150].std() < 0.4 * image[:, 500:780].std()

@@ -17,9 +17,9 @@ from livepuppet.engines.fomm import motion as motions
 from livepuppet.engines.fomm.crop import Crop, SteadyCrop, face_crop, whole_crop
 from livepuppet.engines.fomm.paste import paste, square
 from livepuppet.errors import ModelError, UsageError
-from livepuppet.portraits import load_portrait, shipped_avatars
 from livepuppet.runtimes.graphs import Array, Prepared, Rendered
 from livepuppet.types import Floats, Image, Motion, Tuning
+from livepuppet.vision.portrait import load_portrait, shipped_avatars
 
 STILL = Tuning()
 RANDOM = np.random.default_rng(5)

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from livepuppet.engines.landmark.background import build_backdrop, continue_behind, dome, fill, outline, strands, trust
 from livepuppet.engines.landmark.raster import build_grid
-from livepuppet.face import carries_models
 from livepuppet.types import Image
+from livepuppet.vision.face_landmarks import carries_models
 
 STRIPES = np.ascontiguousarray(np.broadcast_to((np.arange(300) // 10 % 2 * 160 + 40).astype(np.uint8)[None, :, None], (240, 300, 3)))
 

@@ -12,8 +12,8 @@ import pytest
 from livepuppet.engines.landmark import retarget
 from livepuppet.engines.landmark.registration import Registration, solve
 from livepuppet.engines.landmark.retarget import MODEL, Placed, to_matrix, to_vector
-from livepuppet.face import Landmarks, find_faces
 from livepuppet.types import Floats, Image
+from livepuppet.vision.face_landmarks import Landmarks, find_faces
 
 PLACED = Placed(to_matrix(np.array([0.1, -0.2, 0.05])), 180.0, np.array([260.0, 240.0, 0.0]), MODEL)
 

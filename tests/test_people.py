@@ -13,11 +13,11 @@ from test_render import blob_film, blob_job, run, times
 
 from livepuppet.errors import UsageError
 from livepuppet.people import Appearance, Cast, Person, Place, apart, colours_round, find_cast, people_of
-from livepuppet.portraits import ASSETS, load_portrait
 from livepuppet.rendering import Rendering
 from livepuppet.types import Image
 from livepuppet.video.reader import VideoReader
 from livepuppet.video.writer import VideoWriter, h264
+from livepuppet.vision.portrait import ASSETS, load_portrait
 
 AVATARS = ASSETS / "avatars"
 FPS = 10

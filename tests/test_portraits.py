@@ -14,8 +14,8 @@ from PIL import Image as Pictures
 from PIL import ImageCms
 
 from livepuppet.errors import PortraitError, UsageError
-from livepuppet.portraits import LIVE_LIMIT, NEUTRAL, find_portraits, load_portrait, shipped_avatars
 from livepuppet.types import Image
+from livepuppet.vision.portrait import LIVE_LIMIT, NEUTRAL, find_portraits, load_portrait, shipped_avatars
 
 
 def picture(width: int = 96, height: int = 64) -> Image:

@@ -14,13 +14,13 @@ from PIL import Image as Picture
 from livepuppet import artifacts
 from livepuppet.cli import main
 from livepuppet.errors import NoFaceError
-from livepuppet.face import box, cut, find_faces, window_round
-from livepuppet.portraits import load_portrait, shipped_avatars
 from livepuppet.protection.departure import Departure, departure, ssim
 from livepuppet.protection.landmarks import altered, mislead
 from livepuppet.protection.report import AFTER_JPEG, PROTECTED, Line, Report
 from livepuppet.protection.sheet import sheet
 from livepuppet.types import Image
+from livepuppet.vision.face_landmarks import bounding_box, cut_window, find_faces, window_round
+from livepuppet.vision.portrait import load_portrait, shipped_avatars
 
 ADA = shipped_avatars()[0]
 
@@ -84,8 +84,8 @@ def test_attack_on_a_model_beats_noise_and_survives_another_crop(photo: Image, v
 
     from livepuppet.networks.disturbance import Attack
 
-    window = window_round(*box(find_faces(photo)[0]), 1.9)
-    driving = [cut(load_portrait(path, 256), window, 256) for path in shipped_avatars()[:2]]
+    window = window_round(*bounding_box(find_faces(photo)[0]), 1.9)
+    driving = [cut_window(load_portrait(path, 256), window, 256) for path in shipped_avatars()[:2]]
     attack = Attack(victim, photo, window, driving, torch.device("cpu"))
     seen: list[float] = []
     change = attack.perturb(4, 6, progress=lambda step, value: seen.append(value))

@@ -17,12 +17,12 @@ from test_film import make, make_sound
 from livepuppet.cli import main
 from livepuppet.errors import SinkError, UsageError
 from livepuppet.film_job import Job
-from livepuppet.portraits import ASSETS
 from livepuppet.rendering import Rendering, in_order, side_by_side
 from livepuppet.types import Image, Tuning
 from livepuppet.video.audio import AudioTrack
 from livepuppet.video.reader import VideoReader
 from livepuppet.video.writer import VideoWriter, h264
+from livepuppet.vision.portrait import ASSETS
 
 PERFORMANCE = ASSETS / "performance.mp4"
 ADA = ASSETS / "avatars" / "ada.jpg"

@@ -25,10 +25,10 @@ from livepuppet.errors import UsageError
 from livepuppet.film_job import Clock
 from livepuppet.footage import Silent
 from livepuppet.motion_file import BLOCK, MotionFile
-from livepuppet.portraits import load_portrait
 from livepuppet.rendering import Rendering
 from livepuppet.unfinished import note_of
 from livepuppet.video.reader import VideoReader
+from livepuppet.vision.portrait import load_portrait
 
 PLACES = [0.5 + 0.15 * float(np.sin(i / 8)) for i in range(75)]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from livepuppet.smoothing import MotionFilter, smooth_window
 from livepuppet.types import Floats, Motion
+from livepuppet.vision.smoothing import MotionFilter, smooth_window
 
 NOISE = 0.003
 

@@ -206,7 +206,7 @@ def test_the_same_seed_gives_the_same_clip(head: Head) -> None:
 @pytest.mark.slow
 def test_faces_are_found_where_the_truth_says(head: Head, setting: Setting) -> None:
     """An independent eye: the face mesh finds the rendered face, and its nose and mouth lie where the landmarks say."""
-    from livepuppet.face import find_faces
+    from livepuppet.vision.face_landmarks import find_faces
 
     person = draw_person(head, np.random.default_rng(11), look="skin")
     with torch.no_grad():

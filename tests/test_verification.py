@@ -18,9 +18,9 @@ from livepuppet.credentials import Facts, sign_file
 from livepuppet.errors import UsageError
 from livepuppet.identity import Identity, own_identity
 from livepuppet.marking import Mark
-from livepuppet.portraits import load_portrait, shipped_avatars
 from livepuppet.types import Image
 from livepuppet.verification import ABSENT, examine
+from livepuppet.vision.portrait import load_portrait, shipped_avatars
 
 SESSION = 4711
 

@@ -140,8 +140,8 @@ def display() -> Iterator[Finding]:
 
 def face_model() -> Iterator[Finding]:
     """Whether the model that finds faces loads and finds one."""
-    from livepuppet.face import find_faces
-    from livepuppet.portraits import load_portrait, shipped_avatars
+    from livepuppet.vision.face_landmarks import find_faces
+    from livepuppet.vision.portrait import load_portrait, shipped_avatars
 
     started = time.monotonic()
     try:
@@ -187,10 +187,10 @@ def speed() -> Iterator[Finding]:
     from livepuppet.gallery import Gallery
     from livepuppet.marking import Mark
     from livepuppet.meter import Meter
-    from livepuppet.portraits import shipped_avatars
     from livepuppet.puppet import Puppet
     from livepuppet.session import Session
     from livepuppet.types import Sink
+    from livepuppet.vision.portrait import shipped_avatars
 
     engine = None
     try:

@@ -27,10 +27,10 @@ from livepuppet.factory import free_name, open_engine, open_sink, open_source, o
 from livepuppet.gallery import Gallery
 from livepuppet.marking import sign_film
 from livepuppet.meter import Meter, Statistics
-from livepuppet.portraits import shipped_avatars
 from livepuppet.puppet import Puppet
 from livepuppet.session import Limits, Session
 from livepuppet.types import Sink, Source
+from livepuppet.vision.portrait import shipped_avatars
 
 SUMMARY = "Bring a still portrait to life with your webcam, in real time."
 USAGE = """livepuppet [--avatar PATH ...] [--camera WHICH] [--output WHERE]... [options]

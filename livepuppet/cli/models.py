@@ -131,7 +131,7 @@ def verify(options: argparse.Namespace) -> int:
 
 def pull(options: argparse.Namespace) -> int:
     if options.name == FACE_MODEL:
-        from livepuppet.face import face_model
+        from livepuppet.vision.face_landmarks import face_model
 
         print(face_model())
         return 0
@@ -193,7 +193,7 @@ def calibration(path: Path, size: int, crop: artifacts.Crop, margin: float, coun
     import numpy as np
 
     from livepuppet.engines.fomm.crop import face_crop, whole_crop
-    from livepuppet.face import FaceTracker
+    from livepuppet.vision.face_landmarks import FaceTracker
 
     found: list[Image] = []
     video, tracker = cv2.VideoCapture(str(path)), FaceTracker()

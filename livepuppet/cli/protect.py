@@ -58,9 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from livepuppet.portraits import load_portrait
     from livepuppet.protection.landmarks import altered, enlarged, mislead
     from livepuppet.protection.sheet import sheet
+    from livepuppet.vision.portrait import load_portrait
 
     sheet_path = options.sheet or options.output.with_name(options.output.stem + "-report.png")
     check_outputs(options.photo, options.output, sheet_path)
@@ -131,7 +131,7 @@ def model_attack(options: argparse.Namespace, photo: Image) -> tuple[str, Any] |
     Raises UsageError without torch, ModelError, NoFaceError.
     """
     from livepuppet import artifacts
-    from livepuppet.face import box, cut, find_faces, window_round
+    from livepuppet.vision.face_landmarks import bounding_box, cut_window, find_faces, window_round
 
     directory = None
     if options.checkpoint is None and options.model != "none":
@@ -164,16 +164,16 @@ def model_attack(options: argparse.Namespace, photo: Image) -> tuple[str, Any] |
         faces = find_faces(image)
         if not faces:
             raise NoFaceError(f"no face found in {options.photo}: there is nothing to protect from animation")
-        return window_round(*box(faces[0]), MODEL_MARGIN)
+        return window_round(*bounding_box(faces[0]), MODEL_MARGIN)
 
-    driving = [cut(image, window(image), victim.size) for image in performance()]
+    driving = [cut_window(image, window(image), victim.size) for image in performance()]
     return name, Attack(victim, photo, window(photo), driving, device)
 
 
 def performance() -> list[Image]:
     """Frames of the shipped performance, the reference first."""
-    from livepuppet.portraits import ASSETS
     from livepuppet.video.reader import VideoReader
+    from livepuppet.vision.portrait import ASSETS
 
     film = VideoReader(ASSETS / "performance.mp4")
     try:

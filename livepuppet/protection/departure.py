@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from livepuppet.face import FaceTracker
 from livepuppet.types import Image
+from livepuppet.vision.face_landmarks import FaceTracker
 
 DISTURBED_AKD = 0.05
 """Face widths: points a twentieth of the face away are a visibly different expression or a face in another place."""

@@ -14,8 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livepuppet.errors import NoFaceError
-from livepuppet.face import WINDOW_SIDE_PX, Landmarks, Mesh, box, cut, find_faces, open_mesh, window_round
 from livepuppet.types import Image
+from livepuppet.vision.face_landmarks import (
+    WINDOW_SIDE_PX,
+    LandmarkDetector,
+    Landmarks,
+    bounding_box,
+    cut_window,
+    find_faces,
+    open_landmark_detector,
+    window_round,
+)
 
 log = logging.getLogger("livepuppet.protection")
 
@@ -48,9 +57,9 @@ def mislead(photo: Image, change: Change, strength: float, trials: int, seed: in
     faces = find_faces(photo)
     if not faces:
         raise NoFaceError("no face found in the photo: there is nothing to protect from animation")
-    left, top, side = window_round(*box(faces[0]), FACE_ROOM)
+    left, top, side = window_round(*bounding_box(faces[0]), FACE_ROOM)
     rng = np.random.default_rng(seed)
-    mesh = open_mesh(True)
+    mesh = open_landmark_detector(True)
     try:
         plain = seen(mesh, photo, (left, top, side))
         if plain is None:
@@ -84,9 +93,9 @@ def altered(photo: Image, change: Change) -> Image:
     return np.asarray(np.clip(np.rint(photo + change), 0, 255), np.uint8)
 
 
-def seen(mesh: Mesh, photo: Image, window: tuple[int, int, int]) -> Landmarks | None:
+def seen(mesh: LandmarkDetector, photo: Image, window: tuple[int, int, int]) -> Landmarks | None:
     """The landmarks in the window, in its pixels at WINDOW_SIDE_PX."""
-    faces = mesh.find(cut(photo, window, WINDOW_SIDE_PX))
+    faces = mesh.find(cut_window(photo, window, WINDOW_SIDE_PX))
     return faces[0] if faces else None
 
 

@@ -18,12 +18,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from livepuppet.face import FaceTracker
 from livepuppet.networks.checkpoint import Model
 from livepuppet.networks.keypoints import Keypoints
 from livepuppet.synthetic.clips import Clip
 from livepuppet.training.footage import Footage, Frames, squared
 from livepuppet.types import Image
+from livepuppet.vision.face_landmarks import FaceTracker
 
 EYES = ((33, 133), (362, 263))
 """Corners of the eye on the picture's left, and on its right, in the face mesh."""

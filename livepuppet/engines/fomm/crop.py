@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from livepuppet.face import Landmarks, box
 from livepuppet.types import Image, Size
+from livepuppet.vision.face_landmarks import Landmarks, bounding_box
 
 LIFT = 0.12
 """The square sits this share of a face higher than the face: landmarks end at the hairline, heads do not."""
@@ -42,7 +42,7 @@ class Crop:
 
 def face_crop(landmarks: Landmarks, margin: float) -> Crop:
     """The square round a face whose side is `margin` times the face's longer side."""
-    x, y, side = box(landmarks)
+    x, y, side = bounding_box(landmarks)
     return Crop(x, y - LIFT * side, margin * side)
 
 

@@ -12,11 +12,11 @@ from livepuppet.engines.fomm import motion as motions
 from livepuppet.engines.fomm.crop import Crop, SteadyCrop, face_crop, whole_crop
 from livepuppet.engines.fomm.paste import Square, paste, square
 from livepuppet.errors import ModelError, NoFaceError
-from livepuppet.face import FaceTracker, Landmarks, find_faces
-from livepuppet.fitting import fit
 from livepuppet.runtimes.graphs import Graphs, Prepared
 from livepuppet.runtimes.loading import load
 from livepuppet.types import Floats, Image, Motion, Size, Tuning
+from livepuppet.vision.face_landmarks import FaceTracker, Landmarks, find_faces
+from livepuppet.vision.portrait_crop import fit_portrait
 
 log = logging.getLogger("livepuppet.fomm")
 
@@ -65,7 +65,7 @@ class FommEngine:
     def prepare(self, portrait: Image, size: Size | None = None) -> FommAvatar:
         if self._manifest.crop == "none":
             height, width = portrait.shape[:2]
-            image, _ = fit(portrait, np.array([[0.0, 0.0, 0.0], [width, height, 0.0]]), size)
+            image, _ = fit_portrait(portrait, np.array([[0.0, 0.0, 0.0], [width, height, 0.0]]), size)
             crop, view = whole_crop(image), np.zeros(3)
         else:
             image, landmarks = self._find(portrait, size)
@@ -86,7 +86,7 @@ class FommEngine:
             raise NoFaceError("no face found in the portrait: choose a picture where one face is well visible, upright and not too small")
         if len(faces) > 1:
             log.info("%d faces in the portrait: taking the largest", len(faces))
-        image, landmarks = fit(portrait, faces[0], size)
+        image, landmarks = fit_portrait(portrait, faces[0], size)
         if np.ptp(landmarks[:, 0]) < SMALLEST_FACE_PX:
             raise NoFaceError(f"the face in the portrait is only {np.ptp(landmarks[:, 0]):.0f} pixels wide: choose a closer picture")
         return image, landmarks

@@ -20,9 +20,9 @@ from livepuppet.engines.landmark.raster import Grid, affines, areas, build_grid,
 from livepuppet.engines.landmark.registration import Registration, body_of
 from livepuppet.engines.landmark.retarget import Likeness
 from livepuppet.errors import NoFaceError
-from livepuppet.face import FaceTracker, Landmarks, find_faces
-from livepuppet.fitting import fit
 from livepuppet.types import Floats, Image, Motion, Size, Tuning
+from livepuppet.vision.face_landmarks import FaceTracker, Landmarks, find_faces
+from livepuppet.vision.portrait_crop import fit_portrait
 
 log = logging.getLogger("livepuppet.landmark")
 
@@ -67,7 +67,7 @@ class LandmarkEngine:
             raise NoFaceError("no face found in the portrait: choose a picture where one face is well visible, upright and not too small")
         if len(faces) > 1:
             log.info("%d faces in the portrait: taking the largest", len(faces))
-        image, landmarks = fit(portrait, faces[0], size)
+        image, landmarks = fit_portrait(portrait, faces[0], size)
         if np.ptp(landmarks[:, 0]) < SMALLEST_FACE_PX:
             raise NoFaceError(f"the face in the portrait is only {np.ptp(landmarks[:, 0]):.0f} pixels wide: choose a closer picture")
         return build_avatar(image, landmarks)

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from livepuppet.engines.landmark.face_model import CHIN, FOREHEAD, LEFT_EDGE, OVAL, RIGHT_EDGE
 from livepuppet.engines.landmark.retarget import Placed, to_matrix, to_vector
-from livepuppet.face import Landmarks
 from livepuppet.types import Floats, Image
+from livepuppet.vision.face_landmarks import Landmarks
 
 Patch = NDArray[np.uint8]
 

@@ -16,8 +16,8 @@ import numpy as np
 
 from livepuppet.engines.landmark.eyes import EYES_SIZE, Eyes, measure_eyes, retarget_eyes
 from livepuppet.engines.landmark.face_model import COUNT, LOWER_LIP, NOSE, OVAL, RIGID, TEMPLATE, UPPER_LIP
-from livepuppet.face import Landmarks
 from livepuppet.types import Floats, Motion, Tuning
+from livepuppet.vision.face_landmarks import Landmarks
 
 POSE_UNIT = 0.25
 """Positions and sizes of the driver are in this share of the image's longer side."""

@@ -34,7 +34,7 @@ NEUTRAL = (128, 128, 128)
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".jp2", ".avif", ".ppm", ".pgm", ".tga"})
 """The files of a folder that are taken for portraits."""
 
-ASSETS = Path(__file__).parent / "assets"
+ASSETS = Path(__file__).parents[1] / "assets"
 
 _warning_filters = threading.Lock()  # warnings.catch_warnings changes what all threads see
 

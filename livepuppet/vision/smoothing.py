@@ -95,15 +95,15 @@ WINDOW_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
-class Spread:
+class WindowWidth:
     """Gaussian windows (bilateral filter, Tomasi and Manduchi, ICCV 1998): over time, and over the difference in value."""
 
     seconds: float
     units: float
 
 
-POSE_SPREAD = Spread(seconds=0.075, units=0.05)
-EXPRESSION_SPREAD = Spread(seconds=0.050, units=0.02)
+POSE_SPREAD = WindowWidth(seconds=0.075, units=0.05)
+EXPRESSION_SPREAD = WindowWidth(seconds=0.050, units=0.02)
 
 
 def smooth_window(motions: Sequence[Motion], times: Sequence[float], centre: int, strength: float = 1.0) -> Motion:
@@ -124,7 +124,7 @@ def smooth_window(motions: Sequence[Motion], times: Sequence[float], centre: int
     )
 
 
-def local_parabola(values: Floats, apart: Floats, middle: Floats, spread: Spread, strength: float) -> Floats:
+def local_parabola(values: Floats, apart: Floats, middle: Floats, spread: WindowWidth, strength: float) -> Floats:
     """The middle of the parabola through values (N, D) that are `apart` (N,) seconds away, by weighted least squares.
 
     A parabola follows a turn that a mean would flatten (local regression, Cleveland 1979). Each component leaves out what differs

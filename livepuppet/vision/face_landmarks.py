@@ -39,10 +39,10 @@ STEP, LOOKS = 0.05, 3
 MODEL_ADDRESS = "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task"
 MODEL_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
 
-log = logging.getLogger("livepuppet.face")
+log = logging.getLogger("livepuppet.vision.face_landmarks")
 
 
-class Mesh(Protocol):
+class LandmarkDetector(Protocol):
     """A MediaPipe graph: image -> the landmarks of each face it sees."""
 
     def find(self, image: Image) -> list[Landmarks]: ...
@@ -50,7 +50,7 @@ class Mesh(Protocol):
     def close(self) -> None: ...
 
 
-class SolutionsMesh:
+class SolutionsDetector:
     """The graph inside MediaPipe 0.10.21. static: look at each image afresh instead of following the last face."""
 
     def __init__(self, static: bool, most: int = 1) -> None:
@@ -67,13 +67,13 @@ class SolutionsMesh:
     def find(self, image: Image) -> list[Landmarks]:
         height, width = image.shape[:2]
         faces = self._graph.process(np.ascontiguousarray(image)).multi_face_landmarks or []
-        return [pixels(face.landmark, width, height) for face in faces]
+        return [to_pixels(face.landmark, width, height) for face in faces]
 
     def close(self) -> None:
         self._graph.close()
 
 
-class TasksMesh:
+class TasksDetector:
     """The Tasks API of later MediaPipe releases, with the model file beside it."""
 
     def __init__(self, static: bool, most: int = 1) -> None:
@@ -104,15 +104,15 @@ class TasksMesh:
         else:
             self._time_ms += 33  # only has to grow: the graph follows the face, it does not filter in time
             result = self._graph.detect_for_video(picture, self._time_ms)
-        return [pixels(face, width, height) for face in result.face_landmarks]
+        return [to_pixels(face, width, height) for face in result.face_landmarks]
 
     def close(self) -> None:
         self._graph.close()
 
 
-def open_mesh(static: bool, most: int = 1) -> Mesh:
+def open_landmark_detector(static: bool, most: int = 1) -> LandmarkDetector:
     """The mesh that the installed MediaPipe has. Raises ModelError where its model file cannot be had."""
-    return SolutionsMesh(static, most) if carries_models() else TasksMesh(static, most)
+    return SolutionsDetector(static, most) if carries_models() else TasksDetector(static, most)
 
 
 def carries_models() -> bool:
@@ -120,19 +120,19 @@ def carries_models() -> bool:
     return sys.version_info < (3, 13)
 
 
-def pixels(points: Any, width: int, height: int) -> Landmarks:
+def to_pixels(points: Any, width: int, height: int) -> Landmarks:
     """MediaPipe's normalised points in pixels; z is in units of the width."""
     return np.array([(p.x * width, p.y * height, p.z * width) for p in points], dtype=np.float64)
 
 
-def box(landmarks: Landmarks) -> tuple[float, float, float]:
+def bounding_box(landmarks: Landmarks) -> tuple[float, float, float]:
     """Centre x, centre y and the longer side of the face's box, in pixels."""
     low, high = landmarks[:, :2].min(0), landmarks[:, :2].max(0)
     centre = (low + high) / 2
     return float(centre[0]), float(centre[1]), float((high - low).max())
 
 
-def cut(image: Image, window: Window, side: int) -> Image:
+def cut_window(image: Image, window: Window, side: int) -> Image:
     """The window of the image at side by side pixels; black beyond the edges."""
     left, top, reach = window
     scale = side / reach
@@ -193,8 +193,8 @@ class FaceTracker:
 
     def __init__(self, static: bool = False) -> None:
         self._static = static
-        self._mesh = open_mesh(static)
-        self._close_up: Mesh | None = None
+        self._mesh = open_landmark_detector(static)
+        self._close_up: LandmarkDetector | None = None
         self._window: Window | None = None
         self._misses = 0
         self._last: Landmarks | None = None
@@ -222,7 +222,7 @@ class FaceTracker:
     def _settle(self, image: Image, found: Landmarks) -> Landmarks:
         """The mesh looks where the face was: after a large step, or a jump to another picture, it looks again where the face is now."""
         for _ in range(LOOKS):
-            if self._static or (self._last is not None and stayed(self._last, found)):
+            if self._static or (self._last is not None and face_stayed(self._last, found)):
                 break
             self._last = found
             again = self._mesh.find(image)
@@ -235,12 +235,12 @@ class FaceTracker:
     def _look(self, image: Image, window: Window) -> Landmarks | None:
         """The face inside the window; the window follows when the face comes near its edge."""
         if self._close_up is None:
-            self._close_up = open_mesh(self._static)
-        faces = self._close_up.find(cut(image, window, WINDOW_SIDE_PX))
+            self._close_up = open_landmark_detector(self._static)
+        faces = self._close_up.find(cut_window(image, window, WINDOW_SIDE_PX))
         if not faces:
             return None
         found = from_window(faces[0], window, WINDOW_SIDE_PX)
-        x, y, side = box(found)
+        x, y, side = bounding_box(found)
         left, top, reach = window
         drift = max(abs(x - left - reach / 2), abs(y - top - reach / 2)) / reach
         kept = drift < 0.12 and 0.35 < side / reach < 0.6
@@ -255,10 +255,10 @@ class FaceTracker:
         for mesh in (self._mesh, self._close_up):
             if mesh is not None:
                 mesh.close()
-        self._mesh, self._close_up = Closed(), None
+        self._mesh, self._close_up = ClosedDetector(), None
 
 
-class Closed:
+class ClosedDetector:
     """What a closed tracker holds, so that closing twice is harmless."""
 
     def find(self, image: Image) -> list[Landmarks]:
@@ -277,56 +277,56 @@ def find_faces(image: Image, most: int = 5) -> list[Landmarks]:
     shrink = min(1.0, LONG_SIDE_PX / max(height, width))
     size = max(1, round(width * shrink)), max(1, round(height * shrink))
     small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8) if shrink < 1 else image
-    mesh, single = open_mesh(True, most), open_mesh(True)
+    mesh, single = open_landmark_detector(True, most), open_landmark_detector(True)
     try:
-        windows = [window_round(*box(face)) for face in mesh.find(small)]
-        windows += [w for w in distant_faces(small, most) if not any(overlap(w, other) for other in windows)]
+        windows = [window_round(*bounding_box(face)) for face in mesh.find(small)]
+        windows += [w for w in distant_faces(small, most) if not any(window_overlap(w, other) for other in windows)]
         if not windows:  # a face that fills the picture: give it room
             side = max(small.shape[:2])
             windows = [window_round(small.shape[1] / 2, small.shape[0] / 2, side, 1.6)]
         faces: list[Landmarks] = []
         for window in windows:
             full = window_round((window[0] + window[2] / 2) / shrink, (window[1] + window[2] / 2) / shrink, window[2] / shrink, 1.0)
-            face = measure(image, full, single)
-            if face is not None and not any(same(face, other) for other in faces):
+            face = measure_face(image, full, single)
+            if face is not None and not any(same_face(face, other) for other in faces):
                 faces.append(face)
     finally:
         mesh.close()
         single.close()
-    return sorted(faces, key=lambda face: -box(face)[2])[:most]
+    return sorted(faces, key=lambda face: -bounding_box(face)[2])[:most]
 
 
-def measure(image: Image, window: Window, mesh: Mesh) -> Landmarks | None:
+def measure_face(image: Image, window: Window, mesh: LandmarkDetector) -> Landmarks | None:
     """The landmarks of the face in the window: the mean over close-ups of slightly different size, which halves the mesh's noise."""
     side = 2 * WINDOW_SIDE_PX
-    first = mesh.find(cut(image, window, side))
+    first = mesh.find(cut_window(image, window, side))
     if not first:
         return None
-    x, y, reach = box(from_window(first[0], window, side))
+    x, y, reach = bounding_box(from_window(first[0], window, side))
     rounds = []
     for factor, dx, dy in ((2.0, 0.0, 0.0), (1.8, 0.04, 0.03), (2.2, -0.04, 0.02), (1.9, 0.02, -0.04), (2.4, -0.02, -0.02)):
         window = window_round(x + dx * reach, y + dy * reach, reach, factor)
-        found = mesh.find(cut(image, window, side))
+        found = mesh.find(cut_window(image, window, side))
         if found:
             rounds.append(from_window(found[0], window, side))
     return np.asarray(np.median(rounds, axis=0), dtype=np.float64) if rounds else None
 
 
-def stayed(before: Landmarks, now: Landmarks) -> bool:
+def face_stayed(before: Landmarks, now: Landmarks) -> bool:
     """Whether the face moved and grew so little that the mesh saw it where it expected it."""
-    (x, y, side), (there_x, there_y, there_side) = box(before), box(now)
+    (x, y, side), (there_x, there_y, there_side) = bounding_box(before), bounding_box(now)
     return max(abs(x - there_x), abs(y - there_y), abs(side - there_side)) < STEP * side
 
 
-def overlap(one: Window, other: Window) -> bool:
+def window_overlap(one: Window, other: Window) -> bool:
     """Whether the windows' centres are nearer than half a side."""
     apart = max(abs(one[0] + one[2] / 2 - other[0] - other[2] / 2), abs(one[1] + one[2] / 2 - other[1] - other[2] / 2))
     return apart < max(one[2], other[2]) / 2
 
 
-def same(one: Landmarks, other: Landmarks) -> bool:
+def same_face(one: Landmarks, other: Landmarks) -> bool:
     """Whether two sets of landmarks are the same person's."""
-    return bool(np.linalg.norm(one[:, :2].mean(0) - other[:, :2].mean(0)) < max(box(one)[2], box(other)[2]) / 2)
+    return bool(np.linalg.norm(one[:, :2].mean(0) - other[:, :2].mean(0)) < max(bounding_box(one)[2], bounding_box(other)[2]) / 2)
 
 
 def face_model() -> Path:

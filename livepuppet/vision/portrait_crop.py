@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from livepuppet.face import Landmarks, box
 from livepuppet.types import Image, Size
+from livepuppet.vision.face_landmarks import Landmarks, bounding_box
 
 LONG_SIDE_PX = 1280
 """The output's longer side where no size is asked for."""
@@ -14,7 +14,7 @@ HEADROOM = 2.3
 """Face heights that a frame should show: head and shoulders."""
 
 
-def fit(portrait: Image, face: Landmarks, size: Size | None) -> tuple[Image, Landmarks]:
+def fit_portrait(portrait: Image, face: Landmarks, size: Size | None) -> tuple[Image, Landmarks]:
     """The portrait at output size, and the face's landmarks in it.
 
     size None keeps the whole picture, at most LONG_SIDE_PX. Else the frame is filled with a crop round head and shoulders; where the
@@ -25,14 +25,14 @@ def fit(portrait: Image, face: Landmarks, size: Size | None) -> tuple[Image, Lan
         scale = min(1.0, LONG_SIDE_PX / max(height, width))
         # even sides: video codecs halve the colour planes
         target = max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2)
-        return place(portrait, face, (0.0, 0.0, float(width), float(height)), target)
+        return place_in_crop(portrait, face, (0.0, 0.0, float(width), float(height)), target)
     left, top, reach_x, reach_y = crop_window(width, height, face, size[0] / size[1])
-    return place(portrait, face, (left, top, reach_x, reach_y), size)
+    return place_in_crop(portrait, face, (left, top, reach_x, reach_y), size)
 
 
 def crop_window(width: int, height: int, face: Landmarks, aspect: float) -> tuple[float, float, float, float]:
     """Left, top, width and height of the part of the picture to show, in its pixels; may reach beyond its sides."""
-    x, y, side = box(face)
+    x, y, side = bounding_box(face)
     reach_y = min(float(height), max(width / aspect, HEADROOM * side))
     reach_x = reach_y * aspect
     if reach_x > width:
@@ -45,7 +45,7 @@ def crop_window(width: int, height: int, face: Landmarks, aspect: float) -> tupl
     return left, top, reach_x, reach_y
 
 
-def place(portrait: Image, face: Landmarks, window: tuple[float, float, float, float], size: Size) -> tuple[Image, Landmarks]:
+def place_in_crop(portrait: Image, face: Landmarks, window: tuple[float, float, float, float], size: Size) -> tuple[Image, Landmarks]:
     """The window of the portrait at this size, beyond its edges a blurred continuation; and the landmarks there."""
     left, top, reach_x, reach_y = window
     height, width = portrait.shape[:2]
