@@ -23,10 +23,10 @@ import av
 import cv2
 import numpy as np
 
+from livepuppet.provenance.watermark.embedder import CALL, FILM, Embedder, Strength
+from livepuppet.provenance.watermark.reader import FOUND, Reader, Reading
 from livepuppet.types import Image
 from livepuppet.vision.portrait import SUFFIXES, load_portrait
-from livepuppet.watermark.embedder import CALL, FILM, Embedder, Strength
-from livepuppet.watermark.reader import FOUND, Reader, Reading
 
 SESSION = 0x51C7
 VIDEOS = {".mp4", ".gif", ".mov", ".mkv", ".webm"}

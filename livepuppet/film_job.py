@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from livepuppet.footage import Choice, Footage
-from livepuppet.identity import identity_from
-from livepuppet.label import Corner
-from livepuppet.marking import Mark, sign_film
+from livepuppet.provenance.label import Corner
+from livepuppet.provenance.marks import Mark, sign_video
+from livepuppet.provenance.signing import load_identity
 from livepuppet.types import Size, Tuning
 from livepuppet.unfinished import fingerprint
 from livepuppet.video.audio import AudioTrack
@@ -133,7 +133,7 @@ def sound_of(job: Job, footage: Footage, shift: int) -> AudioTrack | None:
 
 def sign(job: Job, mark: Mark) -> None:
     """Put content credentials into the finished film, where its format has a place for them."""
-    sign_film(job.output, job.engine, mark, identity_from(*job.sign_with) if job.sign_with else None)
+    sign_video(job.output, job.engine, mark, load_identity(*job.sign_with) if job.sign_with else None)
 
 
 def finished_film(path: Path) -> Report:

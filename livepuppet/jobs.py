@@ -20,10 +20,10 @@ from livepuppet.crew import Crew, Outcome
 from livepuppet.errors import LivepuppetError, SinkError, UsageError
 from livepuppet.film_job import Job, Report, finished_film
 from livepuppet.footage import Progress, Silent
-from livepuppet.marking import Mark
 from livepuppet.people import Cast
 from livepuppet.performance import Reference, references_of
 from livepuppet.pieces import PIECE_S, Parcel, Span, cast_of, first_reference, join, make_piece, merged, search_piece, split, whole_film
+from livepuppet.provenance.marks import Mark
 from livepuppet.unfinished import note_of
 
 log = logging.getLogger(__name__)

@@ -20,9 +20,9 @@ from livepuppet.errors import UsageError
 from livepuppet.factory import open_engine
 from livepuppet.film_job import Job, Report, film_writer, sign, sound_of
 from livepuppet.footage import Silent, gaze, open_footage
-from livepuppet.marking import Mark
 from livepuppet.people import Cast, find_cast
 from livepuppet.performance import SEARCH_LIMIT_PX, Moment, Reference, Shot, observe, shots_of
+from livepuppet.provenance.marks import Mark
 from livepuppet.rendering import Rendering
 from livepuppet.types import Engine, Size
 from livepuppet.version import __version__

@@ -21,10 +21,10 @@ from livepuppet.cutout import Cutout
 from livepuppet.errors import UsageError
 from livepuppet.film_job import Clock, Job, Report, film_writer, finished_film, resumed_name, sign, sound_of
 from livepuppet.footage import AROUND_S, Footage, Progress, Silent, open_footage
-from livepuppet.identity import identity_from
-from livepuppet.marking import Mark
 from livepuppet.motion_file import MotionWriter
 from livepuppet.performance import Moment, Reference
+from livepuppet.provenance.marks import Mark
+from livepuppet.provenance.signing import load_identity
 from livepuppet.types import Avatar, Engine, Image, Motion, Size
 from livepuppet.unfinished import Unfinished, forget, recall, remember
 from livepuppet.video.image_sequence import ImageSequenceWriter, is_image_sequence
@@ -57,7 +57,7 @@ class Rendering:
         self.lost = 0
         self.mark = Mark(session_id, watermark=job.watermark, label=job.label, corner=job.label_position, film=True)
         if job.sign_with:
-            identity_from(*job.sign_with)  # refused before anything is worked on
+            load_identity(*job.sign_with)  # refused before anything is worked on
 
     def run(self) -> Report:
         """Make the film. Raises UsageError, PortraitError, SourceError or SinkError in one line; a stopped or failed film is playable."""

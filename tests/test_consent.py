@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from livepuppet.cli import main
-from livepuppet.consent import consent_line
+from livepuppet.provenance.consent import consent_line
 from livepuppet.vision.portrait import shipped_avatars
 
 

@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from livepuppet.credentials import Facts, read_credentials, sign_file, signable
 from livepuppet.errors import SinkError, UsageError
-from livepuppet.identity import FILE, Identity, identity_from, own_identity
+from livepuppet.provenance.c2pa import ProvenanceFacts, can_sign, read_credentials, sign_file
+from livepuppet.provenance.signing import FILE, SigningIdentity, load_identity, own_identity
 from livepuppet.version import __version__
 
-FACTS = Facts(engine="landmark", watermark=True, session_id=4711)
+FACTS = ProvenanceFacts(engine="landmark", watermark=True, session_id=4711)
 
 
 @pytest.fixture
-def identity(tmp_path: Path) -> Identity:
+def identity(tmp_path: Path) -> SigningIdentity:
     return own_identity(tmp_path / "keys")
 
 
@@ -54,7 +54,7 @@ def pictures(path: Path) -> list[bytes]:
         return [frame.to_ndarray(format="rgb24").tobytes() for frame in container.decode(video=0)]
 
 
-def test_signed_file_says_how_it_was_made(recording: Path, identity: Identity) -> None:
+def test_signed_file_says_how_it_was_made(recording: Path, identity: SigningIdentity) -> None:
     before = pictures(recording)
     assert read_credentials(recording) is None
     sign_file(recording, facts=FACTS, identity=identity)
@@ -68,10 +68,10 @@ def test_signed_file_says_how_it_was_made(recording: Path, identity: Identity) -
     assert {path.name for path in recording.parent.iterdir()} == {recording.name, "keys"}, "nothing is left behind"
 
 
-def test_no_watermark_is_stated(tmp_path: Path, identity: Identity) -> None:
+def test_no_watermark_is_stated(tmp_path: Path, identity: SigningIdentity) -> None:
     path = tmp_path / "plain.mp4"
     make(path)
-    sign_file(path, facts=Facts(engine="fomm", watermark=False, session_id=4711, label="synthetic"), identity=identity)
+    sign_file(path, facts=ProvenanceFacts(engine="fomm", watermark=False, session_id=4711, label="synthetic"), identity=identity)
     found = read_credentials(path)
     assert found is not None and found.statement is not None
     assert found.statement["watermark"] is False and found.statement["session_id"] is None and found.statement["label"] == "synthetic"
@@ -79,7 +79,7 @@ def test_no_watermark_is_stated(tmp_path: Path, identity: Identity) -> None:
 
 
 @pytest.mark.parametrize("name", ["recording.mp4", "still.png"])
-def test_altered_file_is_told(name: str, tmp_path: Path, identity: Identity) -> None:
+def test_altered_file_is_told(name: str, tmp_path: Path, identity: SigningIdentity) -> None:
     path = tmp_path / name
     make(path)
     content = bytearray(path.read_bytes())
@@ -103,24 +103,24 @@ def test_credentials_name_nobody(tmp_path: Path) -> None:
     assert not [name for name in names if name in content]
 
 
-def test_files_without_a_place_for_credentials_are_left_alone(tmp_path: Path, identity: Identity) -> None:
+def test_files_without_a_place_for_credentials_are_left_alone(tmp_path: Path, identity: SigningIdentity) -> None:
     path = tmp_path / "recording.mkv"
     make(path)
     before = path.read_bytes()
-    assert not signable(path) and read_credentials(path) is None
+    assert not can_sign(path) and read_credentials(path) is None
     with pytest.raises(SinkError, match=r"'\.mkv' files have no place"):
         sign_file(path, facts=FACTS, identity=identity)
     assert path.read_bytes() == before
 
 
-def test_failed_signing_leaves_the_recording_as_it_was(tmp_path: Path, identity: Identity) -> None:
+def test_failed_signing_leaves_the_recording_as_it_was(tmp_path: Path, identity: SigningIdentity) -> None:
     """A real recording and an unfit signature: the key of one certificate with another, which c2pa finds out at the end."""
     path = tmp_path / "recording.mp4"
     make(path)
     before = path.read_bytes()
     other = own_identity(tmp_path / "other")
     with pytest.raises(SinkError, match="whole but carries no credentials"):
-        sign_file(path, facts=FACTS, identity=Identity(identity.algorithm, identity.certificates, other.key))
+        sign_file(path, facts=FACTS, identity=SigningIdentity(identity.algorithm, identity.certificates, other.key))
     assert path.read_bytes() == before
     damaged = tmp_path / "damaged.mp4"
     damaged.write_bytes(b"no video at all")
@@ -130,11 +130,11 @@ def test_failed_signing_leaves_the_recording_as_it_was(tmp_path: Path, identity:
     assert {file.name for file in tmp_path.iterdir()} == {"recording.mp4", "damaged.mp4", "keys", "other"}
 
 
-def test_signing_again_replaces_what_was_said(tmp_path: Path, identity: Identity) -> None:
+def test_signing_again_replaces_what_was_said(tmp_path: Path, identity: SigningIdentity) -> None:
     path = tmp_path / "still.jpg"
     make(path)
     for session in (1, 2):
-        sign_file(path, facts=Facts("landmark", True, session), identity=identity)
+        sign_file(path, facts=ProvenanceFacts("landmark", True, session), identity=identity)
     found = read_credentials(path)
     assert found is not None and found.state == "valid" and found.statement is not None and found.statement["session_id"] == 2
 
@@ -166,23 +166,23 @@ def test_unwritable_folder_for_the_key_keeps_the_recording(tmp_path: Path, monke
     assert path.read_bytes() == before
 
 
-def test_sign_with_a_certificate_of_ones_own(tmp_path: Path, identity: Identity) -> None:
+def test_sign_with_a_certificate_of_ones_own(tmp_path: Path, identity: SigningIdentity) -> None:
     certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
     certificate.write_bytes(identity.certificates)
     key.write_bytes(identity.key)
-    assert identity_from(certificate, key) == identity
+    assert load_identity(certificate, key) == identity
     with pytest.raises(UsageError, match="cannot read"):
-        identity_from(tmp_path / "absent.pem", key)
+        load_identity(tmp_path / "absent.pem", key)
     with pytest.raises(UsageError, match="no private key"):
-        identity_from(certificate, certificate)
+        load_identity(certificate, certificate)
     with pytest.raises(UsageError, match="no certificate"):
-        identity_from(key, key)
+        load_identity(key, key)
     key.write_bytes(own_identity(tmp_path / "other").key)
     with pytest.raises(UsageError, match="does not belong"):
-        identity_from(certificate, key)
+        load_identity(certificate, key)
 
 
-def test_a_key_with_a_password_is_refused_in_words(tmp_path: Path, identity: Identity) -> None:
+def test_a_key_with_a_password_is_refused_in_words(tmp_path: Path, identity: SigningIdentity) -> None:
     from cryptography.hazmat.primitives import serialization
 
     private = serialization.load_pem_private_key(identity.key, None)
@@ -193,11 +193,9 @@ def test_a_key_with_a_password_is_refused_in_words(tmp_path: Path, identity: Ide
     certificate.write_bytes(identity.certificates)
     key.write_bytes(locked)
     with pytest.raises(UsageError, match="password"):
-        identity_from(certificate, key)
+        load_identity(certificate, key)
 
 
 def test_reading_and_signing_stay_out_of_the_import() -> None:
-    program = (
-        "import sys, livepuppet.credentials, livepuppet.marking; assert not {'c2pa', 'cryptography', 'PIL', 'torch'} & set(sys.modules)"
-    )
+    program = "import sys, livepuppet.provenance.c2pa, livepuppet.provenance.marks; assert not {'c2pa', 'cryptography', 'PIL', 'torch'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)

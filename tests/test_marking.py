@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from livepuppet.errors import UsageError
-from livepuppet.label import CORNERS, DEFAULT_TEXT, Corner, draw
-from livepuppet.marking import Mark
-from livepuppet.watermark.reader import Reader
+from livepuppet.provenance.label import CORNERS, DEFAULT_TEXT, Corner, draw_label
+from livepuppet.provenance.marks import Mark
+from livepuppet.provenance.watermark.reader import Reader
 
 GREY = np.full((480, 640, 3), 128, np.uint8)
 
 
 def changed(corner: Corner = "bottom-right", text: str = DEFAULT_TEXT) -> tuple[float, float, float]:
     """Middle row and column of what the label covers, and the part of the picture it covers."""
-    covered = (draw(GREY, text, corner) != GREY).any(2)
+    covered = (draw_label(GREY, text, corner) != GREY).any(2)
     rows, columns = np.nonzero(covered)
     return float(rows.mean()), float(columns.mean()), float(covered.mean())
 
@@ -29,14 +29,14 @@ def test_label_is_small_and_where_it_was_asked_for(corner: Corner) -> None:
 
 def test_letters_are_bright_on_a_dark_strip() -> None:
     for ground in (0, 128, 255):
-        labelled = draw(np.full((720, 1280, 3), ground, np.uint8), DEFAULT_TEXT)
+        labelled = draw_label(np.full((720, 1280, 3), ground, np.uint8), DEFAULT_TEXT)
         corner = labelled[-40:, -250:]
         assert corner.max() > 220 and (corner < 130).mean() > 0.2
 
 
 def test_a_long_label_fits_into_a_small_picture() -> None:
     small = np.full((128, 128, 3), 128, np.uint8)
-    labelled = draw(small, "x" * 60)
+    labelled = draw_label(small, "x" * 60)
     assert (labelled != small).any() and (labelled[:, :2] == small[:, :2]).all()
 
 

@@ -14,12 +14,12 @@ import pytest
 from PIL import Image as Picture
 
 from livepuppet.cli import main
-from livepuppet.credentials import Facts, sign_file
 from livepuppet.errors import UsageError
-from livepuppet.identity import Identity, own_identity
-from livepuppet.marking import Mark
+from livepuppet.provenance.c2pa import ProvenanceFacts, sign_file
+from livepuppet.provenance.marks import Mark
+from livepuppet.provenance.signing import SigningIdentity, own_identity
+from livepuppet.provenance.verification import ABSENT, verify_file
 from livepuppet.types import Image
-from livepuppet.verification import ABSENT, examine
 from livepuppet.vision.portrait import load_portrait, shipped_avatars
 
 SESSION = 4711
@@ -31,7 +31,7 @@ def portrait() -> Image:
 
 
 @pytest.fixture(scope="module")
-def identity(tmp_path_factory: pytest.TempPathFactory) -> Identity:
+def identity(tmp_path_factory: pytest.TempPathFactory) -> SigningIdentity:
     return own_identity(tmp_path_factory.mktemp("keys"))
 
 
@@ -54,17 +54,17 @@ def still(path: Path, image: Image) -> Path:
     return path
 
 
-def test_recording_with_both_marks(tmp_path: Path, portrait: Image, identity: Identity) -> None:
+def test_recording_with_both_marks(tmp_path: Path, portrait: Image, identity: SigningIdentity) -> None:
     path = film(tmp_path / "recording.mp4", [Mark(SESSION).apply(portrait)] * 12)
-    sign_file(path, facts=Facts("landmark", True, SESSION), identity=identity)
-    finding = examine(path)
+    sign_file(path, facts=ProvenanceFacts("landmark", True, SESSION), identity=identity)
+    finding = verify_file(path)
     assert finding.verdict == "livepuppet" and finding.watermark.session_id == SESSION and finding.stretch is None
     text = " ".join(finding.sentences())
     assert "not proof" in text and "nobody vouches" in text and f"session {SESSION}" in text and "disagree" not in text
 
 
 def test_copy_without_credentials_still_carries_the_mark(tmp_path: Path, portrait: Image) -> None:
-    finding = examine(still(tmp_path / "copy.jpg", Mark(SESSION).apply(portrait)))
+    finding = verify_file(still(tmp_path / "copy.jpg", Mark(SESSION).apply(portrait)))
     assert finding.verdict == "livepuppet" and finding.credentials is None and finding.watermark.session_id == SESSION
 
 
@@ -73,44 +73,44 @@ def test_excerpt_inside_something_else(tmp_path: Path, portrait: Image) -> None:
     rng = np.random.default_rng(3)
     other = [np.kron(rng.integers(0, 256, (30, 30, 3), np.uint8), np.ones((16, 16, 1), np.uint8)) for _ in range(20)]
     frames = [*other[:12], *[Mark(SESSION).apply(portrait)[:480, :480]] * 4, *other[12:]]
-    finding = examine(film(tmp_path / "montage.mp4", frames, fps=1))
+    finding = verify_file(film(tmp_path / "montage.mp4", frames, fps=1))
     assert finding.verdict == "livepuppet" and finding.watermark.session_id == SESSION
     assert finding.stretch is None or finding.stretch[0] <= 15 <= finding.stretch[1] + 4
 
 
 def test_long_video_is_sampled_by_seeking(tmp_path: Path, portrait: Image) -> None:
-    finding = examine(film(tmp_path / "long.mp4", [Mark(SESSION).apply(portrait)] * 40, fps=10, apart=50))
+    finding = verify_file(film(tmp_path / "long.mp4", [Mark(SESSION).apply(portrait)] * 40, fps=10, apart=50))
     assert finding.verdict == "livepuppet" and finding.watermark.frames == 24
 
 
 def test_unmarked_picture_proves_nothing(tmp_path: Path, portrait: Image) -> None:
-    finding = examine(still(tmp_path / "plain.png", portrait))
+    finding = verify_file(still(tmp_path / "plain.png", portrait))
     assert finding.verdict == "nothing" and ABSENT in finding.sentences()[0]
 
 
-def test_marks_that_disagree_are_said_to(tmp_path: Path, portrait: Image, identity: Identity) -> None:
+def test_marks_that_disagree_are_said_to(tmp_path: Path, portrait: Image, identity: SigningIdentity) -> None:
     path = still(tmp_path / "one.png", Mark(SESSION).apply(portrait))
-    sign_file(path, facts=Facts("landmark", True, SESSION + 1), identity=identity)
-    assert any("disagree" in sentence for sentence in examine(path).sentences())
+    sign_file(path, facts=ProvenanceFacts("landmark", True, SESSION + 1), identity=identity)
+    assert any("disagree" in sentence for sentence in verify_file(path).sentences())
     path = still(tmp_path / "two.png", portrait)
-    sign_file(path, facts=Facts("landmark", True, SESSION), identity=identity)
-    assert any("disagree" in sentence for sentence in examine(path).sentences())
+    sign_file(path, facts=ProvenanceFacts("landmark", True, SESSION), identity=identity)
+    assert any("disagree" in sentence for sentence in verify_file(path).sentences())
 
 
-def test_left_out_on_request_is_said(tmp_path: Path, portrait: Image, identity: Identity) -> None:
+def test_left_out_on_request_is_said(tmp_path: Path, portrait: Image, identity: SigningIdentity) -> None:
     path = still(tmp_path / "one.png", portrait)
-    sign_file(path, facts=Facts("landmark", False), identity=identity)
-    finding = examine(path)
+    sign_file(path, facts=ProvenanceFacts("landmark", False), identity=identity)
+    finding = verify_file(path)
     assert finding.verdict == "livepuppet" and any("--no-watermark" in sentence for sentence in finding.sentences())
 
 
 def test_command_prints_json_and_answers_by_exit_code(
-    tmp_path: Path, portrait: Image, identity: Identity, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, portrait: Image, identity: SigningIdentity, capsys: pytest.CaptureFixture[str]
 ) -> None:
     marked = str(still(tmp_path / "marked.jpg", Mark(SESSION).apply(portrait)))
     plain = still(tmp_path / "plain.png", portrait)
     altered = still(tmp_path / "altered.jpg", portrait)
-    sign_file(altered, facts=Facts("landmark", False), identity=identity)
+    sign_file(altered, facts=ProvenanceFacts("landmark", False), identity=identity)
     content = bytearray(altered.read_bytes())
     content[-30] ^= 1  # in the picture's last lines
     altered.write_bytes(content)
@@ -135,9 +135,9 @@ def test_files_that_are_no_pictures(tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").write_bytes(b"")
     for name in ("empty.mp4", "absent.mp4", "absent.jpg"):
         with pytest.raises(UsageError, match=name):
-            examine(tmp_path / name)
+            verify_file(tmp_path / name)
     with wave.open(str(tmp_path / "sound.wav"), "wb") as sound:
         sound.setparams((1, 2, 8000, 0, "NONE", ""))
         sound.writeframes(bytes(1600))
     with pytest.raises(UsageError, match="holds no pictures"):
-        examine(tmp_path / "sound.wav")
+        verify_file(tmp_path / "sound.wav")

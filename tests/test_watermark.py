@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 import pytest
 
+from livepuppet.provenance.watermark import code
+from livepuppet.provenance.watermark.embedder import FILM, Embedder
+from livepuppet.provenance.watermark.reader import Reader, Reading
 from livepuppet.types import Image
-from livepuppet.watermark import code
-from livepuppet.watermark.embedder import FILM, Embedder
-from livepuppet.watermark.reader import Reader, Reading
 
 SESSION = 0xBEAD
 
@@ -92,13 +92,13 @@ def encoded(path: Path, frames: list[Image], bits_per_second: int) -> list[Image
 
 @pytest.mark.parametrize("session", [0, 1, SESSION, code.IDS - 1])
 def test_every_session_spells_itself(session: int) -> None:
-    spelled, lead = code.decode(code.tile(session))
+    spelled, lead = code.decode_word(code.watermark_tile(session))
     assert spelled == session and lead > 15
 
 
 def test_pattern_never_changes() -> None:
     """Pictures marked by an earlier version must stay readable: a new pattern takes a new number in code.SEED."""
-    pattern = np.concatenate([code.tile(session) for session in (0, SESSION)])
+    pattern = np.concatenate([code.watermark_tile(session) for session in (0, SESSION)])
     assert hashlib.sha256(pattern.astype(np.int8).tobytes()).hexdigest()[:16] == "4a93d2407c56dfbc"
 
 

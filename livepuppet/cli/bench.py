@@ -16,8 +16,8 @@ from livepuppet.cli.options import between, positive
 from livepuppet.errors import RunError, UsageError
 from livepuppet.factory import open_sink, open_source
 from livepuppet.machine import machine, packages
-from livepuppet.marking import Mark, sign_film
 from livepuppet.meter import Meter, Statistics
+from livepuppet.provenance.marks import Mark, sign_video
 from livepuppet.session import Limits
 from livepuppet.types import Floats
 
@@ -135,7 +135,7 @@ def measure(options: argparse.Namespace) -> Measurement:
             except KeyboardInterrupt:
                 log.info("stopped early")
         for film in films:
-            sign_film(film, session.puppet.engine.name, mark, None)
+            sign_video(film, session.puppet.engine.name, mark, None)
     statistics = meter.snapshot()
     if not (meter.warm and statistics.delivered):
         trouble = source.trouble or f"{source.name} gave no frame after {options.warm_up:g} s of warm-up"

@@ -185,8 +185,8 @@ def speed() -> Iterator[Finding]:
     """The default engine on the built-in performance for two seconds, at the size of a video call."""
     from livepuppet.factory import open_engine, open_sink, open_source
     from livepuppet.gallery import Gallery
-    from livepuppet.marking import Mark
     from livepuppet.meter import Meter
+    from livepuppet.provenance.marks import Mark
     from livepuppet.puppet import Puppet
     from livepuppet.session import Session
     from livepuppet.types import Sink

@@ -21,12 +21,12 @@ from livepuppet.cli.options import (
     tuning_from,
     whole,
 )
-from livepuppet.consent import consent_line
 from livepuppet.errors import SinkError, UsageError
 from livepuppet.factory import free_name, open_engine, open_sink, open_source, output_size, parse_size, screen_available
 from livepuppet.gallery import Gallery
-from livepuppet.marking import sign_film
 from livepuppet.meter import Meter, Statistics
+from livepuppet.provenance.consent import consent_line
+from livepuppet.provenance.marks import sign_video
 from livepuppet.puppet import Puppet
 from livepuppet.session import Limits, Session
 from livepuppet.types import Sink, Source
@@ -151,7 +151,7 @@ def run(options: argparse.Namespace) -> int:
                 session.reason = "stopped"
             finally:
                 for film in films:
-                    sign_film(film, engine.name, mark, identity)
+                    sign_video(film, engine.name, mark, identity)
                 statistics = session.meter.snapshot()
                 if options.stats:
                     write_statistics(options.stats, session, statistics)

@@ -6,9 +6,9 @@ import argparse
 import math
 from pathlib import Path
 
-from livepuppet.identity import Identity, identity_from
-from livepuppet.label import CORNERS, DEFAULT_TEXT
-from livepuppet.marking import Mark
+from livepuppet.provenance.label import CORNERS, DEFAULT_TEXT
+from livepuppet.provenance.marks import Mark
+from livepuppet.provenance.signing import SigningIdentity, load_identity
 from livepuppet.registry import PARTS
 from livepuppet.types import Tuning
 
@@ -41,9 +41,9 @@ def mark_from(options: argparse.Namespace, *, film: bool) -> Mark:
     return Mark(watermark=not options.no_watermark, label=options.label, corner=options.label_position, film=film)
 
 
-def identity_for(options: argparse.Namespace) -> Identity | None:
+def identity_for(options: argparse.Namespace) -> SigningIdentity | None:
     """Who signs: as asked, or None for this user's own key. Raises UsageError for a certificate or key that cannot be used."""
-    return identity_from(*options.sign_with) if options.sign_with else None
+    return load_identity(*options.sign_with) if options.sign_with else None
 
 
 def positive(text: str) -> float:

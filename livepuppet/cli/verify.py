@@ -31,13 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from livepuppet.verification import examine
+    from livepuppet.provenance.verification import verify_file
 
     codes: set[int] = set()
     report: list[dict[str, Any]] = []
     for path in options.files:
         try:
-            finding = examine(path)
+            finding = verify_file(path)
         except UsageError as error:
             codes.add(2)
             report.append({"file": str(path), "verdict": "unreadable", "error": str(error)})

@@ -18,7 +18,7 @@ import platformdirs
 
 from livepuppet.errors import UsageError
 
-log = logging.getLogger("livepuppet.identity")
+log = logging.getLogger("livepuppet.provenance.signing")
 
 NAME = "livepuppet (self-made certificate)"
 YEARS = 10
@@ -27,7 +27,7 @@ FILE = "signing.pem"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Identity:
+class SigningIdentity:
     """algorithm: C2PA's name (b'es256' …).  certificates: PEM, the signer's first, then up to its root.  key: PEM, PKCS 8, never shown."""
 
     algorithm: bytes
@@ -35,24 +35,24 @@ class Identity:
     key: bytes
 
 
-def own_identity(folder: Path | None = None) -> Identity:
+def own_identity(folder: Path | None = None) -> SigningIdentity:
     """This user's key; made, readable by nobody else, where there is none or it has expired. Raises OSError."""
     path = (folder or platformdirs.user_data_path("livepuppet", appauthor=False) / "credentials") / FILE
     if path.exists():
         try:
-            return parse(path.read_bytes(), path.read_bytes(), str(path))
+            return parse_identity(path.read_bytes(), path.read_bytes(), str(path))
         except UsageError as error:
             log.info("making a new signing key, since the old one cannot be used: %s", error)
-    pem = make()
+    pem = create_identity()
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f"{FILE}.{secrets.token_hex(4)}")
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(pem)
     os.replace(fresh, path)
-    return parse(pem, pem, str(path))
+    return parse_identity(pem, pem, str(path))
 
 
-def identity_from(certificates: Path, key: Path) -> Identity:
+def load_identity(certificates: Path, key: Path) -> SigningIdentity:
     """The identity of --sign-with CERT KEY. Raises UsageError saying what is wrong with which file."""
     contents = []
     for path in (certificates, key):
@@ -60,10 +60,10 @@ def identity_from(certificates: Path, key: Path) -> Identity:
             contents.append(path.read_bytes())
         except OSError as error:
             raise UsageError(f"--sign-with: cannot read {path}: {error.strerror or error}") from error
-    return parse(contents[0], contents[1], f"--sign-with: {certificates}", f"--sign-with: {key}")
+    return parse_identity(contents[0], contents[1], f"--sign-with: {certificates}", f"--sign-with: {key}")
 
 
-def parse(certificates: bytes, key: bytes, where: str, key_where: str | None = None) -> Identity:
+def parse_identity(certificates: bytes, key: bytes, where: str, key_where: str | None = None) -> SigningIdentity:
     """Check that the certificate is in force, and the key its own. Raises UsageError, its text beginning with where the trouble is."""
     from cryptography import x509
     from cryptography.hazmat.primitives import serialization
@@ -97,14 +97,14 @@ def parse(certificates: bytes, key: bytes, where: str, key_where: str | None = N
         algorithm = b"ps256"
     else:
         raise UsageError(f"{key_where or where}: C2PA signs with ECDSA (P-256, P-384, P-521), Ed25519 or RSA keys only")
-    return Identity(
+    return SigningIdentity(
         algorithm,
         b"".join(certificate.public_bytes(encoding) for certificate in chain),
         private.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
     )
 
 
-def make() -> bytes:
+def create_identity() -> bytes:
     """A new key with its certificate and that one's root, PEM. C2PA refuses self-signed certificates (C2PA 2.x, Trust Model), hence the
     root: it signs this one certificate, and its own key is forgotten at once."""
     from cryptography import x509

@@ -10,7 +10,7 @@ import platformdirs
 
 from livepuppet.vision.portrait import ASSETS
 
-log = logging.getLogger("livepuppet.consent")
+log = logging.getLogger("livepuppet.provenance.consent")
 
 SENTENCE = (
     "If this is a real person's portrait: animate it only with their consent, and let those who watch know that it is synthetic "
@@ -25,7 +25,7 @@ def consent_line(portrait: Path, folder: Path | None = None) -> str | None:
     Asking counts as showing, and is remembered for this user by an empty file: neither which portrait nor when. Never raises: where
     nothing can be remembered, the sentence is said again next time.
     """
-    if shipped(portrait):
+    if is_shipped(portrait):
         return None
     place = folder or platformdirs.user_data_path("livepuppet", appauthor=False)
     try:
@@ -38,7 +38,7 @@ def consent_line(portrait: Path, folder: Path | None = None) -> str | None:
     return SENTENCE
 
 
-def shipped(portrait: Path) -> bool:
+def is_shipped(portrait: Path) -> bool:
     """Whether the picture is one of those that came with the package, wherever this copy of it lies."""
     ours = ASSETS / "avatars" / portrait.name
     return ours.is_file() and filecmp.cmp(ours, portrait, shallow=False)

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from livepuppet.provenance.watermark.code import CELLS, SMALLEST, TILE, watermark_tile
 from livepuppet.types import Image
-from livepuppet.watermark.code import CELLS, SMALLEST, TILE, tile
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Embedder:
         """Raises ValueError for a session id outside 0 … 65535."""
         self.session_id = session_id
         self.strength = strength
-        self._tile = tile(session_id).astype(np.float32)
+        self._tile = watermark_tile(session_id).astype(np.float32)
         self._canvas: Canvas | None = None
 
     def embed(self, image: Image) -> Image:

@@ -25,7 +25,7 @@ GROUND = 0.55
 """Opacity of the dark strip behind the letters."""
 
 
-class Strip:
+class LabelStrip:
     """A rendered label. height, width: its size.  weight: float32 (height, width, 1), 0 … 1, how much of the picture remains.
     light: float32 (height, width, 1), what is added, 0 … 255."""
 
@@ -36,22 +36,22 @@ class Strip:
         self.light = (opacity * (1 - letters) * 20 + letters * 245)[..., None].astype(np.float32)
 
 
-def checked(text: str) -> str:
+def check_label_text(text: str) -> str:
     """The text without surrounding blanks. Raises UsageError where no installed font has its letters, or it is empty or too long."""
     text = " ".join(text.split())
     if not text:
         raise UsageError("the label is empty: give it a text, or leave --label without one")
     if len(text) > LONGEST:
         raise UsageError(f"the label is {len(text)} characters long: use at most {LONGEST}")
-    font_for(text)
+    label_font(text)
     return text
 
 
-def draw(image: Image, text: str, corner: Corner = "bottom-right") -> Image:
+def draw_label(image: Image, text: str, corner: Corner = "bottom-right") -> Image:
     """The picture with the label, a new array. image: RGB uint8 (H, W, 3), at least 64 pixels a side."""
     height, width = image.shape[:2]
     margin = max(4, min(height, width) // 50)
-    strip = render(text, min(height, width), width - 2 * margin)
+    strip = render_label(text, min(height, width), width - 2 * margin)
     top = margin if corner.startswith("top") else height - margin - strip.height
     left = margin if corner.endswith("left") else width - margin - strip.width
     labelled: Image = image.copy()
@@ -61,12 +61,12 @@ def draw(image: Image, text: str, corner: Corner = "bottom-right") -> Image:
 
 
 @lru_cache(maxsize=8)
-def render(text: str, short_side: int, widest: int) -> Strip:
+def render_label(text: str, short_side: int, widest: int) -> LabelStrip:
     """Letters on a rounded strip, made smaller where it would be wider than `widest` pixels."""
     from PIL import Image as Picture
     from PIL import ImageDraw, ImageFont
 
-    path = str(font_for(text))
+    path = str(label_font(text))
     size = max(SMALLEST, round(short_side * TEXT_HEIGHT))
     length = ImageFont.truetype(path, size).getlength(text)
     if length + size > widest:
@@ -78,11 +78,11 @@ def render(text: str, short_side: int, widest: int) -> Strip:
     letters = Picture.new("L", (width, height))
     ImageDraw.Draw(letters).text((width / 2, height / 2), text, font=font, fill=255, anchor="mm")
     smooth = coverage.resize((width, height), Picture.Resampling.BOX)
-    return Strip(np.asarray(smooth, np.float32) / 255, np.asarray(letters, np.float32) / 255)
+    return LabelStrip(np.asarray(smooth, np.float32) / 255, np.asarray(letters, np.float32) / 255)
 
 
 @lru_cache(maxsize=8)
-def font_for(text: str) -> Path:
+def label_font(text: str) -> Path:
     """A font that has every letter of the text: DejaVu Sans, which matplotlib brings along, else the first installed one that does."""
     from matplotlib import font_manager, get_data_path
     from matplotlib.ft2font import FT2Font

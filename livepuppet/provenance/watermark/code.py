@@ -52,7 +52,7 @@ def layout() -> Layout:
     return Layout(data.reshape(TILE, TILE), sign.reshape(TILE, TILE), word.reshape(TILE, TILE))
 
 
-def tile(session_id: int) -> NDArray[np.float64]:
+def watermark_tile(session_id: int) -> NDArray[np.float64]:
     """The session's pattern: (TILE, TILE) of +1 and -1. Raises ValueError for an id outside 0 … IDS - 1."""
     if not 0 <= session_id < IDS:
         raise ValueError(f"a session id is 0 … {IDS - 1}, not {session_id}")
@@ -63,13 +63,13 @@ def tile(session_id: int) -> NDArray[np.float64]:
     return plan.sign * (1.0 - 2.0 * (bits & 1))
 
 
-def sync() -> NDArray[np.float64]:
+def sync_pattern() -> NDArray[np.float64]:
     """The part that all sessions share: (TILE, TILE), 0 in the data cells."""
     plan = layout()
     return np.where(plan.data, 0.0, plan.sign)
 
 
-def decode(cells: NDArray[np.float64]) -> tuple[int, float]:
+def decode_word(cells: NDArray[np.float64]) -> tuple[int, float]:
     """The session id whose pattern is nearest to (TILE, TILE) soft cell values, and how clearly it leads.
 
     The lead is in standard deviations of the other 65,535 candidates' scores; chance alone reaches about 4.5.

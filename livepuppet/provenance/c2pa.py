@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from livepuppet.errors import SinkError
-from livepuppet.identity import Identity, own_identity
+from livepuppet.provenance.signing import SigningIdentity, own_identity
 from livepuppet.version import __version__
 
-log = logging.getLogger("livepuppet.credentials")
+log = logging.getLogger("livepuppet.provenance.c2pa")
 
 ASSERTION = "org.livepuppet.generation"
 """Label of our own assertion; its data is `Facts.statement`."""
@@ -32,7 +32,7 @@ OFFLINE = {
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ProvenanceFacts:
     """What the credentials say about a file.
 
     engine: 'landmark', 'fomm' …  watermark: whether the frames carry the invisible mark.  session_id: the one in the mark, if any.
@@ -80,7 +80,7 @@ class Credentials:
     problems: tuple[str, ...]
 
 
-def signable(path: Path) -> bool:
+def can_sign(path: Path) -> bool:
     """Whether this kind of file (by its ending) has a place for credentials: MP4, MOV, JPEG, PNG, WebP, GIF and some more."""
     return media_type(path) is not None
 
@@ -94,7 +94,7 @@ def media_type(path: Path) -> str | None:
     return kind if kind in c2pa.Builder.get_supported_mime_types() else None
 
 
-def sign_file(path: Path, *, facts: Facts, identity: Identity | None = None) -> None:
+def sign_file(path: Path, *, facts: ProvenanceFacts, identity: SigningIdentity | None = None) -> None:
     """Put credentials into a finished file. identity: who signs; None: this user's own key, made at first use.
 
     The file is replaced in one step by its signed copy; whatever fails on the way leaves it as it was.
@@ -125,7 +125,7 @@ def sign_file(path: Path, *, facts: Facts, identity: Identity | None = None) -> 
     log.debug("%s signed: %s", path.name, facts.source_type)
 
 
-def manifest(facts: Facts) -> dict[str, Any]:
+def manifest(facts: ProvenanceFacts) -> dict[str, Any]:
     """The claim in c2pa's terms (C2PA 2.x, actions v2)."""
     action = {
         "action": "c2pa.created",
@@ -153,14 +153,14 @@ def read_credentials(path: Path) -> Credentials | None:
     with c2pa.Context(c2pa.Settings.from_dict(OFFLINE)) as context, path.open("rb") as stream:
         try:
             with c2pa.Reader(kind, stream, context=context) as reader:
-                return parsed(json.loads(reader.json()))
+                return parse_manifest(json.loads(reader.json()))
         except c2pa.C2paError.ManifestNotFound:
             return None
         except c2pa.C2paError as error:
             return Credentials("invalid", "", None, (), "", (str(error),))
 
 
-def parsed(store: dict[str, Any]) -> Credentials:
+def parse_manifest(store: dict[str, Any]) -> Credentials:
     """c2pa's manifest store, read with nothing taken for granted: anyone can write a manifest."""
     active = store.get("manifests", {}).get(store.get("active_manifest"), {})
     generators = active.get("claim_generator_info") or [{}]

@@ -16,11 +16,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from livepuppet.provenance.watermark.code import CELLS, TILE, decode_word, sync_pattern
 from livepuppet.types import Image
-from livepuppet.watermark.code import CELLS, TILE, decode, sync
 
 
-class Level(NamedTuple):
+class ScaleLevel(NamedTuple):
     """A resolution to look at.
 
     cell: pixels per cell of the mark, were the picture not cropped.  smallest, largest: the cell sizes searched here, relative to that.
@@ -31,7 +31,7 @@ class Level(NamedTuple):
     largest: float
 
 
-LEVELS = (Level(3.0, 0.65, 1.7), Level(6.0, 0.3, 0.65))
+LEVELS = (ScaleLevel(3.0, 0.65, 1.7), ScaleLevel(6.0, 0.3, 0.65))
 """Whole pictures, rescaled or cropped by up to 40 % of the short side; then pictures that fill only a part of theirs (screenshots)."""
 FINEST = 1.25
 """Pixels per cell in the picture as it came below which no mark is left to find: smaller scales are not searched."""
@@ -81,28 +81,28 @@ class Reader:
         """Look at one more frame. image: RGB uint8 (H, W, 3), shaped as the first one. Raises ValueError if it is not."""
         if self._sums and image.shape != self._shape:
             raise ValueError(f"frames of one video have one size: {image.shape} != {self._shape}")
-        white = [whiten(image, level.cell) for level in LEVELS]
+        white = [whiten_image(image, level.cell) for level in LEVELS]
         self._sums = [total + new for total, new in zip(self._sums, white, strict=True)] if self._sums else white
         self._shape = image.shape
         self._frames += 1
 
     def read(self) -> Reading:
         """What all frames together say."""
-        best = Match(0.0, 1.0, False, (0, 0), 0)
+        best = TemplateMatch(0.0, 1.0, False, (0, 0), 0)
         smallest = FINEST * CELLS / min(self._shape[:2]) if self._sums else 1.0
         for number, white in enumerate(self._sums):
             if best.score < FOUND:
-                best = max(best, search(white, number, smallest))
+                best = max(best, search_scales(white, number, smallest))
         if best.score == 0:
             return Reading(False, 0.0, None, 0.0, 1.0, False, self._frames)
-        session_id, lead = decode(aligned(fold(self._sums[best.level], LEVELS[best.level].cell * best.scale), best))
+        session_id, lead = decode_word(align_tile(fold_tiles(self._sums[best.level], LEVELS[best.level].cell * best.scale), best))
         found = best.score >= FOUND
         known = session_id if found and lead >= READABLE else None
         return Reading(found, best.score, known, lead, best.scale, best.mirrored, self._frames)
 
 
 @dataclass(frozen=True, order=True, slots=True)
-class Match:
+class TemplateMatch:
     """The best position of the sync cells at one scale. position: row and column in samples of the folded tile. level: in LEVELS."""
 
     score: float
@@ -112,7 +112,7 @@ class Match:
     level: int
 
 
-def whiten(image: Image, cell: float) -> NDArray[np.float32]:
+def whiten_image(image: Image, cell: float) -> NDArray[np.float32]:
     """Brightness minus its surroundings over their busyness, float32, -2 … 2, with CELLS · cell pixels on the short side."""
     height, width = image.shape[:2]
     factor = CELLS * cell / min(height, width)
@@ -124,23 +124,23 @@ def whiten(image: Image, cell: float) -> NDArray[np.float32]:
     return np.clip(detail / busyness, -2, 2)
 
 
-def search(white: NDArray[np.float32], number: int, smallest: float = 0.0) -> Match:
+def search_scales(white: NDArray[np.float32], number: int, smallest: float = 0.0) -> TemplateMatch:
     """The best match over the level's scales, likeliest first, ended by a certain one; then once more around it in finer steps."""
     level = LEVELS[number]
-    best = Match(0.0, 1.0, False, (0, 0), number)
+    best = TemplateMatch(0.0, 1.0, False, (0, 0), number)
     if max(level.smallest, smallest) >= level.largest:
         return best
     scales = np.exp(np.arange(np.log(max(level.smallest, smallest)), np.log(level.largest), STEP))
     memory = np.empty(int(1.1 * white.size * max(1.0, (PER_CELL / (level.cell * scales[0])) ** 2)), np.float32)
     for scale in sorted((float(scale) for scale in scales), key=lambda scale: abs(np.log(scale))):
-        best = max(best, match(fold(white, level.cell * scale, memory), scale, number))
+        best = max(best, match_template(fold_tiles(white, level.cell * scale, memory), scale, number))
         if best.score > CERTAIN:
             break
     around = [best.scale * (1 + STEP * part) for part in (-1.0, -0.75, -0.5, -0.25, 0.25, 0.5, 0.75, 1.0)]
-    return max(best, *(match(fold(white, level.cell * scale, memory), scale, number) for scale in around))
+    return max(best, *(match_template(fold_tiles(white, level.cell * scale, memory), scale, number) for scale in around))
 
 
-def fold(white: NDArray[np.float32], cell: float, memory: NDArray[np.float32] | None = None) -> NDArray[np.float64]:
+def fold_tiles(white: NDArray[np.float32], cell: float, memory: NDArray[np.float32] | None = None) -> NDArray[np.float64]:
     """The whitened picture, its cells `cell` pixels wide, at PER_CELL samples per cell, all tiles added up: (SIDE, SIDE).
 
     memory: flat, to work in; fresh memory for hundreds of scales costs more than the arithmetic.
@@ -161,25 +161,25 @@ def fold(white: NDArray[np.float32], cell: float, memory: NDArray[np.float32] | 
 
 
 @lru_cache(maxsize=1)
-def templates() -> NDArray[np.complex128]:
+def scale_templates() -> NDArray[np.complex128]:
     """Conjugate spectra of the sync cells as `fold` sees them, straight and mirrored: (2, SIDE, SIDE // 2 + 1)."""
-    big = np.tile(sync(), (3, 3)).astype(np.float32)
+    big = np.tile(sync_pattern(), (3, 3)).astype(np.float32)
     smooth = cv2.resize(big, (3 * SIDE, 3 * SIDE))[SIDE : 2 * SIDE, SIDE : 2 * SIDE]
     return np.conj(np.fft.rfft2(np.stack([smooth, smooth[:, ::-1]])))
 
 
-def match(folded: NDArray[np.float64], scale: float, level: int) -> Match:
+def match_template(folded: NDArray[np.float64], scale: float, level: int) -> TemplateMatch:
     """Where the sync cells fit best. The tile's own spectrum is flattened first, so that a striped picture does not look like a match."""
     spectrum = np.fft.rfft2(folded)
     spectrum /= np.abs(spectrum) + np.abs(spectrum).mean() * 0.5 + 1e-12
     spectrum[0, 0] = 0
-    surface = np.fft.irfft2(spectrum * templates())
+    surface = np.fft.irfft2(spectrum * scale_templates())
     surface /= surface.std(axis=(1, 2), keepdims=True) + 1e-12
     mirrored, row, column = np.unravel_index(int(np.argmax(surface)), surface.shape)
-    return Match(float(surface[mirrored, row, column]), scale, bool(mirrored), (int(row), int(column)), level)
+    return TemplateMatch(float(surface[mirrored, row, column]), scale, bool(mirrored), (int(row), int(column)), level)
 
 
-def aligned(folded: NDArray[np.float64], best: Match) -> NDArray[np.float64]:
+def align_tile(folded: NDArray[np.float64], best: TemplateMatch) -> NDArray[np.float64]:
     """The folded picture turned to the tile's own origin, one value per cell: (TILE, TILE)."""
     turned = np.roll(folded, (-best.position[0], -best.position[1]), (0, 1))
     if best.mirrored:

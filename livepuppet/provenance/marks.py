@@ -6,14 +6,14 @@ import logging
 import secrets
 from pathlib import Path
 
-from livepuppet import label as labels
 from livepuppet.errors import SinkError
-from livepuppet.identity import Identity
-from livepuppet.label import Corner
+from livepuppet.provenance import label as labels
+from livepuppet.provenance.label import Corner
+from livepuppet.provenance.signing import SigningIdentity
+from livepuppet.provenance.watermark.code import IDS, SMALLEST
 from livepuppet.types import Image
-from livepuppet.watermark.code import IDS, SMALLEST
 
-log = logging.getLogger("livepuppet.marking")
+log = logging.getLogger("livepuppet.provenance.marks")
 
 
 class Mark:
@@ -37,18 +37,18 @@ class Mark:
         """Raises UsageError for a label that cannot be drawn, ValueError for a session id outside its range."""
         self.session_id = secrets.randbelow(IDS) if session_id is None else session_id
         self.watermark = watermark
-        self.label = None if label is None else labels.checked(label)
+        self.label = None if label is None else labels.check_label_text(label)
         self.corner: Corner = corner
         self._embedder = None
         if watermark:
-            from livepuppet.watermark.embedder import CALL, FILM, Embedder
+            from livepuppet.provenance.watermark.embedder import CALL, FILM, Embedder
 
             self._embedder = Embedder(self.session_id, FILM if film else CALL)
 
     def apply(self, image: Image) -> Image:
         """The marked picture; the one given is left as it is. image: RGB uint8 (H, W, 3)."""
         if self.label is not None:
-            image = labels.draw(image, self.label, self.corner)
+            image = labels.draw_label(image, self.label, self.corner)
         if self._embedder is not None:
             if self.watermark and min(image.shape[:2]) < SMALLEST:
                 self.watermark = False
@@ -57,15 +57,15 @@ class Mark:
         return image
 
 
-def sign_film(film: Path, engine: str, mark: Mark, identity: Identity | None) -> None:
+def sign_video(film: Path, engine: str, mark: Mark, identity: SigningIdentity | None) -> None:
     """Put content credentials into a finished film, where its format has a place for them; one that cannot be signed stays as it is.
 
     engine: its name. identity: who signs; None: this user's own key.
     """
-    from livepuppet.credentials import Facts, sign_file, signable
+    from livepuppet.provenance.c2pa import ProvenanceFacts, can_sign, sign_file
 
-    if film.is_file() and film.stat().st_size and signable(film):
-        facts = Facts(engine=engine, watermark=mark.watermark, session_id=mark.session_id, label=mark.label)
+    if film.is_file() and film.stat().st_size and can_sign(film):
+        facts = ProvenanceFacts(engine=engine, watermark=mark.watermark, session_id=mark.session_id, label=mark.label)
         try:
             sign_file(film, facts=facts, identity=identity)
         except SinkError as error:

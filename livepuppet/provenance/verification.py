@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from livepuppet.credentials import Credentials, read_credentials, signable
 from livepuppet.errors import UsageError
+from livepuppet.provenance.c2pa import Credentials, can_sign, read_credentials
+from livepuppet.provenance.watermark.reader import FOUND, Reader, Reading
 from livepuppet.types import Image
 from livepuppet.vision.portrait import SUFFIXES, load_portrait
-from livepuppet.watermark.reader import FOUND, Reader, Reading
 
-log = logging.getLogger("livepuppet.verification")
+log = logging.getLogger("livepuppet.provenance.verification")
 
 Verdict: TypeAlias = Literal["livepuppet", "altered", "other", "nothing"]
 """livepuppet: a mark of ours.  altered: the file is not as it was when its credentials were signed, and no mark of ours was found.
@@ -30,7 +30,7 @@ ABSENT = "The absence of marks proves nothing: they can be removed, and most pro
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class VerificationResult:
     """path, and what was found there. stretch: from where to where, in seconds, the mark was read; None: all over the file."""
 
     path: Path
@@ -60,7 +60,7 @@ class Finding:
         if found is None:
             yield (
                 "Content credentials: none."
-                if signable(self.path)
+                if can_sign(self.path)
                 else f"Content credentials: none; '{self.path.suffix}' files carry none."
             )
             return
@@ -139,36 +139,36 @@ VERDICTS: dict[Verdict, str] = {
 }
 
 
-def examine(path: Path) -> Finding:
+def verify_file(path: Path) -> VerificationResult:
     """Read a picture or video. Raises UsageError for a file that is neither, or cannot be read."""
     try:
         credentials = read_credentials(path)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
     if path.suffix.lower() in SUFFIXES - {".gif"}:
-        return Finding(path, credentials, read([load_portrait(path, limit=None)]))
-    frames, seconds = sampled(path)
-    whole = read(frames)
+        return VerificationResult(path, credentials, read_marks([load_portrait(path, limit=None)]))
+    frames, seconds = sample_frames(path)
+    whole = read_marks(frames)
     if whole.found or len(frames) < 2 * PER_STRETCH:
-        return Finding(path, credentials, whole)
-    best = Finding(path, credentials, whole)
+        return VerificationResult(path, credentials, whole)
+    best = VerificationResult(path, credentials, whole)
     for start in range(0, len(frames), PER_STRETCH):
-        part = read(frames[start : start + PER_STRETCH])
+        part = read_marks(frames[start : start + PER_STRETCH])
         if part.score > best.watermark.score:
-            best = Finding(path, credentials, part, (seconds[start], seconds[min(start + PER_STRETCH, len(seconds)) - 1]))
+            best = VerificationResult(path, credentials, part, (seconds[start], seconds[min(start + PER_STRETCH, len(seconds)) - 1]))
         if part.found:
             break
     return best
 
 
-def read(frames: list[Image]) -> Reading:
+def read_marks(frames: list[Image]) -> Reading:
     reader = Reader()
     for image in frames:
         reader.add(image)
     return reader.read()
 
 
-def sampled(path: Path) -> tuple[list[Image], list[float]]:
+def sample_frames(path: Path) -> tuple[list[Image], list[float]]:
     """STRETCHES * PER_STRETCH frames, spread evenly over the video, and their times in seconds. Raises UsageError."""
     import av
 
@@ -176,7 +176,7 @@ def sampled(path: Path) -> tuple[list[Image], list[float]]:
     seconds: list[float] = []
     try:
         with av.open(str(path)) as container:
-            for image, second in spread(container) if container.streams.video else ():
+            for image, second in evenly_spread(container) if container.streams.video else ():
                 if not frames or image.shape == frames[0].shape:
                     frames.append(image)
                     seconds.append(second)
@@ -190,7 +190,7 @@ def sampled(path: Path) -> tuple[list[Image], list[float]]:
     return frames, seconds
 
 
-def spread(container: Any) -> Iterator[tuple[Image, float]]:
+def evenly_spread(container: Any) -> Iterator[tuple[Image, float]]:
     """Frames at even distances, found by seeking where they are far apart. container: av's, with a video stream."""
     stream = container.streams.video[0]
     stream.thread_type = "AUTO"
