@@ -26,18 +26,18 @@ from numpy.typing import NDArray
 
 from livepuppet.engines.fomm import motion as motions
 from livepuppet.engines.fomm.crop import Crop, face_crop
-from livepuppet.engines.fomm.paste import paste, square
+from livepuppet.engines.fomm.export.exporter import export_model
+from livepuppet.engines.fomm.networks import checkpoint
+from livepuppet.engines.fomm.networks.checkpoint import FommModel
+from livepuppet.engines.fomm.networks.configuration import Configuration
+from livepuppet.engines.fomm.networks.keypoints import relative_keypoints
+from livepuppet.engines.fomm.networks.layers import grid_sample
+from livepuppet.engines.fomm.paste import build_paste_region, paste_back
+from livepuppet.engines.fomm.runtime.interface import FommRuntime
+from livepuppet.engines.fomm.runtime.loading import load_runtime
 from livepuppet.factory import open_source
 from livepuppet.machine import load as machine_load
 from livepuppet.machine import machine, packages
-from livepuppet.networks import checkpoint
-from livepuppet.networks.checkpoint import Model
-from livepuppet.networks.configuration import Configuration
-from livepuppet.networks.export import export
-from livepuppet.networks.keypoints import relative
-from livepuppet.networks.layers import sample
-from livepuppet.runtimes.graphs import Graphs
-from livepuppet.runtimes.loading import load
 from livepuppet.types import Image, Tuning
 from livepuppet.vision.face_landmarks import FaceTracker
 
@@ -68,7 +68,7 @@ def hull(value: torch.Tensor) -> float:
     return float(np.sqrt(cv2.contourArea(cv2.convexHull(value[0].cpu().numpy()))))
 
 
-def original(model: Model, portrait: Image, reference: Image, device: str) -> Step:
+def original(model: FommModel, portrait: Image, reference: Image, device: str) -> Step:
     """As the original project's `animate` does it: encoder and both convex hulls every frame, the whole source deformed besides."""
     detector, generator = model.detector.to(device), model.generator.to(device)
 
@@ -82,17 +82,17 @@ def original(model: Model, portrait: Image, reference: Image, device: str) -> St
     def step(driving: Image) -> Image:
         with torch.no_grad():
             scale = torch.tensor(hull(source.value) / hull(initial.value), device=device)
-            target = relative(source, initial, detector(tensor(driving)), scale)
+            target = relative_keypoints(source, initial, detector(tensor(driving)), scale)
             generated = generator(source_picture, source, target)
             flow = torch.nn.functional.interpolate(generated.motion.deformation.permute(0, 3, 1, 2), portrait.shape[:2], mode="bilinear")
-            sample(source_picture, flow.permute(0, 2, 3, 1), model.align_corners)
+            grid_sample(source_picture, flow.permute(0, 2, 3, 1), model.align_corners)
             result: NDArray[np.float32] = generated.prediction[0].permute(1, 2, 0).cpu().numpy()
             return np.rint(result * 255).astype(np.uint8)
 
     return step
 
 
-def ours(graphs: Graphs, portrait: Image, reference: Image) -> Step:
+def ours(graphs: FommRuntime, portrait: Image, reference: Image) -> Step:
     prepared, start = graphs.prepare(portrait), graphs.detect(reference)
     scale = motions.span(prepared.value[0].astype(np.float64)) / motions.span(start[0][0].astype(np.float64))
     return lambda driving: graphs.render(prepared, *graphs.detect(driving), reference=start, scale=scale).image
@@ -147,23 +147,23 @@ def host_work(size: int, rounds: int) -> dict[str, float]:
     crop, place = Crop(320.3, 240.7, 300), Crop(512.2, 440.1, 620)
     value = random.uniform(-0.5, 0.5, (1, 10, 2)).astype(np.float32)
     frames = (np.eye(2) + random.normal(0, 0.05, (1, 10, 2, 2))).astype(np.float32)
-    source = motions.neutral(value, frames, np.zeros(3))
-    reference = motions.observed(value, frames, crop, 640, 480, np.zeros(3))
-    from livepuppet.runtimes.graphs import Rendered
+    source = motions.neutral_motion(value, frames, np.zeros(3))
+    reference = motions.motion_from_keypoints(value, frames, crop, 640, 480, np.zeros(3))
+    from livepuppet.engines.fomm.runtime.interface import RuntimeOutput
 
     shown = place.cut(np.asarray(portrait, np.uint8), size)
     ticks = np.linspace(-1, 1, 64, dtype=np.float32)
-    rest = Rendered(shown, True, np.stack(np.meshgrid(ticks, ticks), -1), np.ones((64, 64), np.float32))
-    kept = square(np.asarray(portrait, np.uint8), place, shown, rest)
+    rest = RuntimeOutput(shown, True, np.stack(np.meshgrid(ticks, ticks), -1), np.ones((64, 64), np.float32))
+    kept = build_paste_region(np.asarray(portrait, np.uint8), place, shown, rest)
 
     def move() -> None:
-        seen = motions.observed(value, frames, crop, 640, 480, np.zeros(3))
-        motions.keypoints(motions.transfer(source, reference, seen, 1.0, Tuning()))
+        seen = motions.motion_from_keypoints(value, frames, crop, 640, 480, np.zeros(3))
+        motions.keypoints_from_motion(motions.transfer_motion(source, reference, seen, 1.0, Tuning()))
 
     works: dict[str, Callable[[], object]] = {
         "crop": lambda: crop.cut(camera, size),
         "motion": move,
-        "paste": lambda: paste(np.asarray(portrait, np.uint8), kept, rest),
+        "paste": lambda: paste_back(np.asarray(portrait, np.uint8), kept, rest),
     }
     found = {}
     for name, work in works.items():
@@ -185,7 +185,7 @@ def table(results: dict[str, dict[str, Any]]) -> list[str]:
     return lines
 
 
-def lively(model: Model) -> Model:
+def lively(model: FommModel) -> FommModel:
     """Random weights give grey pictures and keypoints in the middle: make both differ, so that a wrong form would be seen."""
     with torch.no_grad():
         model.generator.final.weight.mul_(20)
@@ -207,16 +207,16 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(0)
     if options.model == "vox":
-        model = lively(checkpoint.build(Configuration()))
+        model = lively(checkpoint.build_model(Configuration()))
     else:
         path = Path(options.model)
         yaml = path.with_name(path.name.removesuffix(".pth.tar").removesuffix("-cpk") + ".yaml")
-        model = checkpoint.load(path, configuration=checkpoint.read_configuration(yaml) if yaml.is_file() else None)
+        model = checkpoint.load_checkpoint(path, configuration=checkpoint.load_configuration(yaml) if yaml.is_file() else None)
     frames = pictures(model.configuration.size, options.clip)
     forms = options.forms.split(",")
     with tempfile.TemporaryDirectory() as folder:
         os.environ["LIVEPUPPET_MODELS"] = folder
-        made = export(
+        made = export_model(
             model,
             "benchmark",
             formats=[form for form in ("onnx", "torchscript") if form in forms],
@@ -224,7 +224,7 @@ def main() -> None:
             calibration=frames[::2] if "onnx-int8" in forms else (),
         )
         steps = {"PyTorch, as the original": original(model, frames[0], frames[1], options.device)}
-        loaded = {form: load(made.directory, form, options.device) for form in forms}
+        loaded = {form: load_runtime(made.directory, form, options.device) for form in forms}
         for form, graphs in loaded.items():
             steps[f"{form} ({graphs.device})"] = ours(graphs, frames[0], frames[1])
         results = measure(steps, frames[1:], options.rounds, options.warm_up)

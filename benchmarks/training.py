@@ -25,7 +25,7 @@ from typing import Any
 
 import torch
 
-from livepuppet.networks import checkpoint
+from livepuppet.engines.fomm.networks import checkpoint
 from livepuppet.synthetic.clips import render_clip
 from livepuppet.synthetic.head import Head
 from livepuppet.training.evaluation import evaluate
@@ -54,7 +54,7 @@ def quality(options: argparse.Namespace, device: torch.device) -> dict[str, Any]
     rows = []
     with tempfile.TemporaryDirectory() as cache:
         for path in options.models:
-            model = checkpoint.load(path, configuration=beside(path))
+            model = checkpoint.load_checkpoint(path, configuration=beside(path))
             model.detector.to(device)
             model.generator.to(device)
             size = model.configuration.size

@@ -9,8 +9,8 @@ import torch
 import yaml
 from torch import nn
 
-from livepuppet.networks.checkpoint import Model, build, save
-from livepuppet.networks.configuration import Configuration, Hourglass
+from livepuppet.engines.fomm.networks.checkpoint import FommModel, build_model, save_checkpoint
+from livepuppet.engines.fomm.networks.configuration import Configuration, Hourglass
 
 torch.set_num_threads(1)  # networks this small lose more to waiting for each other's threads than they gain
 
@@ -26,10 +26,10 @@ TINY = Configuration(
 )
 
 
-def lively(configuration: Configuration = TINY, *, align_corners: bool = True, seed: int = 0) -> Model:
+def lively(configuration: Configuration = TINY, *, align_corners: bool = True, seed: int = 0) -> FommModel:
     """Networks whose batch norms, keypoints and jacobians are all different from their neutral start, in eval mode."""
     torch.manual_seed(seed)
-    model = build(configuration, align_corners=align_corners)
+    model = build_model(configuration, align_corners=align_corners)
     for network in (model.detector, model.generator):
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
@@ -82,10 +82,10 @@ def layout(configuration: Configuration) -> dict[str, Any]:
     }
 
 
-def write_checkpoint(folder: Path, model: Model | None = None, name: str = "tiny") -> Path:
+def write_checkpoint(folder: Path, model: FommModel | None = None, name: str = "tiny") -> Path:
     """`NAME-cpk.pth.tar` and `NAME.yaml` in `folder`; returns the checkpoint's path."""
     model = model or lively()
     path = folder / f"{name}-cpk.pth.tar"
-    save(path, model, epoch=1)
+    save_checkpoint(path, model, epoch=1)
     (folder / f"{name}.yaml").write_text(yaml.safe_dump(layout(model.configuration)))
     return path

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from livepuppet import artifacts
-from livepuppet.artifacts import Manifest, entry
+from livepuppet.engines.fomm import model_store as artifacts
+from livepuppet.engines.fomm.model_store import Manifest, file_entry
 from livepuppet.errors import ModelError, UsageError
 
 
@@ -37,7 +37,7 @@ def write_model(folder: Path, **changes: Any) -> Path:
         align_corners=True,
         crop="face",
         graphs={"onnx": {"prepare": "prepare.onnx", "animate": "animate.onnx"}},
-        files={path.name: entry(path) for path in folder.iterdir()},
+        files={path.name: file_entry(path) for path in folder.iterdir()},
         provenance={"checkpoint": "x-cpk.pth.tar"},
     )
     tree = json.loads(manifest.text())
@@ -49,38 +49,38 @@ def write_model(folder: Path, **changes: Any) -> Path:
 def test_a_model_is_found_by_name_and_by_directory(own_home: Path, tmp_path: Path) -> None:
     write_model(own_home / "mine")
     elsewhere = write_model(tmp_path / "elsewhere" / "other")
-    assert artifacts.find("mine").path == own_home / "mine"
-    assert artifacts.find(str(elsewhere)).manifest.name == "other"
-    artifacts.find("mine").verify()
-    assert "mine" in [model.path.name for model in artifacts.installed()]
+    assert artifacts.find_model("mine").path == own_home / "mine"
+    assert artifacts.find_model(str(elsewhere)).manifest.name == "other"
+    artifacts.find_model("mine").verify()
+    assert "mine" in [model.path.name for model in artifacts.installed_models()]
 
 
 def test_a_model_of_ones_own_hides_the_shipped_one(own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_model(tmp_path / "shipped" / "same")
     write_model(tmp_path / "shipped" / "only")
     write_model(own_home / "same")
-    monkeypatch.setattr(artifacts, "shipped", lambda: tmp_path / "shipped")
-    assert artifacts.find("same").path == own_home / "same"
-    assert [model.path for model in artifacts.installed()] == [own_home / "same", tmp_path / "shipped" / "only"]
+    monkeypatch.setattr(artifacts, "shipped_models_folder", lambda: tmp_path / "shipped")
+    assert artifacts.find_model("same").path == own_home / "same"
+    assert [model.path for model in artifacts.installed_models()] == [own_home / "same", tmp_path / "shipped" / "only"]
     with pytest.raises(UsageError, match="comes with livepuppet and stays"):
-        artifacts.remove("only")
+        artifacts.remove_model("only")
 
 
 def test_an_unknown_name_lists_the_known_ones(own_home: Path) -> None:
     write_model(own_home / "mine")
     with pytest.raises(UsageError, match=r"no model named 'yours' \(known: mine"):
-        artifacts.find("yours")
+        artifacts.find_model("yours")
     with pytest.raises(UsageError, match="no model named"):
-        artifacts.find("../mine/../../etc")
+        artifacts.find_model("../mine/../../etc")
 
 
 def test_a_directory_without_a_manifest(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"it has no model\.json"):
-        artifacts.find(str(tmp_path))
+        artifacts.find_model(str(tmp_path))
 
 
 def test_a_manifest_is_written_as_it_is_read(own_home: Path) -> None:
-    manifest = artifacts.read(write_model(own_home / "mine")).manifest
+    manifest = artifacts.read_manifest(write_model(own_home / "mine")).manifest
     assert json.loads(manifest.text()) == json.loads((own_home / "mine" / "model.json").read_text())
 
 
@@ -88,7 +88,7 @@ def test_a_missing_file(own_home: Path) -> None:
     path = write_model(own_home / "mine")
     (path / "animate.onnx").unlink()
     with pytest.raises(ModelError, match=r"animate\.onnx is missing: remove .* and import or pull"):
-        artifacts.find("mine").verify()
+        artifacts.find_model("mine").verify()
 
 
 def test_an_altered_file(own_home: Path) -> None:
@@ -97,7 +97,7 @@ def test_an_altered_file(own_home: Path) -> None:
     content[500] ^= 1
     path.write_bytes(content)
     with pytest.raises(ModelError, match=r"animate\.onnx has been altered"):
-        artifacts.find("mine").verify()
+        artifacts.find_model("mine").verify()
 
 
 @pytest.mark.parametrize("change", [b"more", None], ids=["oversized", "truncated"])
@@ -106,7 +106,7 @@ def test_a_file_of_another_size(change: bytes | None, own_home: Path) -> None:
     content = path.read_bytes()
     path.write_bytes(content + change if change else content[:-5])
     with pytest.raises(ModelError, match=r"prepare\.onnx has \d+ bytes instead of 7000"):
-        artifacts.find("mine").verify()
+        artifacts.find_model("mine").verify()
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "link"])
@@ -115,7 +115,7 @@ def test_a_file_outside_the_directory(name: str, own_home: Path) -> None:
     (own_home / "secret").write_text("secret")
     (path / "link").symlink_to(own_home / "secret")
     with pytest.raises(ModelError, match="lies outside its directory"):
-        artifacts.find("mine").verify()
+        artifacts.find_model("mine").verify()
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_file_outside_the_directory(name: str, own_home: Path) -> None:
 def test_manifests_that_make_no_sense(changes: dict[str, Any], message: str, own_home: Path) -> None:
     write_model(own_home / "mine", **changes)
     with pytest.raises(ModelError, match=message) as refusal:
-        artifacts.find("mine")
+        artifacts.find_model("mine")
     assert "\n" not in str(refusal.value)
 
 
@@ -145,18 +145,18 @@ def test_manifests_that_make_no_sense(changes: dict[str, Any], message: str, own
 def test_manifests_that_are_none(content: str, own_home: Path) -> None:
     (write_model(own_home / "mine") / "model.json").write_text(content)
     with pytest.raises(ModelError, match=r"no JSON|does not describe a model|too large"):
-        artifacts.find("mine")
+        artifacts.find_model("mine")
 
 
 def test_files_that_are_not_listed_are_not_opened(own_home: Path) -> None:
     path = write_model(own_home / "mine")
     (path / "extra.onnx").write_bytes(b"x")
     with pytest.raises(ModelError, match=r"does not list the file 'extra\.onnx'"):
-        artifacts.find("mine").file("extra.onnx")
+        artifacts.find_model("mine").file("extra.onnx")
 
 
 def test_a_failed_import_leaves_nothing(own_home: Path) -> None:
-    with pytest.raises(ZeroDivisionError), artifacts.new_directory("mine") as path:
+    with pytest.raises(ZeroDivisionError), artifacts.create_model_directory("mine") as path:
         (path / "half-done").write_text("x")
         raise ZeroDivisionError
     assert list(own_home.iterdir()) == []
@@ -164,26 +164,26 @@ def test_a_failed_import_leaves_nothing(own_home: Path) -> None:
 
 def test_a_taken_name_is_refused_or_replaced(own_home: Path) -> None:
     write_model(own_home / "mine")
-    with pytest.raises(UsageError, match="there is a model 'mine' already"), artifacts.new_directory("mine"):
+    with pytest.raises(UsageError, match="there is a model 'mine' already"), artifacts.create_model_directory("mine"):
         pass
-    with artifacts.new_directory("mine", replace=True) as path:
+    with artifacts.create_model_directory("mine", replace=True) as path:
         (path / "new").write_text("x")
     assert [file.name for file in (own_home / "mine").iterdir()] == ["new"]
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", ".hidden", "a b", "x" * 65])
 def test_names_that_cannot_be(name: str) -> None:
-    with pytest.raises(UsageError, match="cannot be a model's name"), artifacts.new_directory(name):
+    with pytest.raises(UsageError, match="cannot be a model's name"), artifacts.create_model_directory(name):
         pass
 
 
 def test_removing(own_home: Path) -> None:
     write_model(own_home / "mine")
-    assert artifacts.remove("mine") == own_home / "mine"
+    assert artifacts.remove_model("mine") == own_home / "mine"
     assert not (own_home / "mine").exists()
     for name in ("mine", "../home", ""):
         with pytest.raises(UsageError, match="no model named"):
-            artifacts.remove(name)
+            artifacts.remove_model(name)
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -215,7 +215,7 @@ def pack(source: Path, archive: Path, prefix: str = "") -> str:
 def test_pulling(prefix: str, website: tuple[Path, str], tmp_path: Path, own_home: Path) -> None:
     folder, address = website
     digest = pack(write_model(tmp_path / "original"), folder / "m.zip", prefix)
-    model = artifacts.pull(f"{address}/m.zip", digest, "pulled")
+    model = artifacts.pull_model(f"{address}/m.zip", digest, "pulled")
     model.verify()
     assert model.path == own_home / "pulled" and {path.name for path in model.path.iterdir()} == {*model.manifest.files, "model.json"}
 
@@ -235,8 +235,8 @@ def test_pulling_what_is_not_what_it_says(website: tuple[Path, str], tmp_path: P
         (f"{address}/no.zip", no_zip, "no zip file"),
     ):
         with pytest.raises(ModelError, match=message):
-            artifacts.pull(url, expected, "pulled")
+            artifacts.pull_model(url, expected, "pulled")
     for url, expected, message in (("ftp://x/m.zip", digest, "over https"), (f"{address}/m.zip", "abc", "64 hexadecimal digits")):
         with pytest.raises(UsageError, match=message):
-            artifacts.pull(url, expected, "pulled")
+            artifacts.pull_model(url, expected, "pulled")
     assert not (own_home / "pulled").exists() and not list(own_home.glob(".importing*"))

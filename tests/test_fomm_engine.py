@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from livepuppet import artifacts
 from livepuppet.engines.fomm import FommEngine
+from livepuppet.engines.fomm import model_store as artifacts
 from livepuppet.engines.fomm import motion as motions
 from livepuppet.engines.fomm.crop import Crop, SteadyCrop, face_crop, whole_crop
-from livepuppet.engines.fomm.paste import paste, square
+from livepuppet.engines.fomm.paste import build_paste_region, paste_back
+from livepuppet.engines.fomm.runtime.interface import Array, PreparedSource, RuntimeOutput
 from livepuppet.errors import ModelError, UsageError
-from livepuppet.runtimes.graphs import Array, Prepared, Rendered
 from livepuppet.types import Floats, Image, Motion, Tuning
 from livepuppet.vision.portrait import load_portrait, shipped_avatars
 
@@ -100,7 +100,7 @@ def test_small_motions_are_carried_over_exactly() -> None:
     step, turn = RANDOM.normal(0, 0.01, (8, 2)), np.eye(2) + RANDOM.normal(0, 0.02, (8, 2, 2))
     frames = DRIVER.expression.reshape(-1, 2, 2)
     now = own(points_of(DRIVER) + step, turn @ frames)
-    moved = motions.transfer(SOURCE, DRIVER, now, 1.3, STILL)
+    moved = motions.transfer_motion(SOURCE, DRIVER, now, 1.3, STILL)
     assert np.allclose(points_of(moved), points_of(SOURCE) + 1.3 * step)
     assert np.allclose(moved.expression.reshape(-1, 2, 2), turn @ SOURCE.expression.reshape(-1, 2, 2))
 
@@ -109,7 +109,7 @@ def test_large_motions_saturate() -> None:
     for size in (0.5, 2.0, 50.0):
         step = np.full((8, 2), size)
         wild = RANDOM.normal(0, size, (8, 2, 2))
-        moved = motions.transfer(SOURCE, DRIVER, own(points_of(DRIVER) + step, wild), 1.0, STILL)
+        moved = motions.transfer_motion(SOURCE, DRIVER, own(points_of(DRIVER) + step, wild), 1.0, STILL)
         shift = points_of(moved) - points_of(SOURCE)
         assert np.linalg.norm(shift, axis=1).max() <= motions.SHIFT_LIMIT + 1e-9
         change = moved.expression.reshape(-1, 2, 2) @ np.linalg.inv(SOURCE.expression.reshape(-1, 2, 2))
@@ -122,7 +122,7 @@ def test_large_motions_saturate() -> None:
 
 def test_saturation_is_smooth_and_ordered() -> None:
     lengths = np.linspace(0, 3, 400)
-    bounded = np.linalg.norm(motions.saturated(np.stack((lengths, np.zeros(400)), -1), 0.35), axis=1)
+    bounded = np.linalg.norm(motions.saturate(np.stack((lengths, np.zeros(400)), -1), 0.35), axis=1)
     assert (np.diff(bounded) >= -1e-12).all() and np.abs(np.diff(bounded)).max() <= 3 / 399 + 1e-9
     assert np.allclose(bounded[lengths < 0.2], lengths[lengths < 0.2]) and bounded.max() <= 0.35
 
@@ -135,7 +135,7 @@ def test_where_the_crop_is_does_not_matter() -> None:
     for crop in (Crop(250, 240, 180), Crop(230, 260, 260)):
         value = ((pixels - [crop.x, crop.y]) / (crop.side / 2)).astype(np.float32)[None]
         jacobian = (frames / crop.side).astype(np.float32)[None]
-        seen.append(motions.observed(value, jacobian, crop, 640, 480, np.zeros(3)))
+        seen.append(motions.motion_from_keypoints(value, jacobian, crop, 640, 480, np.zeros(3)))
     assert np.allclose(seen[0].pose, seen[1].pose, atol=1e-6)
     assert np.allclose(seen[0].expression, seen[1].expression, atol=1e-6)
     assert np.allclose(seen[0].points, pixels, atol=1e-4)
@@ -145,11 +145,11 @@ def test_absolute_motion_puts_the_keypoints_where_the_drivers_are() -> None:
     """In the crop, as the original does it, whatever the reference (within the limits)."""
     value = (points_of(SOURCE) + RANDOM.normal(0, 0.02, (8, 2))).astype(np.float32)[None]
     jacobian = SOURCE.expression.astype(np.float32).reshape(1, 8, 2, 2)
-    driving = motions.observed(value, jacobian, Crop(300, 200, 220), 640, 480, np.zeros(3))
-    moved = motions.transfer(SOURCE, DRIVER, driving, 9.9, replace(STILL, relative=False))
+    driving = motions.motion_from_keypoints(value, jacobian, Crop(300, 200, 220), 640, 480, np.zeros(3))
+    moved = motions.transfer_motion(SOURCE, DRIVER, driving, 9.9, replace(STILL, relative=False))
     assert np.allclose(points_of(moved), value[0], atol=1e-6)
     assert np.allclose(moved.expression, SOURCE.expression, atol=1e-6)
-    relative = motions.transfer(SOURCE, driving, driving, 9.9, STILL)
+    relative = motions.transfer_motion(SOURCE, driving, driving, 9.9, STILL)
     assert np.allclose(relative.pose, SOURCE.pose)
 
 
@@ -158,13 +158,13 @@ def test_a_driver_twice_as_near_moves_the_avatar_no_more() -> None:
     step = RANDOM.normal(0, 0.005, (8, 2))
     near = own(2.0 * points_of(DRIVER)), own(2.0 * (points_of(DRIVER) + step))
     far = own(points_of(DRIVER)), own(points_of(DRIVER) + step)
-    moved = [motions.transfer(SOURCE, *pair, motions.span(SOURCE.pose) / motions.span(pair[0].pose), STILL) for pair in (near, far)]
+    moved = [motions.transfer_motion(SOURCE, *pair, motions.span(SOURCE.pose) / motions.span(pair[0].pose), STILL) for pair in (near, far)]
     assert np.allclose(moved[0].pose, moved[1].pose)
 
 
 def test_distance_ignores_place_and_size() -> None:
-    assert motions.distance(SOURCE, own(3 * points_of(SOURCE) + 5)) == pytest.approx(0, abs=1e-6)
-    assert motions.distance(SOURCE, DRIVER) > 0.3
+    assert motions.motion_distance(SOURCE, own(3 * points_of(SOURCE) + 5)) == pytest.approx(0, abs=1e-6)
+    assert motions.motion_distance(SOURCE, DRIVER) > 0.3
 
 
 def test_the_view_is_the_heads() -> None:
@@ -197,17 +197,17 @@ def identity(cells: int = 64) -> Array:
     return np.stack(np.meshgrid(ticks, ticks), -1)
 
 
-def at_rest(shown: Image) -> Rendered:
+def at_rest(shown: Image) -> RuntimeOutput:
     """What a soft model makes of a portrait at rest: blurred, and a little too dark."""
     soft = cv2.GaussianBlur(shown, (0, 0), 3).astype(np.float32) - 12
-    return Rendered(np.clip(soft, 0, 255).astype(np.uint8), True, identity(), np.full((64, 64), 0.8, np.float32))
+    return RuntimeOutput(np.clip(soft, 0, 255).astype(np.uint8), True, identity(), np.full((64, 64), 0.8, np.float32))
 
 
 def test_at_rest_the_paste_is_the_portrait() -> None:
     image, crop = texture(), Crop(200, 150, 160)
     shown = crop.cut(image, 256)
     rest = at_rest(shown)
-    out = paste(image, square(image, crop, shown, rest), rest)
+    out = paste_back(image, build_paste_region(image, crop, shown, rest), rest)
     assert np.abs(out.astype(int) - image).max() <= 1
 
 
@@ -216,9 +216,9 @@ def test_outside_the_square_nothing_changes_and_its_edge_does_not_show(crop: Cro
     image = texture()
     shown = crop.cut(image, 256)
     rest = at_rest(shown)
-    place = square(image, crop, shown, rest)
-    now = Rendered(np.bitwise_not(rest.image), True, identity() + np.float32(0.2), np.full((64, 64), 0.1, np.float32))
-    out = paste(image, place, now)
+    place = build_paste_region(image, crop, shown, rest)
+    now = RuntimeOutput(np.bitwise_not(rest.image), True, identity() + np.float32(0.2), np.full((64, 64), 0.1, np.float32))
+    out = paste_back(image, place, now)
     (left, top), (rows, columns) = place.corner, place.inside
     left, right, top, bottom = left + columns.start, left + columns.stop, top + rows.start, top + rows.stop
     outside = np.ones(image.shape[:2], bool)
@@ -237,8 +237,8 @@ def test_what_moves_keeps_its_sharpness() -> None:
     rest = at_rest(shown)
     shift = np.float32(16 / 256)  # 16 px of the portrait to the left
     moved = cv2.warpAffine(rest.image, np.array([[1.0, 0, -8], [0, 1, 0]]), (256, 256), borderMode=cv2.BORDER_REPLICATE)
-    now = Rendered(np.asarray(moved, np.uint8), True, identity() + np.array([shift, 0], np.float32), rest.occlusion)
-    out = paste(image, square(image, crop, shown, rest), now)
+    now = RuntimeOutput(np.asarray(moved, np.uint8), True, identity() + np.array([shift, 0], np.float32), rest.occlusion)
+    out = paste_back(image, build_paste_region(image, crop, shown, rest), now)
     middle = (slice(230, 370), slice(330, 470))
     wanted = image[230:370, 346:486]
     assert np.abs(out[middle].astype(int) - wanted).mean() < 2.5
@@ -248,8 +248,8 @@ def test_what_was_hidden_is_the_models_in_the_portraits_colours() -> None:
     image, crop = texture(), Crop(200, 150, 160)
     shown = crop.cut(image, 256)
     rest = at_rest(shown)
-    now = Rendered(rest.image, True, rest.deformation, np.zeros((64, 64), np.float32))
-    out = paste(image, square(image, crop, shown, rest), now)
+    now = RuntimeOutput(rest.image, True, rest.deformation, np.zeros((64, 64), np.float32))
+    out = paste_back(image, build_paste_region(image, crop, shown, rest), now)
     middle = (slice(120, 180), slice(170, 230))
     assert abs(float(out[middle].mean()) - float(image[middle].mean())) < 4  # not 12 darker
     assert np.abs(out[middle].astype(int) - image[middle]).mean() > 4  # soft, as the model has it
@@ -271,7 +271,7 @@ def engine() -> Iterator[FommEngine]:
 
 
 def test_the_shipped_model_is_as_it_was_made_and_says_that_it_is_experimental(caplog: pytest.LogCaptureFixture) -> None:
-    artifacts.read(artifacts.shipped() / "fomm-synth-256").verify()
+    artifacts.read_manifest(artifacts.shipped_models_folder() / "fomm-synth-256").verify()
     with caplog.at_level("INFO", "livepuppet"):
         made = FommEngine("cpu")
     made.close()
@@ -295,7 +295,7 @@ class Broken:
     def __init__(self, engine: FommEngine, good: int) -> None:
         self.inner, self.good, self.device = engine._graphs, good, engine.device
 
-    def prepare(self, portrait: Image) -> Prepared:
+    def prepare(self, portrait: Image) -> PreparedSource:
         return self.inner.prepare(portrait)
 
     def detect(self, driving: Image) -> tuple[Array, Array]:
@@ -304,8 +304,8 @@ class Broken:
         return (value, jacobian) if self.good >= 0 else (value * np.float32("nan"), jacobian)
 
     def render(
-        self, prepared: Prepared, value: Array, jacobian: Array, reference: tuple[Array, Array] | None = None, scale: float = 1.0
-    ) -> Rendered:
+        self, prepared: PreparedSource, value: Array, jacobian: Array, reference: tuple[Array, Array] | None = None, scale: float = 1.0
+    ) -> RuntimeOutput:
         self.good -= 1
         return self.inner.render(prepared, value if self.good >= 0 else value * np.float32("nan"), jacobian, reference, scale)
 
@@ -379,7 +379,7 @@ def test_a_portrait_drives_itself_to_where_it_is(engine: FommEngine, portrait: I
 
 def body_model(folder: Path) -> Path:
     """The shipped graphs as a model that is shown the whole picture."""
-    source = artifacts.read(artifacts.shipped() / "fomm-synth-256")
+    source = artifacts.read_manifest(artifacts.shipped_models_folder() / "fomm-synth-256")
     folder.mkdir()
     for name in source.manifest.files:
         (folder / name).write_bytes(source.file(name).read_bytes())

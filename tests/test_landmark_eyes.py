@@ -8,7 +8,7 @@ import pytest
 from livepuppet.engines.landmark import retarget
 from livepuppet.engines.landmark.eyes import GAZE_LIMIT, Eyes, measure_eyes, retarget_eyes
 from livepuppet.engines.landmark.face_model import IRIS, LOWER_LID, UPPER_LID
-from livepuppet.engines.landmark.retarget import MODEL, to_matrix
+from livepuppet.engines.landmark.retarget import MODEL, rotation_matrix
 from livepuppet.types import Floats
 
 REST = measure_eyes(MODEL)
@@ -29,8 +29,8 @@ def test_the_opening_is_measured(share: float) -> None:
 
 @pytest.mark.parametrize("yaw", [-0.5, 0.3, 0.5])
 def test_turning_the_head_closes_no_eye(yaw: float) -> None:
-    turned = 140 * MODEL @ to_matrix(np.array([0.1, yaw, 0.05])).T + [300, 200, 0]
-    assert measure_eyes(retarget.place(turned).shape).opening == pytest.approx(REST.opening, rel=1e-6)
+    turned = 140 * MODEL @ rotation_matrix(np.array([0.1, yaw, 0.05])).T + [300, 200, 0]
+    assert measure_eyes(retarget.fit_head_pose(turned).shape).opening == pytest.approx(REST.opening, rel=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ from livepuppet.engines.landmark.mouth import (
     LIPS,
     colourfulness,
     cut_mouth,
+    draw_interior,
     lip_map,
-    made_interior,
-    match,
-    opening,
+    match_colours,
+    mouth_opening,
+    mouth_presence,
     paint_mouth,
-    presence,
     skin_colour,
 )
 from livepuppet.engines.landmark.retarget import MODEL
@@ -53,21 +53,21 @@ def test_the_skin_is_not_swayed_by_one_odd_patch() -> None:
 
 def test_the_same_light_changes_nothing() -> None:
     taken = np.random.default_rng(2).integers(0, 250, (20, 30, 3)).astype(np.uint8)
-    assert np.abs(match(taken, SKIN, SKIN) - taken).max() < 1
+    assert np.abs(match_colours(taken, SKIN, SKIN) - taken).max() < 1
 
 
 def test_a_darker_warmer_portrait_darkens_and_warms_the_mouth() -> None:
     teeth = np.full((4, 4, 3), 200, np.uint8)
-    out = match(teeth, np.array([180.0, 150, 140]), np.array([110.0, 70, 40])).mean((0, 1))
+    out = match_colours(teeth, np.array([180.0, 150, 140]), np.array([110.0, 70, 40])).mean((0, 1))
     assert out.mean() < 160
     assert out[0] > out[1] > out[2]
 
 
 def test_black_and_white_portraits_get_black_and_white_mouths() -> None:
     tongue = np.full((4, 4, 3), (180, 60, 60), np.uint8)
-    assert colourfulness(match(tongue, SKIN, GREY).mean((0, 1))) < 0.2
-    assert colourfulness(made_interior(face(0.15)[LIPS, :2] - [130, 230], (140, 100), GREY).mean((0, 1))) < 0.05
-    assert colourfulness(made_interior(face(0.15)[LIPS, :2] - [130, 230], (140, 100), SKIN).mean((0, 1))) > 0.1
+    assert colourfulness(match_colours(tongue, SKIN, GREY).mean((0, 1))) < 0.2
+    assert colourfulness(draw_interior(face(0.15)[LIPS, :2] - [130, 230], (140, 100), GREY).mean((0, 1))) < 0.05
+    assert colourfulness(draw_interior(face(0.15)[LIPS, :2] - [130, 230], (140, 100), SKIN).mean((0, 1))) > 0.1
 
 
 def test_the_driver_s_lips_come_to_lie_on_the_avatar_s() -> None:
@@ -81,9 +81,9 @@ def test_the_driver_s_lips_come_to_lie_on_the_avatar_s() -> None:
 
 def test_the_inside_shows_only_where_lips_are_wider_apart_than_in_the_portrait() -> None:
     closed, wide = face(0.0) / 200, face(0.2) / 200
-    assert presence(closed, closed) == 0 and presence(wide, wide) == 0
-    assert presence(wide, closed) == 1
-    assert opening(wide) > opening(closed)
+    assert mouth_presence(closed, closed) == 0 and mouth_presence(wide, wide) == 0
+    assert mouth_presence(wide, closed) == 1
+    assert mouth_opening(wide) > mouth_opening(closed)
 
 
 @pytest.mark.parametrize("choice", ["driver", "avatar"])

@@ -11,11 +11,11 @@ from livepuppet.engines.landmark.raster import (
     affines,
     areas,
     build_grid,
-    compose,
-    enlarge,
-    extremes,
+    compose_map,
+    enlarge_map,
     sample_affines,
-    soften,
+    soften_map,
+    tile_extremes,
     to_grid,
     triangle_ids,
 )
@@ -40,7 +40,7 @@ def maps(posed: Floats, grid: Grid) -> tuple[NDArray[np.float32], NDArray[np.flo
 def test_a_net_at_rest_maps_every_pixel_to_itself(size: tuple[int, int]) -> None:
     grid = build_grid(*size)
     x, y, _ = maps(SQUARE, grid)
-    full = enlarge(soften(x), grid), enlarge(soften(y), grid)
+    full = enlarge_map(soften_map(x), grid), enlarge_map(soften_map(y), grid)
     at = np.mgrid[0 : size[1], 0 : size[0]].astype(np.float32)
     assert np.abs(full[0] - at[1]).max() < 0.01 and np.abs(full[1] - at[0]).max() < 0.01
 
@@ -79,9 +79,9 @@ def test_places_on_the_grid_are_its_own_indices() -> None:
 def test_parts_of_a_picture_are_those_of_the_whole(size: tuple[int, int]) -> None:
     grid = build_grid(*size)
     values = np.random.default_rng(1).random(grid.x.shape).astype(np.float32)
-    whole = enlarge(values, grid)
+    whole = enlarge_map(values, grid)
     assert whole.shape == size[::-1]
-    part = enlarge(values, grid, slice(20, 60), slice(10, 999))
+    part = enlarge_map(values, grid, slice(20, 60), slice(10, 999))
     assert np.allclose(part, whole[20 * grid.step : 60 * grid.step, 10 * grid.step :], atol=1e-5)
 
 
@@ -91,8 +91,8 @@ def test_composing_tiles_equals_blending_everything(size: tuple[int, int]) -> No
     image, plate = picture(*size), picture(*size)[::-1].copy()
     distance = np.hypot(grid.x - size[0] / 2, grid.y - size[1] / 2)
     share = np.clip((110 - distance) / 20, 0, 1).astype(np.float32)
-    out = compose(image, grid.x, grid.y, share, plate, grid).astype(int)
-    alpha = enlarge(share, grid)[..., None]
+    out = compose_map(image, grid.x, grid.y, share, plate, grid).astype(int)
+    alpha = enlarge_map(share, grid)[..., None]
     expected = image * alpha + plate * (1 - alpha)
     assert np.abs(out - expected).max() <= 1.5
     assert np.array_equal(out[:20], plate[:20])
@@ -102,13 +102,13 @@ def test_without_a_person_there_is_only_the_plate_and_without_a_share_only_the_i
     grid = build_grid(200, 100)
     image, plate = picture(200, 100), picture(200, 100)[::-1].copy()
     nobody = np.zeros(grid.x.shape, np.float32)
-    assert np.array_equal(compose(image, grid.x, grid.y, nobody, plate, grid), plate)
-    assert np.abs(compose(image, grid.x, grid.y, None, plate, grid).astype(int) - image).max() <= 1
+    assert np.array_equal(compose_map(image, grid.x, grid.y, nobody, plate, grid), plate)
+    assert np.abs(compose_map(image, grid.x, grid.y, None, plate, grid).astype(int) - image).max() <= 1
 
 
 def test_the_extremes_of_a_tile_see_its_neighbours() -> None:
     share = np.zeros((18, 18), np.float32)
     share[9, 9] = 1
-    most, least = extremes(share, 8)
+    most, least = tile_extremes(share, 8)
     assert most.shape == (2, 2) and least.max() == 0
     assert most[0, 0] == 1 and most[1, 1] == 1, "the place lies at the corner of all four"

@@ -11,11 +11,11 @@ import pytest
 
 from livepuppet.engines.landmark import retarget
 from livepuppet.engines.landmark.registration import Registration, solve
-from livepuppet.engines.landmark.retarget import MODEL, Placed, to_matrix, to_vector
+from livepuppet.engines.landmark.retarget import MODEL, HeadPose, rotation_matrix, rotation_vector
 from livepuppet.types import Floats, Image
 from livepuppet.vision.face_landmarks import Landmarks, find_faces
 
-PLACED = Placed(to_matrix(np.array([0.1, -0.2, 0.05])), 180.0, np.array([260.0, 240.0, 0.0]), MODEL)
+PLACED = HeadPose(rotation_matrix(np.array([0.1, -0.2, 0.05])), 180.0, np.array([260.0, 240.0, 0.0]), MODEL)
 
 
 @pytest.fixture(scope="module")
@@ -49,26 +49,26 @@ def test_a_moved_picture_is_found_although_the_landmarks_are_wrong(
     portrait: Image, landmarks: Landmarks, angle: float, scale: float, dx: float, dy: float
 ) -> None:
     registration = Registration()
-    start = retarget.place(landmarks)
+    start = retarget.fit_head_pose(landmarks)
     first = registration.refine(portrait, landmarks, start).placed
     about = start.position[:2]
     moved, true = apply(similarity(angle, scale, dx, dy, about), portrait, landmarks)
     noise = np.random.default_rng(1).normal(0, 1.5, landmarks.shape)
-    guess = retarget.place(true + noise + [1.5, -1.0, 0.0])
+    guess = retarget.fit_head_pose(true + noise + [1.5, -1.0, 0.0])
     found = registration.refine(moved, true + noise, guess).placed
     assert np.linalg.norm((found.position - first.position)[:2] - [dx, dy]) < 0.35
     assert found.scale / first.scale == pytest.approx(scale, abs=0.006)
-    assert to_vector(found.rotation @ first.rotation.T)[2] == pytest.approx(angle, abs=0.006)
+    assert rotation_vector(found.rotation @ first.rotation.T)[2] == pytest.approx(angle, abs=0.006)
     assert np.linalg.norm((guess.position - start.position)[:2] - [dx, dy]) > 1.0, "the landmarks alone were worse"
 
 
 def test_a_talking_mouth_does_not_move_the_head(portrait: Image, landmarks: Landmarks) -> None:
     registration = Registration()
-    start = registration.refine(portrait, landmarks, retarget.place(landmarks)).placed
+    start = registration.refine(portrait, landmarks, retarget.fit_head_pose(landmarks)).placed
     talking = portrait.copy()
     x, y = landmarks[13, :2].astype(int)
     cv2.ellipse(talking, (int(x), int(y) + 12), (22, 16), 0, 0, 360, (40, 15, 15), -1)
-    swayed = retarget.place(landmarks * [1, 1.01, 1])
+    swayed = retarget.fit_head_pose(landmarks * [1, 1.01, 1])
     found = registration.refine(talking, landmarks, swayed).placed
     assert np.linalg.norm((found.position - start.position)[:2]) < 0.2
     assert abs(np.log(found.scale / start.scale)) < 0.003
@@ -76,7 +76,7 @@ def test_a_talking_mouth_does_not_move_the_head(portrait: Image, landmarks: Land
 
 def test_the_body_is_followed_apart_from_the_head(portrait: Image, landmarks: Landmarks) -> None:
     registration = Registration()
-    placed = retarget.place(landmarks)
+    placed = retarget.fit_head_pose(landmarks)
     before = registration.refine(portrait, landmarks, placed).anchor
     below = int(landmarks[152, 1]) + 8
     shifted = portrait.copy()
@@ -88,7 +88,7 @@ def test_the_body_is_followed_apart_from_the_head(portrait: Image, landmarks: La
 
 def test_another_picture_falls_back_to_the_landmarks(portrait: Image, landmarks: Landmarks) -> None:
     registration = Registration()
-    placed = retarget.place(landmarks)
+    placed = retarget.fit_head_pose(landmarks)
     registration.refine(portrait, landmarks, placed)
     noise = np.random.default_rng(2).integers(0, 255, portrait.shape).astype(np.uint8)
     for _ in range(12):
@@ -104,13 +104,13 @@ def test_solving_finds_a_known_pose_among_outliers() -> None:
     seen[:15] += generator.normal(0, 12, (15, 2))
     prior = replace(
         PLACED,
-        rotation=to_matrix(np.array([0.01, 0.02, -0.01])) @ PLACED.rotation,
+        rotation=rotation_matrix(np.array([0.01, 0.02, -0.01])) @ PLACED.rotation,
         scale=182.0,
         position=PLACED.position + np.array([1.5, -1, 0]),
     )
     found, share = solve(points, seen, prior)
     assert np.linalg.norm((found.position - PLACED.position)[:2]) < 0.3
-    assert np.linalg.norm(to_vector(found.rotation @ PLACED.rotation.T)) < 0.02
+    assert np.linalg.norm(rotation_vector(found.rotation @ PLACED.rotation.T)) < 0.02
     assert found.scale == pytest.approx(PLACED.scale, rel=0.003)
     assert 0.6 < share < 0.9
 

@@ -11,7 +11,7 @@ from livepuppet.engines.landmark import retarget
 from livepuppet.engines.landmark.eyes import measure_eyes
 from livepuppet.engines.landmark.face_model import COUNT, LOWER_LIP, UPPER_LIP
 from livepuppet.engines.landmark.registration import body_of
-from livepuppet.engines.landmark.retarget import MODEL, Likeness, to_matrix, to_vector
+from livepuppet.engines.landmark.retarget import MODEL, Likeness, rotation_matrix, rotation_vector
 from livepuppet.types import Floats, Motion, Tuning
 
 SIZE = (640, 480)
@@ -21,16 +21,16 @@ DEGREE = np.pi / 180
 
 def landmarks(turn: Floats = NONE, scale: float = 150.0, x: float = 320.0, y: float = 240.0, change: Floats | None = None) -> Floats:
     shape = MODEL if change is None else MODEL + change
-    return np.asarray(scale * shape @ to_matrix(turn).T + [x, y, 0])
+    return np.asarray(scale * shape @ rotation_matrix(turn).T + [x, y, 0])
 
 
 def observed(points: Floats) -> Motion:
-    placed = retarget.place(points)
-    return retarget.observe(points, placed, body_of(placed), *SIZE)
+    placed = retarget.fit_head_pose(points)
+    return retarget.measure_motion(points, placed, body_of(placed), *SIZE)
 
 
 def likeness(yaw_degrees: float = 0.0) -> Likeness:
-    placed = retarget.place(landmarks(np.array([0, -yaw_degrees * DEGREE, 0])))
+    placed = retarget.fit_head_pose(landmarks(np.array([0, -yaw_degrees * DEGREE, 0])))
     motion = observed(landmarks(np.array([0, -yaw_degrees * DEGREE, 0])))
     limits = retarget.turn_limits(float(motion.view[0]))
     return Likeness(placed, measure_eyes(placed.shape), np.full(4, 2.0), limits, motion)
@@ -38,8 +38,8 @@ def likeness(yaw_degrees: float = 0.0) -> Likeness:
 
 @pytest.mark.parametrize("turn", [NONE, np.array([0.2, 0.1, -0.3]), np.array([-0.1, 0.5, 0.0])])
 def test_the_pose_is_found(turn: Floats) -> None:
-    placed = retarget.place(landmarks(turn, 120.0, 200.0, 300.0))
-    assert to_vector(placed.rotation) == pytest.approx(turn, abs=1e-6)
+    placed = retarget.fit_head_pose(landmarks(turn, 120.0, 200.0, 300.0))
+    assert rotation_vector(placed.rotation) == pytest.approx(turn, abs=1e-6)
     assert placed.scale == pytest.approx(120.0)
     assert placed.position[:2] == pytest.approx([200.0, 300.0], abs=1e-6)
     assert np.abs(placed.shape - MODEL).max() < 1e-6
@@ -48,8 +48,8 @@ def test_the_pose_is_found(turn: Floats) -> None:
 def test_a_few_wrong_points_hardly_move_the_pose() -> None:
     points = landmarks()
     points[[127, 356]] += [0, 15, 0]
-    placed = retarget.place(points)
-    assert np.linalg.norm(to_vector(placed.rotation)) < 0.02
+    placed = retarget.fit_head_pose(points)
+    assert np.linalg.norm(rotation_vector(placed.rotation)) < 0.02
     assert np.linalg.norm(placed.position[:2] - [320, 240]) < 1.0
 
 
@@ -69,13 +69,13 @@ def test_the_view_names_the_angles(turn: list[float], view: tuple[float, float, 
 
 def test_rotation_vectors_survive_the_way_there_and_back() -> None:
     for vector in np.random.default_rng(0).normal(0, 0.8, (50, 3)):
-        assert to_vector(to_matrix(vector)) == pytest.approx(vector, abs=1e-9)
-    assert to_matrix(NONE).tolist() == np.eye(3).tolist()
+        assert rotation_vector(rotation_matrix(vector)) == pytest.approx(vector, abs=1e-9)
+    assert rotation_matrix(NONE).tolist() == np.eye(3).tolist()
 
 
 def test_no_motion_transfers_to_no_motion() -> None:
     driving = observed(landmarks(np.array([0.1, 0.2, 0.0])))
-    moved = retarget.transfer(likeness(), driving, driving, Tuning())
+    moved = retarget.retarget_motion(likeness(), driving, driving, Tuning())
     assert not moved.pose.any() and not moved.expression.any()
 
 
@@ -83,7 +83,7 @@ def test_small_motions_transfer_as_they_are_whatever_the_distance_to_the_camera(
     for scale in (60.0, 240.0):
         rest = observed(landmarks(scale=scale))
         driving = observed(landmarks(np.array([0.05, -0.1, 0.2]), scale * 1.05, 320 + 0.1 * scale, 240 - 0.05 * scale))
-        pose = retarget.transfer(likeness(), rest, driving, Tuning()).pose
+        pose = retarget.retarget_motion(likeness(), rest, driving, Tuning()).pose
         assert pose[:3] == pytest.approx([0.05, -0.1, 0.2], abs=0.003)
         assert pose[3:5] == pytest.approx([0.1, -0.05], abs=0.003)
         assert pose[5] == pytest.approx(np.log(1.05), abs=0.003)
@@ -91,7 +91,7 @@ def test_small_motions_transfer_as_they_are_whatever_the_distance_to_the_camera(
 
 def test_gain_scales_the_motion() -> None:
     rest, driving = observed(landmarks()), observed(landmarks(np.array([0, 0.1, 0])))
-    once, twice = (retarget.transfer(likeness(), rest, driving, Tuning(gain=gain)).pose[1] for gain in (1.0, 2.0))
+    once, twice = (retarget.retarget_motion(likeness(), rest, driving, Tuning(gain=gain)).pose[1] for gain in (1.0, 2.0))
     assert twice == pytest.approx(2 * once, rel=0.01)
 
 
@@ -100,18 +100,18 @@ def test_expressions_cross_a_turn_of_the_head() -> None:
     change[[17, 84, 314], 1] = 0.05
     rest = observed(landmarks())
     driving = observed(landmarks(np.array([0, 0.3, 0]), change=change))
-    moved = retarget.transfer(likeness(), rest, driving, Tuning()).expression[: COUNT * 3].reshape(COUNT, 3)
+    moved = retarget.retarget_motion(likeness(), rest, driving, Tuning()).expression[: COUNT * 3].reshape(COUNT, 3)
     assert moved[17, 1] == pytest.approx(0.05, abs=0.005)
     assert np.abs(moved[10]).max() < 0.003
 
 
 @pytest.mark.parametrize("value", [-3.0, -0.4, -0.1, 0.0, 0.2, 0.5, 9.0])
 def test_limits_are_soft(value: float) -> None:
-    limited = retarget.soften(value, -0.5, 0.8)
+    limited = retarget.soft_limit(value, -0.5, 0.8)
     assert -0.5 <= limited <= 0.8
     if abs(value) <= 0.3:
         assert limited == pytest.approx(value)
-    assert retarget.soften(value + 1e-3, -0.5, 0.8) >= limited, "more motion never moves it back"
+    assert retarget.soft_limit(value + 1e-3, -0.5, 0.8) >= limited, "more motion never moves it back"
 
 
 def test_a_three_quarter_portrait_turns_less_towards_what_the_photo_hides() -> None:
@@ -121,15 +121,15 @@ def test_a_three_quarter_portrait_turns_less_towards_what_the_photo_hides() -> N
     assert -back < np.radians(10)
     assert retarget.turn_limits(np.radians(-30)) == pytest.approx((-away, -back))
     rest, driving = observed(landmarks()), observed(landmarks(np.array([0, 0.6, 0])))
-    assert abs(retarget.transfer(likeness(30), rest, driving, Tuning()).pose[1]) < np.radians(10)
+    assert abs(retarget.retarget_motion(likeness(30), rest, driving, Tuning()).pose[1]) < np.radians(10)
 
 
 def test_taken_as_it_is_the_avatar_looks_where_the_driver_looks() -> None:
     own = likeness(20)
     driving = observed(landmarks(np.array([0.0, -0.1, 0.0]), x=500.0))
-    moved = retarget.transfer(own, observed(landmarks(np.array([0, 0.4, 0]))), driving, Tuning(relative=False))
+    moved = retarget.retarget_motion(own, observed(landmarks(np.array([0, 0.4, 0]))), driving, Tuning(relative=False))
     assert moved.pose[3:5] == pytest.approx([0, 0])
-    away = retarget.transfer(own, driving, replace(own.observed), Tuning(relative=False))
+    away = retarget.retarget_motion(own, driving, replace(own.observed), Tuning(relative=False))
     assert np.abs(away.pose[:3]).max() < 1e-6, "the portrait's own pose needs no turn"
 
 
@@ -144,5 +144,5 @@ def test_lips_touch_but_never_cross() -> None:
 def test_distance_grows_with_what_differs() -> None:
     own = likeness()
     near, far = observed(landmarks(np.array([0, 0.1, 0]))), observed(landmarks(np.array([0, 0.5, 0])))
-    assert retarget.distance(own, own.observed) == pytest.approx(0, abs=1e-6)
-    assert 0 < retarget.distance(own, near) < retarget.distance(own, far)
+    assert retarget.pose_distance(own, own.observed) == pytest.approx(0, abs=1e-6)
+    assert 0 < retarget.pose_distance(own, near) < retarget.pose_distance(own, far)

@@ -14,12 +14,12 @@ import torch
 from conftest import shared_path
 from fomm_models import TINY, lively, write_checkpoint
 
-from livepuppet import artifacts
 from livepuppet.cli import main
 from livepuppet.cli.models import default_name
-from livepuppet.networks.card import cost
-from livepuppet.networks.checkpoint import build
-from livepuppet.networks.configuration import Configuration
+from livepuppet.engines.fomm import model_store as artifacts
+from livepuppet.engines.fomm.export.card import model_cost
+from livepuppet.engines.fomm.networks.checkpoint import build_model
+from livepuppet.engines.fomm.networks.configuration import Configuration
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +36,7 @@ def test_import_list_verify_remove(tmp_path: Path, own_home: Path, capsys: pytes
     assert "# tiny" in card and "onnx: keypoints within" in card and "torchscript: keypoints within" in card
     assert artifacts.sha256(path) in card and "livepuppet --engine fomm --model tiny" in card
 
-    manifest = artifacts.find("tiny").manifest
+    manifest = artifacts.find_model("tiny").manifest
     assert (manifest.size, manifest.keypoints, manifest.channels, manifest.align_corners) == (64, 6, 3, True)
     assert manifest.crop == "face" and manifest.provenance["sha256"] == artifacts.sha256(path)
     assert manifest.ranges["image"] == (0.0, 255.0)
@@ -55,7 +55,7 @@ def test_import_list_verify_remove(tmp_path: Path, own_home: Path, capsys: pytes
 def test_what_is_inferred_and_chosen(tmp_path: Path) -> None:
     path = write_checkpoint(tmp_path, lively(replace(TINY, size=256)), "taichi-adv")
     assert main(["models", "import", str(path), "--no-align-corners", "--half", "--licence", "CC0-1.0"]) == 0
-    manifest = artifacts.find("taichi-adv").manifest
+    manifest = artifacts.find_model("taichi-adv").manifest
     assert (manifest.size, manifest.crop, manifest.align_corners, manifest.precision) == (256, "none", False, "float16")
     assert manifest.licence == "CC0-1.0" and manifest.margin == 1.9
 
@@ -64,7 +64,7 @@ def test_half_precision_is_half_the_size(tmp_path: Path) -> None:
     path = write_checkpoint(tmp_path)
     for arguments in (["--name", "whole"], ["--name", "half", "--half"]):
         assert main(["models", "import", str(path), "--config", str(tmp_path / "tiny.yaml"), *arguments]) == 0
-    sizes = {name: sum(e.bytes for e in artifacts.find(name).manifest.files.values()) for name in ("whole", "half")}
+    sizes = {name: sum(e.bytes for e in artifacts.find_model(name).manifest.files.values()) for name in ("whole", "half")}
     assert sizes["half"] < 0.62 * sizes["whole"]
 
 
@@ -74,7 +74,7 @@ def test_graphs_are_shaped_for_their_device(wanted: str, tmp_path: Path) -> None
     wide = replace(TINY, block_expansion=32, max_features=128, bottleneck_blocks=1)
     path = write_checkpoint(tmp_path, lively(wide))
     assert main(["models", "import", str(path), "--config", str(tmp_path / "tiny.yaml"), "--for", wanted]) == 0
-    graph = onnx.load(artifacts.find("tiny").path / "animate.onnx").graph
+    graph = onnx.load(artifacts.find_model("tiny").path / "animate.onnx").graph
     rendering = next(attribute.g for attribute in graph.node[1].attribute if attribute.name == "then_branch")
     inner = [node for node in rendering.node if node.op_type == "Conv"]
     grouped = [node for node in inner if any(a.name == "group" and a.i == 6 for a in node.attribute)]
@@ -127,7 +127,7 @@ def test_bad_checkpoints_are_one_line_and_leave_nothing(tmp_path: Path, own_home
 def test_an_artefact_that_disagrees_is_not_kept(
     tmp_path: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from livepuppet.networks import folding
+    from livepuppet.engines.fomm.export import folding
 
     monkeypatch.setattr(folding, "doubling", lambda: torch.zeros(9, 16))
     assert main(["models", "import", str(write_checkpoint(tmp_path))]) == 1
@@ -137,7 +137,7 @@ def test_an_artefact_that_disagrees_is_not_kept(
 
 def test_verify_sees_what_was_altered(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "import", str(write_checkpoint(tmp_path)), "--config", str(tmp_path / "tiny.yaml")]) == 0
-    path = artifacts.find("tiny").path / "CARD.md"
+    path = artifacts.find_model("tiny").path / "CARD.md"
     path.write_text(path.read_text().replace("PyTorch", "pytorch"))
     assert main(["models", "verify", "tiny"]) == 1
     assert "CARD.md has been altered" in capsys.readouterr().err
@@ -152,7 +152,7 @@ def test_a_known_name_with_another_content_is_noticed(tmp_path: Path, capsys: py
     path = write_checkpoint(tmp_path).rename(tmp_path / "vox-adv-cpk.pth.tar")
     assert main(["models", "import", str(path), "--config", str(tmp_path / "tiny.yaml")]) == 0
     assert "usually has the md5 8a45a24037871c045fbb8a6a8aa95ebc" in capsys.readouterr().err
-    assert artifacts.find("vox-adv").manifest.crop == "face"
+    assert artifacts.find_model("vox-adv").manifest.crop == "face"
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_names_from_file_names(name: str, expected: str) -> None:
 
 def test_cost_of_the_published_models() -> None:
     """110 GFLOP per frame when the encoder runs every time, 89 without it."""
-    once, frame = cost(build(Configuration()))
+    once, frame = model_cost(build_model(Configuration()))
     assert 20 < once - 2.6 < 21.5 and 87 < frame < 91
 
 
@@ -175,7 +175,7 @@ def test_the_synthetic_model_imports(capsys: pytest.CaptureFixture[str]) -> None
     arguments = ["--config", str(folder / "fomm-synth-256.yaml")]
     assert main(["models", "import", str(folder / "fomm-synth-256.pth.tar"), *arguments]) == 0
     assert "2.20 million parameters" in capsys.readouterr().out
-    model = artifacts.find("fomm-synth-256")
+    model = artifacts.find_model("fomm-synth-256")
     assert model.manifest.provenance["sha256"] == "94d43d15d8a3d91ba51bdecece479a3d7259da9146d4e9f4708be85bc9c5e221"
     assert np.isclose(model.manifest.size, 256)
 
@@ -194,7 +194,7 @@ def test_an_int8_form_is_made_compared_and_run(tmp_path: Path, capsys: pytest.Ca
     arguments = ["models", "import", str(path), "--config", str(tmp_path / "tiny.yaml"), "--crop", "none", "--int8", str(clip)]
     assert main(arguments) == 0
     assert "onnx-int8: keypoints within" in capsys.readouterr().out
-    model = artifacts.find("tiny")
+    model = artifacts.find_model("tiny")
     assert model.manifest.graphs["onnx-int8"] == {"prepare": "prepare.onnx", "animate": "animate-int8.onnx"}
     rendering = next(a.g for a in onnx.load(model.path / "animate-int8.onnx").graph.node[1].attribute if a.name == "then_branch")
     assert sum(node.op_type == "QuantizeLinear" for node in rendering.node) > 10

@@ -15,12 +15,12 @@ from conftest import shared_path
 from fomm_models import TINY, layout, lively, write_checkpoint
 from torch import Tensor
 
+from livepuppet.engines.fomm.networks import checkpoint
+from livepuppet.engines.fomm.networks.configuration import Configuration
+from livepuppet.engines.fomm.networks.generator import resize_map
+from livepuppet.engines.fomm.networks.keypoints import Keypoints, inverse_jacobians, jacobian_product, relative_keypoints
+from livepuppet.engines.fomm.networks.layers import coordinate_grid, grid_sample
 from livepuppet.errors import ModelError
-from livepuppet.networks import checkpoint
-from livepuppet.networks.configuration import Configuration
-from livepuppet.networks.generator import resize
-from livepuppet.networks.keypoints import Keypoints, inverse, product, relative
-from livepuppet.networks.layers import coordinate_grid, sample
 
 GOLDEN = Path(__file__).parent / "golden"
 SHAPES = json.loads((GOLDEN / "fomm_shapes.json").read_text())
@@ -33,7 +33,7 @@ def published_shapes(name: str) -> dict[str, tuple[int, ...]]:
     return {key: tuple(shape) for key, shape in merged.items()}
 
 
-def shapes_of(model: checkpoint.Model) -> dict[str, tuple[int, ...]]:
+def shapes_of(model: checkpoint.FommModel) -> dict[str, tuple[int, ...]]:
     networks = {"generator": model.generator, "kp_detector": model.detector}
     return {f"{part}.{name}": tuple(t.shape) for part, network in networks.items() for name, t in network.state_dict().items()}
 
@@ -46,7 +46,7 @@ def test_eight_models_are_known() -> None:
 def test_layout_of_published_models(name: str) -> None:
     """Every tensor of the published checkpoint has its place, and there is no place without a tensor."""
     with torch.device("meta"):
-        model = checkpoint.build(Configuration.parse(SHAPES["models"][name]))
+        model = checkpoint.build_model(Configuration.parse(SHAPES["models"][name]))
     assert shapes_of(model) == published_shapes(name)
 
 
@@ -55,7 +55,7 @@ def test_configuration_is_inferred_from_shapes(name: str) -> None:
     inferred = Configuration.infer(published_shapes(name))
     parsed = Configuration.parse(SHAPES["models"][name])
     with torch.device("meta"):
-        assert shapes_of(checkpoint.build(inferred)) == published_shapes(name)
+        assert shapes_of(checkpoint.build_model(inferred)) == published_shapes(name)
     assert inferred.single_jacobian == parsed.single_jacobian
     assert (inferred.temperature, inferred.size, inferred.keypoints) == (parsed.temperature, parsed.size, parsed.keypoints)
 
@@ -82,8 +82,8 @@ def test_parity_with_the_original(name: str, align_corners: bool) -> None:
     """
     folder = shared_path("golden/fomm")
     golden = {key: torch.from_numpy(value) for key, value in np.load(folder / f"{name}.npz").items()}
-    configuration = checkpoint.read_configuration(folder / f"{name}.yaml")
-    model = checkpoint.load(folder / f"{name}-cpk.pth.tar", configuration=configuration, align_corners=align_corners)
+    configuration = checkpoint.load_configuration(folder / f"{name}.yaml")
+    model = checkpoint.load_checkpoint(folder / f"{name}-cpk.pth.tar", configuration=configuration, align_corners=align_corners)
     compared = set()
 
     def same(key: str, tensor: Tensor) -> None:
@@ -98,8 +98,8 @@ def test_parity_with_the_original(name: str, align_corners: bool) -> None:
             same(f"{label}.jacobian", points.jacobian)
         modes = {
             "absolute": driving,
-            "relative": relative(source, initial, driving, torch.tensor(1.0)),
-            "relative_adapt": relative(source, initial, driving, torch.tensor(scale)),
+            "relative": relative_keypoints(source, initial, driving, torch.tensor(1.0)),
+            "relative_adapt": relative_keypoints(source, initial, driving, torch.tensor(scale)),
         }
         for mode, points in modes.items():
             same(f"{mode}.kp.value", points.value)
@@ -113,8 +113,8 @@ def test_parity_with_the_original(name: str, align_corners: bool) -> None:
                 size = (golden["source"].shape[2], golden["source"].shape[3])
                 theirs = [Keypoints(golden[f"{label}.value"], golden[f"{label}.jacobian"]) for label in ("kp_source", f"{mode}.kp")]
                 deformation = model.generator(golden["source"], *theirs).motion.deformation
-                flow = resize(deformation.permute(0, 3, 1, 2), size).permute(0, 2, 3, 1)
-                same(f"{prefix}.deformed", sample(golden["source"], flow, align_corners))
+                flow = resize_map(deformation.permute(0, 3, 1, 2), size).permute(0, 2, 3, 1)
+                same(f"{prefix}.deformed", grid_sample(golden["source"], flow, align_corners))
     other = f"align_{str(not align_corners).lower()}"
     assert compared == {key for key in golden if key not in {"source", "initial", "driving"} and other not in key}
 
@@ -132,14 +132,14 @@ def test_relative_motion_golden(mode: str) -> None:
     golden = golden_motion()
     source, initial = golden["kp_source"], golden["kp_initial"]
     scale = (hull_area(source.value) / hull_area(initial.value)) ** 0.5 if mode == "relative_adapt" else 1.0
-    moved = relative(source, initial, golden["kp_driving"], torch.tensor(scale))
+    moved = relative_keypoints(source, initial, golden["kp_driving"], torch.tensor(scale))
     assert torch.allclose(moved.value, golden[f"{mode}.kp"].value, atol=1e-5)
     assert torch.allclose(moved.jacobian, golden[f"{mode}.kp"].jacobian, atol=1e-5)
 
 
 def test_absolute_motion_is_relative_to_the_source() -> None:
     golden = golden_motion()
-    moved = relative(golden["kp_source"], golden["kp_source"], golden["kp_driving"], torch.tensor(1.0))
+    moved = relative_keypoints(golden["kp_source"], golden["kp_source"], golden["kp_driving"], torch.tensor(1.0))
     assert torch.allclose(moved.value, golden["kp_driving"].value, atol=1e-6)
     assert torch.allclose(moved.jacobian, golden["kp_driving"].jacobian, atol=1e-5)
 
@@ -147,12 +147,12 @@ def test_absolute_motion_is_relative_to_the_source() -> None:
 def test_inverse_and_product() -> None:
     torch.manual_seed(3)
     matrices = torch.randn(5, 7, 2, 2)
-    assert torch.allclose(inverse(matrices), torch.linalg.inv(matrices), atol=1e-4)
-    assert torch.allclose(product(matrices, matrices.flip(0)), matrices @ matrices.flip(0), atol=1e-6)
+    assert torch.allclose(inverse_jacobians(matrices), torch.linalg.inv(matrices), atol=1e-4)
+    assert torch.allclose(jacobian_product(matrices, matrices.flip(0)), matrices @ matrices.flip(0), atol=1e-6)
 
 
 def test_inverse_of_a_singular_matrix_is_finite() -> None:
-    assert torch.isfinite(inverse(torch.tensor([[[1.0, 2.0], [2.0, 4.0]], [[0.0, 0.0], [0.0, 0.0]]]))).all()
+    assert torch.isfinite(inverse_jacobians(torch.tensor([[[1.0, 2.0], [2.0, 4.0]], [[0.0, 0.0], [0.0, 0.0]]]))).all()
 
 
 def test_grid_has_its_corners_at_one() -> None:
@@ -191,7 +191,7 @@ def test_modules_hold_no_state() -> None:
 def test_variants_are_built_inferred_and_run(change: dict[str, bool], tmp_path: Path) -> None:
     configuration = replace(TINY, **change)  # type: ignore[arg-type]
     path = write_checkpoint(tmp_path, lively(configuration))
-    model = checkpoint.load(path)
+    model = checkpoint.load_checkpoint(path)
     assert replace(model.configuration, size=64) == configuration
     pictures = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
@@ -205,9 +205,9 @@ def test_variants_are_built_inferred_and_run(change: dict[str, bool], tmp_path: 
 def test_checkpoint_round_trip(tmp_path: Path) -> None:
     model = lively()
     path = write_checkpoint(tmp_path, model)
-    configuration = checkpoint.read_configuration(tmp_path / "tiny.yaml")
+    configuration = checkpoint.load_configuration(tmp_path / "tiny.yaml")
     assert configuration == TINY
-    loaded = checkpoint.load(path, configuration=configuration, align_corners=False)
+    loaded = checkpoint.load_checkpoint(path, configuration=configuration, align_corners=False)
     assert not loaded.align_corners and not loaded.generator.training
     for name, tensor in model.generator.state_dict().items():
         assert torch.equal(tensor, loaded.generator.state_dict()[name])
@@ -219,7 +219,7 @@ def test_half_precision_checkpoints_load_as_float32(tmp_path: Path) -> None:
     for part in checkpoint.PARTS:
         content[part] = {name: t.half() if t.is_floating_point() else t for name, t in content[part].items()}
     torch.save(content, path)
-    assert checkpoint.load(path).generator.final.weight.dtype == torch.float32
+    assert checkpoint.load_checkpoint(path).generator.final.weight.dtype == torch.float32
 
 
 def test_a_pickle_with_code_is_not_run(tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ def test_a_pickle_with_code_is_not_run(tmp_path: Path) -> None:
     for path, write in ((tmp_path / "a.pth.tar", torch.save), (tmp_path / "b.pth.tar", _plain_pickle)):
         write({"generator": Evil(), "kp_detector": {}}, path)
         with pytest.raises(ModelError, match="not read"):
-            checkpoint.load(path)
+            checkpoint.load_checkpoint(path)
     assert not marker.exists()
 
 
@@ -246,7 +246,7 @@ def test_truncated_checkpoints(keep: float, tmp_path: Path) -> None:
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * keep)])
     with pytest.raises(ModelError, match="no readable checkpoint"):
-        checkpoint.load(path)
+        checkpoint.load_checkpoint(path)
 
 
 @pytest.mark.parametrize("content", [b"hello", b"\x89PNG\r\n\x1a\n" + b"0" * 400, b"<html>404</html>", b"PK\x03\x04" + b"\0" * 90])
@@ -254,7 +254,7 @@ def test_files_that_are_no_checkpoint(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "x-cpk.pth.tar"
     path.write_bytes(content)
     with pytest.raises(ModelError, match="no readable checkpoint"):
-        checkpoint.load(path)
+        checkpoint.load_checkpoint(path)
 
 
 def test_checkpoints_of_something_else(tmp_path: Path) -> None:
@@ -267,9 +267,9 @@ def test_checkpoints_of_something_else(tmp_path: Path) -> None:
     ):
         torch.save(content, path)
         with pytest.raises(ModelError, match=message):
-            checkpoint.load(path)
+            checkpoint.load_checkpoint(path)
     with pytest.raises(ModelError, match="no checkpoint at"):
-        checkpoint.load(tmp_path / "nowhere.pth.tar")
+        checkpoint.load_checkpoint(tmp_path / "nowhere.pth.tar")
 
 
 def test_missing_extra_and_misshapen_tensors(tmp_path: Path) -> None:
@@ -283,13 +283,13 @@ def test_missing_extra_and_misshapen_tensors(tmp_path: Path) -> None:
 
     changed(**{name.replace(".", "__"): None})
     with pytest.raises(ModelError, match=f"generator lacks {name}"):
-        checkpoint.load(path, configuration=TINY)
+        checkpoint.load_checkpoint(path, configuration=TINY)
     changed(**{name.replace(".", "__"): torch.zeros(32, 32, 1, 1)})
     with pytest.raises(ModelError, match=r"r1\.conv2\.weight is \(32, 32, 1, 1\), not \(32, 32, 3, 3\)"):
-        checkpoint.load(path)
+        checkpoint.load_checkpoint(path)
     changed(surplus=torch.zeros(2))
     with pytest.raises(ModelError, match="also holds surplus"):
-        checkpoint.load(path)
+        checkpoint.load_checkpoint(path)
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ def test_bad_configurations(text: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_text(text)
     with pytest.raises(ModelError, match=message):
-        checkpoint.read_configuration(path)
+        checkpoint.load_configuration(path)
 
 
 def test_a_strange_scale_is_refused() -> None:

@@ -11,8 +11,8 @@ import pytest
 from conftest import shared_path
 from PIL import Image as Picture
 
-from livepuppet import artifacts
 from livepuppet.cli import main
+from livepuppet.engines.fomm import model_store as artifacts
 from livepuppet.errors import NoFaceError
 from livepuppet.protection.departure import Departure, departure, ssim
 from livepuppet.protection.landmarks import altered, mislead
@@ -66,23 +66,23 @@ def test_sheet_has_a_row_per_title(photo: Image) -> None:
 @pytest.fixture(scope="module", params=["installed", "checkpoint"])
 def victim(request: pytest.FixtureRequest) -> Any:
     torch = pytest.importorskip("torch")
-    from livepuppet.networks.disturbance import Installed, Networks
+    from livepuppet.protection.disturbance import InstalledTarget, NetworkTarget
 
     if request.param == "installed":
         pytest.importorskip("onnx")
-        return Installed(artifacts.find("fomm-synth-256"), torch.device("cpu"))
-    from livepuppet.networks import checkpoint
+        return InstalledTarget(artifacts.find_model("fomm-synth-256"), torch.device("cpu"))
+    from livepuppet.engines.fomm.networks import checkpoint
 
     folder = shared_path("models/fomm-synth-256")
-    configuration = checkpoint.read_configuration(folder / "fomm-synth-256.yaml")
-    return Networks(checkpoint.load(folder / "fomm-synth-256.pth.tar", configuration=configuration), torch.device("cpu"))
+    configuration = checkpoint.load_configuration(folder / "fomm-synth-256.yaml")
+    return NetworkTarget(checkpoint.load_checkpoint(folder / "fomm-synth-256.pth.tar", configuration=configuration), torch.device("cpu"))
 
 
 @pytest.mark.slow
 def test_attack_on_a_model_beats_noise_and_survives_another_crop(photo: Image, victim: Any) -> None:
     import torch
 
-    from livepuppet.networks.disturbance import Attack
+    from livepuppet.protection.disturbance import Attack
 
     window = window_round(*bounding_box(find_faces(photo)[0]), 1.9)
     driving = [cut_window(load_portrait(path, 256), window, 256) for path in shipped_avatars()[:2]]
@@ -108,9 +108,9 @@ def test_gradients_run_through_the_installed_model_as_it_is(photo: Image) -> Non
     pytest.importorskip("onnx")
     import onnxruntime
 
-    from livepuppet.networks.replay import Replay
+    from livepuppet.protection.replay import Replay
 
-    directory = artifacts.find("fomm-synth-256")
+    directory = artifacts.find_model("fomm-synth-256")
     path = directory.file(directory.manifest.graphs["onnx"]["prepare"])
     replay = Replay(path, torch.device("cpu"))
     picture = np.ascontiguousarray(photo[:256, :256])

@@ -16,38 +16,38 @@ import torch
 from fomm_models import TINY, lively
 from onnx import TensorProto, helper
 
-from livepuppet import artifacts
-from livepuppet.artifacts import ModelDirectory
+from livepuppet.engines.fomm import model_store as artifacts
+from livepuppet.engines.fomm.export import graphs as written
+from livepuppet.engines.fomm.export.exporter import ExportResult, export_model, reference_outputs
+from livepuppet.engines.fomm.model_store import ModelDirectory
+from livepuppet.engines.fomm.networks.keypoints import Keypoints, relative_keypoints
+from livepuppet.engines.fomm.runtime import interface as read
+from livepuppet.engines.fomm.runtime import onnx as onnx_runtime
+from livepuppet.engines.fomm.runtime import providers, torchscript
+from livepuppet.engines.fomm.runtime.external_data import external_files
+from livepuppet.engines.fomm.runtime.interface import FommRuntime
+from livepuppet.engines.fomm.runtime.loading import load_runtime
+from livepuppet.engines.fomm.runtime.onnx import OnnxFommRuntime
 from livepuppet.errors import ModelError, UsageError
-from livepuppet.networks import graphs as written
-from livepuppet.networks.export import Exported, export, reference
-from livepuppet.networks.keypoints import Keypoints, relative
-from livepuppet.runtimes import graphs as read
-from livepuppet.runtimes import onnx as onnx_runtime
-from livepuppet.runtimes import providers, torchscript
-from livepuppet.runtimes.external_data import external_files
-from livepuppet.runtimes.graphs import Graphs
-from livepuppet.runtimes.loading import load
-from livepuppet.runtimes.onnx import OnnxGraphs
 from livepuppet.types import Image
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExportResult]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LIVEPUPPET_MODELS", str(tmp_path_factory.mktemp("home")))
-        yield export(lively(), "tiny", formats=("onnx", "torchscript"))
+        yield export_model(lively(), "tiny", formats=("onnx", "torchscript"))
 
 
 @pytest.fixture
-def copy(exported: Exported, tmp_path: Path) -> Path:
+def copy(exported: ExportResult, tmp_path: Path) -> Path:
     """The model's directory, to be damaged."""
     return Path(shutil.copytree(exported.directory.path, tmp_path / "tiny"))
 
 
 @pytest.fixture(scope="module", params=["onnx", "torchscript"])
-def loaded(request: pytest.FixtureRequest, exported: Exported) -> Iterator[Graphs]:
-    made = load(exported.directory, request.param, "cpu")
+def loaded(request: pytest.FixtureRequest, exported: ExportResult) -> Iterator[FommRuntime]:
+    made = load_runtime(exported.directory, request.param, "cpu")
     yield made
     made.close()
 
@@ -64,7 +64,7 @@ def reseal(path: Path) -> ModelDirectory:
     tree["files"] = {file.name: {"bytes": file.stat().st_size, "sha256": artifacts.sha256(file)} for file in path.glob("*.*")}
     tree["files"].pop("model.json")
     (path / "model.json").write_text(json.dumps(tree))
-    return artifacts.read(path)
+    return artifacts.read_manifest(path)
 
 
 def test_both_sides_name_the_same_inputs_and_outputs() -> None:
@@ -72,14 +72,14 @@ def test_both_sides_name_the_same_inputs_and_outputs() -> None:
         assert getattr(written, name) == getattr(read, name)
 
 
-def test_the_export_was_compared_with_pytorch(exported: Exported) -> None:
+def test_the_export_was_compared_with_pytorch(exported: ExportResult) -> None:
     assert [comparison.artefact for comparison in exported.comparisons] == ["onnx", "torchscript"]
     assert all(comparison.keypoints < 1e-4 and comparison.picture <= 1 for comparison in exported.comparisons)
 
 
-def test_keypoints_and_pictures_are_those_of_pytorch(loaded: Graphs) -> None:
+def test_keypoints_and_pictures_are_those_of_pytorch(loaded: FommRuntime) -> None:
     portrait, driving = pictures()
-    expected = reference(lively(), (torch.from_numpy(portrait), torch.from_numpy(driving)))
+    expected = reference_outputs(lively(), (torch.from_numpy(portrait), torch.from_numpy(driving)))
     prepared = loaded.prepare(portrait)
     value, jacobian = loaded.detect(driving)
     rendered = loaded.render(prepared, value, jacobian)
@@ -92,25 +92,25 @@ def test_keypoints_and_pictures_are_those_of_pytorch(loaded: Graphs) -> None:
     assert rendered.finite and rendered.image.dtype == np.uint8 and rendered.image.shape == (64, 64, 3)
 
 
-def test_relative_motion_and_scale_are_inside_the_graph(loaded: Graphs) -> None:
+def test_relative_motion_and_scale_are_inside_the_graph(loaded: FommRuntime) -> None:
     portrait, driving = pictures()
     prepared = loaded.prepare(portrait)
     start, now = loaded.detect(driving), loaded.detect(np.ascontiguousarray(driving[::-1]))
     source, initial, moved = (Keypoints(*map(torch.from_numpy, pair)) for pair in ((prepared.value, prepared.jacobian), start, now))
-    target = relative(source, initial, moved, torch.tensor(0.7))
+    target = relative_keypoints(source, initial, moved, torch.tensor(0.7))
     inside = loaded.render(prepared, *now, reference=start, scale=0.7)
     outside = loaded.render(prepared, target.value.numpy(), target.jacobian.numpy())
     assert np.abs(inside.image.astype(int) - outside.image).max() <= 1
     assert np.abs(inside.image.astype(int) - loaded.render(prepared, *now).image).max() > 2
 
 
-def test_no_number_is_noticed(loaded: Graphs) -> None:
+def test_no_number_is_noticed(loaded: FommRuntime) -> None:
     prepared = loaded.prepare(pictures()[0])
     assert not loaded.render(prepared, prepared.value * np.float32("nan"), prepared.jacobian).finite
 
 
-def test_a_portrait_prepared_by_another_session_is_prepared_again(exported: Exported, loaded: Graphs) -> None:
-    other = load(exported.directory, "onnx", "cpu")
+def test_a_portrait_prepared_by_another_session_is_prepared_again(exported: ExportResult, loaded: FommRuntime) -> None:
+    other = load_runtime(exported.directory, "onnx", "cpu")
     portrait, driving = pictures()
     points = loaded.detect(driving)
     foreign = other.prepare(portrait)
@@ -119,15 +119,15 @@ def test_a_portrait_prepared_by_another_session_is_prepared_again(exported: Expo
     other.close()
 
 
-def test_the_device_is_said_as_it_is(loaded: Graphs) -> None:
+def test_the_device_is_said_as_it_is(loaded: FommRuntime) -> None:
     assert loaded.device.startswith("cpu, float32")
 
 
 @pytest.mark.parametrize("kind", ["onnx", "torchscript"])
 @pytest.mark.skipif(providers.nvidia_driver(), reason="this machine has an NVIDIA driver")
-def test_a_missing_gpu_is_said_aloud(kind: str, exported: Exported, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_missing_gpu_is_said_aloud(kind: str, exported: ExportResult, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "livepuppet"):
-        made = load(exported.directory, kind, "cuda")
+        made = load_runtime(exported.directory, kind, "cuda")
     assert made.device.startswith("cpu")
     assert len(caplog.messages) == 1 and "not on cuda: " in caplog.text and ("driver" in caplog.text or "CUDA" in caplog.text)
     made.close()
@@ -143,8 +143,8 @@ def test_pytorch_says_why_it_has_no_gpu(build: str | None, driver: bool, says: s
 
 
 @pytest.mark.skipif(providers.nvidia_driver(), reason="this machine has an NVIDIA driver")
-def test_automatic_without_a_gpu_is_quiet(exported: Exported, caplog: pytest.LogCaptureFixture) -> None:
-    load(exported.directory, None, "auto").close()
+def test_automatic_without_a_gpu_is_quiet(exported: ExportResult, caplog: pytest.LogCaptureFixture) -> None:
+    load_runtime(exported.directory, None, "auto").close()
     assert caplog.messages == []
 
 
@@ -161,11 +161,11 @@ def test_providers_by_preference(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "driver" in providers.why_not("cuda", everything)
 
 
-def test_unknown_device_and_form(exported: Exported) -> None:
+def test_unknown_device_and_form(exported: ExportResult) -> None:
     with pytest.raises(UsageError, match="no device named 'gpu': choose one of auto, cpu"):
-        load(exported.directory, None, "gpu")
+        load_runtime(exported.directory, None, "gpu")
     with pytest.raises(UsageError, match="has no onnx-int8 graphs, only onnx, torchscript"):
-        load(exported.directory, "onnx-int8", "cpu")
+        load_runtime(exported.directory, "onnx-int8", "cpu")
 
 
 class Exhausted:
@@ -178,8 +178,8 @@ class Exhausted:
         return self.io_binding()
 
 
-def test_out_of_memory_goes_on_with_the_cpu(exported: Exported, caplog: pytest.LogCaptureFixture) -> None:
-    made = OnnxGraphs(exported.directory, "onnx", "cpu")
+def test_out_of_memory_goes_on_with_the_cpu(exported: ExportResult, caplog: pytest.LogCaptureFixture) -> None:
+    made = OnnxFommRuntime(exported.directory, "onnx", "cpu")
     portrait, driving = pictures()
     prepared = made.prepare(portrait)
     expected = made.render(prepared, *made.detect(driving)).image
@@ -189,11 +189,11 @@ def test_out_of_memory_goes_on_with_the_cpu(exported: Exported, caplog: pytest.L
     assert caplog.messages == ["cuda has no memory left: computing on the CPU from here on"]
 
 
-def test_other_failures_are_one_line(exported: Exported) -> None:
-    made = OnnxGraphs(exported.directory, "onnx", "cpu")
+def test_other_failures_are_one_line(exported: ExportResult) -> None:
+    made = OnnxFommRuntime(exported.directory, "onnx", "cpu")
     with pytest.raises(ModelError, match="ONNX Runtime failed"):
         made.detect(np.zeros((3, 3, 3), np.uint8))
-    scripted = load(exported.directory, "torchscript", "cpu")
+    scripted = load_runtime(exported.directory, "torchscript", "cpu")
     scripted.close()
     made.close()
 
@@ -201,7 +201,7 @@ def test_other_failures_are_one_line(exported: Exported) -> None:
 def test_a_damaged_file_is_not_loaded(copy: Path) -> None:
     (copy / "animate.onnx").write_bytes((copy / "animate.onnx").read_bytes()[:-100])
     with pytest.raises(ModelError, match=r"animate\.onnx has \d+ bytes instead of"):
-        load(artifacts.read(copy), "onnx", "cpu")
+        load_runtime(artifacts.read_manifest(copy), "onnx", "cpu")
 
 
 @pytest.mark.parametrize("kind", ["onnx", "torchscript"])
@@ -209,7 +209,7 @@ def test_a_damaged_file_is_not_loaded(copy: Path) -> None:
 def test_graphs_that_are_none(kind: str, content: bytes, copy: Path) -> None:
     (copy / f"animate.{kind}").write_bytes(content)
     with pytest.raises(ModelError, match=r"no ONNX file|cannot load") as refusal:
-        load(reseal(copy), kind, "cpu")
+        load_runtime(reseal(copy), kind, "cpu")
     assert "\n" not in str(refusal.value)
 
 
@@ -222,20 +222,20 @@ def test_a_graph_with_other_input_names(copy: Path) -> None:
                 inner.input[:] = ["zoom" if name == "scale" else name for name in inner.input]
     onnx.save(model, copy / "animate.onnx")
     with pytest.raises(ModelError, match=r"no graph for livepuppet: its inputs are .*'zoom'.* should be .*'scale'"):
-        load(reseal(copy), "onnx", "cpu")
+        load_runtime(reseal(copy), "onnx", "cpu")
 
 
 def test_a_torchscript_of_something_else(copy: Path) -> None:
     shutil.copy(copy / "prepare.torchscript", copy / "animate.torchscript")
     with pytest.raises(ModelError, match="lacks the method detect"):
-        load(reseal(copy), "torchscript", "cpu")
+        load_runtime(reseal(copy), "torchscript", "cpu")
 
 
 def test_a_graph_of_another_size(copy: Path) -> None:
     tree = json.loads((copy / "model.json").read_text())
     (copy / "model.json").write_text(json.dumps({**tree, "size": 128}))
     with pytest.raises(ModelError, match=r"the input portrait is \(64, 64, 3\), it should be \(128, 128, 3\)"):
-        load(artifacts.read(copy), "onnx", "cpu")
+        load_runtime(artifacts.read_manifest(copy), "onnx", "cpu")
 
 
 def external(location: str, depth: int = 0) -> onnx.ModelProto:
@@ -257,7 +257,7 @@ def test_external_data_is_found(depth: int, tmp_path: Path) -> None:
     assert external_files(tmp_path / "m.onnx") == {"weights.bin"}
 
 
-def test_graphs_without_external_data(exported: Exported) -> None:
+def test_graphs_without_external_data(exported: ExportResult) -> None:
     assert external_files(exported.directory.path / "animate.onnx") == set()
 
 
@@ -268,7 +268,7 @@ def test_external_data_cannot_leave_the_directory(location: str, copy: Path) -> 
     directory = reseal(copy)
     (copy / "unlisted.bin").write_bytes(b"0" * 16)
     with pytest.raises(ModelError, match="which is no listed file of its directory"):
-        load(directory, "onnx", "cpu")
+        load_runtime(directory, "onnx", "cpu")
 
 
 def test_external_data_behind_a_link_cannot_leave_either(copy: Path) -> None:
@@ -276,18 +276,18 @@ def test_external_data_behind_a_link_cannot_leave_either(copy: Path) -> None:
     (copy / "weights.bin").symlink_to(copy.parent / "secret.bin")
     onnx.save_model(external("weights.bin"), copy / "animate.onnx")
     with pytest.raises(ModelError, match="lies outside its directory"):
-        load(reseal(copy), "onnx", "cpu")
+        load_runtime(reseal(copy), "onnx", "cpu")
 
 
 def test_external_data_within_the_directory_is_read(copy: Path) -> None:
     model = onnx.load(copy / "prepare.onnx")
     onnx.save_model(model, copy / "prepare.onnx", save_as_external_data=True, location="prepare.data", size_threshold=1024)
     assert external_files(copy / "prepare.onnx") == {"prepare.data"}
-    made = load(reseal(copy), "onnx", "cpu")
+    made = load_runtime(reseal(copy), "onnx", "cpu")
     assert made.prepare(pictures()[0]).value.shape == (1, TINY.keypoints, 2)
     made.close()
 
 
-def test_sessions_do_not_spin(exported: Exported) -> None:
-    session = onnx_runtime.open_session(exported.directory.path / "animate.onnx", [providers.CPU])
+def test_sessions_do_not_spin(exported: ExportResult) -> None:
+    session = onnx_runtime.open_onnx_session(exported.directory.path / "animate.onnx", [providers.CPU])
     assert session.get_session_options().get_session_config_entry("session.intra_op.allow_spinning") == "0"

@@ -23,14 +23,14 @@ import yaml
 from conftest import files_no_larger_than, shared_path
 from test_training_data import moving_pattern, sliding_clip, write_pictures, write_video
 
-from livepuppet import artifacts
 from livepuppet.cli import COMMANDS, main
+from livepuppet.engines.fomm import model_store as artifacts
+from livepuppet.engines.fomm.networks import checkpoint as model_files
+from livepuppet.engines.fomm.networks.checkpoint import FommModel
+from livepuppet.engines.fomm.networks.configuration import Hourglass
+from livepuppet.engines.fomm.networks.keypoints import Keypoints
+from livepuppet.engines.fomm.networks.layers import coordinate_grid
 from livepuppet.errors import RunError, UsageError
-from livepuppet.networks import checkpoint as model_files
-from livepuppet.networks.checkpoint import Model
-from livepuppet.networks.configuration import Hourglass
-from livepuppet.networks.keypoints import Keypoints
-from livepuppet.networks.layers import coordinate_grid
 from livepuppet.training import checkpoint
 from livepuppet.training.evaluation import evaluate, rebuild
 from livepuppet.training.footage import Footage, gather
@@ -67,7 +67,7 @@ def order(data: Path, out: Path, recipe: Recipe = SMALL, **changes: object) -> O
     return replace(plain, **changes)  # type: ignore[arg-type]
 
 
-def weights(model: Model) -> dict[str, torch.Tensor]:
+def weights(model: FommModel) -> dict[str, torch.Tensor]:
     parts = {"detector": model.detector, "generator": model.generator}
     return {f"{part}.{name}": value for part, network in parts.items() for name, value in network.state_dict().items()}
 
@@ -106,7 +106,7 @@ def test_a_run_uses_every_loss_and_leaves_everything_behind(data: Path, tmp_path
 def test_the_model_loads_strictly_with_its_yaml_and_is_the_average(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     trainer = train(order(data, out))
-    model = model_files.load(out / "model.pth.tar", configuration=model_files.read_configuration(out / "model.yaml"))
+    model = model_files.load_checkpoint(out / "model.pth.tar", configuration=model_files.load_configuration(out / "model.yaml"))
     assert model.configuration == SMALL.model
     assert_equal(weights(model), weights(trainer.averaged))
     raw = torch.load(out / "model.pth.tar", weights_only=True)
@@ -340,7 +340,7 @@ def test_checkpoints_of_another_configuration_are_refused(data: Path, tmp_path: 
     with pytest.raises(UsageError, match=r"another configuration: keypoints 16 \(here 7\)"):
         train(order(data, tmp_path / "new", other, start=out / "model.pth.tar"))
     started = train(order(data, tmp_path / "same", replace(SMALL, lr_generator=0.0, lr_kp_detector=0.0), start=out / "model.pth.tar"))
-    loaded = weights(model_files.load(out / "model.pth.tar"))
+    loaded = weights(model_files.load_checkpoint(out / "model.pth.tar"))
     trained = {
         name: value for name, value in weights(started.model).items() if not name.endswith(("running_mean", "running_var", "tracked"))
     }
@@ -416,7 +416,7 @@ def test_figures_of_a_model(data: Path, tmp_path: Path) -> None:
 def test_our_first_model_can_be_gone_on_from(tmp_path: Path) -> None:
     """The experiment's checkpoint fits face-256-small."""
     path = shared_path("models/fomm-synth-256/fomm-synth-256.pth.tar")
-    model = model_files.load(path, configuration=model_files.read_configuration(path.parent / "fomm-synth-256.yaml"))
+    model = model_files.load_checkpoint(path, configuration=model_files.load_configuration(path.parent / "fomm-synth-256.yaml"))
     trainer = Trainer(RECIPES["face-256-small"], 1, torch.device("cpu"))
     trainer.start_from(model)
     assert_equal(weights(trainer.averaged), weights(model))
@@ -424,11 +424,11 @@ def test_our_first_model_can_be_gone_on_from(tmp_path: Path) -> None:
 
 def test_the_shipped_model_can_be_gone_on_from() -> None:
     """Its checkpoint lies beside its graphs, is checked with them, and fits the recipe for processors."""
-    directory = artifacts.read(artifacts.shipped() / "fomm-synth-256")
+    directory = artifacts.read_manifest(artifacts.shipped_models_folder() / "fomm-synth-256")
     directory.verify()
     path = directory.file("model.pth.tar")
     assert "model.pth.tar" in directory.manifest.files and beside(path) == RECIPES["face-256-cpu"].model
-    model = model_files.load(path, configuration=beside(path))
+    model = model_files.load_checkpoint(path, configuration=beside(path))
     trainer = Trainer(RECIPES["face-256-cpu"], 1, torch.device("cpu"))
     trainer.start_from(model)
     assert_equal(weights(trainer.averaged), weights(model))
@@ -442,7 +442,7 @@ def test_faces_are_compared_on_a_real_clip(tmp_path: Path) -> None:
     (tmp_path / "data" / "clip.mp4").symlink_to(clip)
     (footage,) = gather(tmp_path / "data", tmp_path / "frames", 256).training
     assert isinstance(footage, Footage)
-    figures = evaluate(model_files.load(path), [footage], 256, frames=4)
+    figures = evaluate(model_files.load_checkpoint(path), [footage], 256, frames=4)
     assert figures.found == 3 and 0 < figures.akd < 15 and 0 < figures.identity < 1
 
 

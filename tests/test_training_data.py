@@ -12,8 +12,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from livepuppet.engines.fomm.networks.layers import grid_sample
 from livepuppet.errors import UsageError
-from livepuppet.networks.layers import sample
 from livepuppet.synthetic.clips import Clip
 from livepuppet.synthetic.truth import Truth as ClipTruth
 from livepuppet.training.footage import MOST_FRAMES, Frames, gather, thinned
@@ -152,7 +152,7 @@ def test_a_pair_is_known_by_its_number(folder: Path, tmp_path: Path) -> None:
 def warped_back(source: NDArray[np.float32], flow: torch.Tensor) -> torch.Tensor:
     """What the generator would see of the source, at the feature grid."""
     features = torch.nn.functional.avg_pool2d(torch.from_numpy(source.copy()).permute(2, 0, 1)[None], 4)
-    return sample(features, flow[None], align_corners=True)[0]
+    return grid_sample(features, flow[None], align_corners=True)[0]
 
 
 @pytest.mark.parametrize("flips", [False, True])

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from livepuppet.engines.fomm.crop import Crop
-from livepuppet.engines.fomm.paste import paste, square
+from livepuppet.engines.fomm.networks.dense_motion import DenseMotion
+from livepuppet.engines.fomm.networks.generator import GeneratorOutput
+from livepuppet.engines.fomm.networks.keypoints import Keypoints, inverse_jacobians, jacobian_product
+from livepuppet.engines.fomm.networks.layers import coordinate_grid, grid_sample
+from livepuppet.engines.fomm.paste import build_paste_region, paste_back
+from livepuppet.engines.fomm.runtime.interface import RuntimeOutput
 from livepuppet.errors import ModelError
-from livepuppet.networks.dense_motion import DenseMotion
-from livepuppet.networks.generator import Generated
-from livepuppet.networks.keypoints import Keypoints, inverse, product
-from livepuppet.networks.layers import coordinate_grid, sample
-from livepuppet.runtimes.graphs import Rendered
 from livepuppet.training import losses, supervision
 from livepuppet.training.appearance import VGG_FILE, Appearance, Vgg, find_vgg, pattern_distance, similarity
 from livepuppet.training.discriminator import MultiScaleDiscriminator, Verdict
@@ -60,7 +60,7 @@ def test_warps_are_the_seeds_own_and_nothing_at_strength_zero() -> None:
 def test_equivariance_is_zero_for_keypoints_that_follow_the_warp_and_only_then() -> None:
     """p(X) = T(p(Y)) and J_X = (dT/dp) J_Y: choose Y's keypoints, and let X's follow."""
     transform, warped = drawn(Warp(0.1, 0.03, 5)), some_keypoints()
-    driving = Keypoints(transform.points(warped.value), product(transform.jacobians(warped.value), warped.jacobian))
+    driving = Keypoints(transform.points(warped.value), jacobian_product(transform.jacobians(warped.value), warped.jacobian))
     assert float(losses.equivariant_values(driving, warped, transform)) < 1e-6
     assert float(losses.equivariant_frames(driving, warped, transform)) < 1e-5
     shifted = Keypoints(driving.value + torch.tensor([0.1, 0.0]), driving.jacobian * 2)
@@ -160,7 +160,7 @@ def test_true_flow_deforms_features_as_the_generator_does() -> None:
     driving = torch.roll(source, -shift, dims=3)
     truth = shifted_truth(shift, size, cells)
     features = [torch.nn.functional.avg_pool2d(torch.nn.functional.avg_pool2d(p, 2), 2) for p in (source, driving)]
-    moved = sample(features[0], truth.flow, align_corners=True)
+    moved = grid_sample(features[0], truth.flow, align_corners=True)
     inside = truth.seen.bool().expand_as(moved)
     assert 0.8 < float(truth.seen.mean()) < 1
     assert float((moved - features[1]).abs()[inside].max()) < 1e-4
@@ -213,7 +213,7 @@ def smooth_picture(size: int, seed: int) -> torch.Tensor:
     return torch.nn.functional.interpolate(coarse, (size, size), mode="bicubic", align_corners=True).clamp(0, 1)
 
 
-def a_generation(size: int = 64, cells: int = 16) -> tuple[torch.Tensor, Generated, Generated]:
+def a_generation(size: int = 64, cells: int = 16) -> tuple[torch.Tensor, GeneratorOutput, GeneratorOutput]:
     """A source, what a network might make of it now, with a moved and half hidden part, and at rest."""
     rough = smooth_picture(size, 0)
     source = rough + 0.15 * torch.cos(torch.arange(size) * 1.7)[None, None, None]  # what a network has no eye for
@@ -221,7 +221,7 @@ def a_generation(size: int = 64, cells: int = 16) -> tuple[torch.Tensor, Generat
     bump = torch.exp(-4 * (grid**2).sum(-1, keepdim=True))
     moved = DenseMotion(grid + 0.08 * bump, 1 - 0.4 * bump.permute(0, 3, 1, 2), torch.zeros(1, 17, cells, cells))
     still = DenseMotion(grid, torch.ones(1, 1, cells, cells), torch.zeros(1, 17, cells, cells))
-    return source, Generated(smooth_picture(size, 1), moved), Generated(rough, still)
+    return source, GeneratorOutput(smooth_picture(size, 1), moved), GeneratorOutput(rough, still)
 
 
 def test_what_is_shown_at_rest_is_the_portrait_itself() -> None:
@@ -232,7 +232,7 @@ def test_what_is_shown_at_rest_is_the_portrait_itself() -> None:
 def test_only_the_picture_learns_from_what_is_shown() -> None:
     source, now, rest = a_generation()
     leaves = [x.clone().requires_grad_(True) for x in (now.prediction, now.motion.deformation, now.motion.occlusion)]
-    learning = Generated(leaves[0], now.motion._replace(deformation=leaves[1], occlusion=leaves[2]))
+    learning = GeneratorOutput(leaves[0], now.motion._replace(deformation=leaves[1], occlusion=leaves[2]))
     (losses.as_shown(source, learning, rest, True) ** 2).mean().backward()  # type: ignore[no-untyped-call]
     assert leaves[0].grad is not None and leaves[1].grad is None and leaves[2].grad is None
 
@@ -243,13 +243,13 @@ def test_training_compares_what_the_engine_shows() -> None:
     def image(x: torch.Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
         return (x[0].permute(1, 2, 0) * 255).round().byte().numpy()
 
-    def rendered(made: Generated) -> Rendered:
-        return Rendered(image(made.prediction), True, made.motion.deformation[0].numpy(), made.motion.occlusion[0, 0].numpy())
+    def rendered(made: GeneratorOutput) -> RuntimeOutput:
+        return RuntimeOutput(image(made.prediction), True, made.motion.deformation[0].numpy(), made.motion.occlusion[0, 0].numpy())
 
     source, now, rest = a_generation()
     portrait = image(source)
-    place = square(portrait, Crop(32.0, 32.0, 64.0), portrait, rendered(rest))
-    shown = paste(portrait, place, rendered(now)).astype(np.float32) / 255
+    place = build_paste_region(portrait, Crop(32.0, 32.0, 64.0), portrait, rendered(rest))
+    shown = paste_back(portrait, place, rendered(now)).astype(np.float32) / 255
     ours = losses.as_shown(source, now, rest, True)[0].permute(1, 2, 0).clamp(0, 1).numpy()
     inside = slice(10, -10)
     unmoved = losses.as_shown(source, now._replace(motion=rest.motion), rest, True)[0].permute(1, 2, 0).clamp(0, 1).numpy()
@@ -272,4 +272,4 @@ def test_frames_and_coordinates_share_a_unit() -> None:
     start, end = torch.tensor([100.0, 90.0]), torch.tensor([100.0, 90.0]) + frame_px @ offset
     moved = coordinates(end, 256, 64) - coordinates(start, 256, 64)
     assert torch.allclose(moved, frame_units(frame_px, 256, 64) @ (offset / supervision.FRAME_DM), atol=1e-6)
-    assert torch.allclose(product(inverse(frame_px[None]), frame_px[None])[0], torch.eye(2), atol=1e-5)
+    assert torch.allclose(jacobian_product(inverse_jacobians(frame_px[None]), frame_px[None])[0], torch.eye(2), atol=1e-5)

@@ -11,9 +11,9 @@ import torch
 import yaml
 from torch.utils.flop_counter import FlopCounterMode
 
+from livepuppet.engines.fomm.networks.checkpoint import build_model
+from livepuppet.engines.fomm.networks.keypoints import Keypoints
 from livepuppet.errors import UsageError
-from livepuppet.networks.checkpoint import build
-from livepuppet.networks.keypoints import Keypoints
 from livepuppet.training.recipe import PUBLISHED, RECIPES, Recipe
 
 
@@ -113,7 +113,7 @@ def test_cosine_rises_rests_and_falls() -> None:
 @pytest.mark.parametrize("name", ["face-256", "face-256-small", "face-256-cpu"])
 def test_our_face_models_keep_their_budget(name: str) -> None:
     """24 MB as float16, 15 GFLOP per frame once the source is encoded: detector, dense motion and decoder at 256 px."""
-    model = build(RECIPES[name].model)
+    model = build_model(RECIPES[name].model)
     count = sum(p.numel() for network in (model.detector, model.generator) for p in network.parameters())
     assert 2 * count < 24e6
     for network in (model.detector, model.generator):

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any, Literal
 
-from livepuppet import artifacts
 from livepuppet.devices import Device
+from livepuppet.engines.fomm import model_store as artifacts
 from livepuppet.errors import LivepuppetError
 from livepuppet.version import __version__
 
@@ -161,7 +161,7 @@ def face_model() -> Iterator[Finding]:
 
 def models() -> Iterator[Finding]:
     """Neural models, each file compared with its checksum."""
-    found = artifacts.installed()
+    found = artifacts.installed_models()
     if not found:
         yield Finding("models", "good", "none installed; the landmark engine needs none", facts={"models": []})
     for model in found:
@@ -176,7 +176,7 @@ def models() -> Iterator[Finding]:
 
 def repair_of(model: artifacts.ModelDirectory) -> str:
     """A shipped model comes again with the package, another from where it was fetched."""
-    if model.path.parent == artifacts.shipped():
+    if model.path.parent == artifacts.shipped_models_folder():
         return "pip install --force-reinstall --no-deps livepuppet"
     return f"livepuppet models remove {model.path.name}, then pull or import it again"
 

@@ -23,7 +23,7 @@ def smallest_graph() -> bytes:
 
 
 def inference() -> Iterator[Finding]:
-    from livepuppet.runtimes.providers import AUTOMATIC, CPU, PROVIDERS, nvidia_driver, why_not
+    from livepuppet.engines.fomm.runtime.providers import AUTOMATIC, CPU, PROVIDERS, nvidia_driver, why_not
 
     driver = nvidia_driver()
     try:

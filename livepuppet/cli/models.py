@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Literal, get_args
 
-from livepuppet import artifacts
+from livepuppet.engines.fomm import model_store as artifacts
 from livepuppet.errors import MissingPartError, UsageError
 from livepuppet.types import Image
 
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     importing.add_argument("--name", metavar="N", help="the model's name (default: from the file's)")
     importing.add_argument("--format", default="onnx", metavar="F", help="onnx, torchscript, or both with a comma (default: onnx)")
     importing.add_argument("--half", action="store_true", help="store weights in half precision: half the size, a hardly visible change")
-    importing.add_argument("--crop", choices=get_args(artifacts.Crop), help="show it the face, or none: the whole picture")
+    importing.add_argument("--crop", choices=get_args(artifacts.CropKind), help="show it the face, or none: the whole picture")
     importing.add_argument("--margin", type=float, default=1.9, metavar="M", help="side of the face crop in face sizes (default: 1.9)")
     importing.add_argument(
         "--align-corners",
@@ -80,14 +80,14 @@ def run(options: argparse.Namespace) -> int:
 
 
 def show(options: argparse.Namespace) -> int:
-    models = artifacts.installed()
+    models = artifacts.installed_models()
     if not models:
         print("no models: import one with 'livepuppet models import CHECKPOINT'")
         return 0
     rows = [("NAME", "SIZE", "KEYPOINTS", "CROP", "FORMS", "MB", "FROM")]
     for model in models:
         m = model.manifest
-        origin = "livepuppet" if model.path.is_relative_to(artifacts.shipped()) else m.provenance.get("checkpoint", "-")
+        origin = "livepuppet" if model.path.is_relative_to(artifacts.shipped_models_folder()) else m.provenance.get("checkpoint", "-")
         megabytes = f"{sum(entry.bytes for entry in m.files.values()) / 1e6:.1f}"
         rows.append((model.path.name, str(m.size), str(m.keypoints), m.crop, ",".join(m.graphs), megabytes, origin))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
@@ -100,8 +100,8 @@ def show(options: argparse.Namespace) -> int:
 
 
 def where(options: argparse.Namespace) -> int:
-    print(f"yours:    {artifacts.home()}")
-    print(f"shipped:  {artifacts.shipped()}")
+    print(f"yours:    {artifacts.models_folder()}")
+    print(f"shipped:  {artifacts.shipped_models_folder()}")
     return 0
 
 
@@ -109,14 +109,14 @@ def verify(options: argparse.Namespace) -> int:
     """Files first, then one frame on the CPU: a model that computes nonsense is not all right."""
     import numpy as np
 
+    from livepuppet.engines.fomm.runtime.loading import load_runtime
     from livepuppet.errors import ModelError
-    from livepuppet.runtimes.loading import load
 
-    model = artifacts.find(options.name)
+    model = artifacts.find_model(options.name)
     size = model.manifest.size
     picture = np.linspace(0, 255, size * size * 3).reshape(size, size, 3).astype(np.uint8)
     for kind in model.manifest.graphs:
-        graphs = load(model, kind, "cpu")
+        graphs = load_runtime(model, kind, "cpu")
         try:
             prepared = graphs.prepare(picture)
             rendered = graphs.render(prepared, *graphs.detect(picture))
@@ -137,37 +137,38 @@ def pull(options: argparse.Namespace) -> int:
         return 0
     if not options.address or not options.sha256:
         raise UsageError(f"pull fetches '{FACE_MODEL}', or any model with --from URL --sha256 HEX")
-    model = artifacts.pull(options.address, options.sha256.lower(), options.name)
+    model = artifacts.pull_model(options.address, options.sha256.lower(), options.name)
     print(f"{model.path}: fetched and verified")
     return 0
 
 
 def remove(options: argparse.Namespace) -> int:
-    print(f"removed {artifacts.remove(options.name)}")
+    print(f"removed {artifacts.remove_model(options.name)}")
     return 0
 
 
 def import_checkpoint(options: argparse.Namespace) -> int:
     try:
-        from livepuppet.networks import checkpoint, export
+        from livepuppet.engines.fomm.export import exporter as export
+        from livepuppet.engines.fomm.networks import checkpoint
     except ModuleNotFoundError as error:
         raise MissingPartError(f"importing needs the package {error.name}: pip install 'livepuppet[torch]'") from error
     name = options.name or default_name(options.checkpoint)
     formats = [word.strip() for word in options.format.split(",")]
     if unknown := [word for word in formats if word not in get_args(export.Format)]:
         raise UsageError(f"--format {unknown[0]}: choose onnx, torchscript or onnx,torchscript")
-    configuration = checkpoint.read_configuration(options.config) if options.config else None
+    configuration = checkpoint.load_configuration(options.config) if options.config else None
     log.info("reading %s", options.checkpoint)
-    model = checkpoint.load(options.checkpoint, configuration=configuration, align_corners=options.align_corners)
-    provenance = export.digests(options.checkpoint)
+    model = checkpoint.load_checkpoint(options.checkpoint, configuration=configuration, align_corners=options.align_corners)
+    provenance = export.file_digests(options.checkpoint)
     recognise(options.checkpoint.name, provenance["md5"])
     if options.config is None:
         log.info("configuration inferred: pictures of %d pixels, temperature %g", model.configuration.size, model.configuration.temperature)
     whole = any(word in name.lower() for word in WHOLE_PICTURE)
-    crop: artifacts.Crop = options.crop or ("none" if whole else "face")
+    crop: artifacts.CropKind = options.crop or ("none" if whole else "face")
     about = read_text(options.about) if options.about else ""
     log.info("exporting %s, and comparing with PyTorch", " and ".join(formats))
-    exported = export.export(
+    exported = export.export_model(
         model,
         name,
         formats=formats,
@@ -187,7 +188,7 @@ def import_checkpoint(options: argparse.Namespace) -> int:
     return 0
 
 
-def calibration(path: Path, size: int, crop: artifacts.Crop, margin: float, count: int = 16) -> list[Image]:
+def calibration(path: Path, size: int, crop: artifacts.CropKind, margin: float, count: int = 16) -> list[Image]:
     """Pictures of a video as the model will be shown them. Raises UsageError where there are too few."""
     import cv2
     import numpy as np
@@ -237,7 +238,7 @@ def default_name(path: Path) -> str:
 def target(asked: str) -> Literal["cpu", "gpu"]:
     if asked != "auto":
         return "gpu" if asked == "gpu" else "cpu"
-    from livepuppet.runtimes.providers import nvidia_driver
+    from livepuppet.engines.fomm.runtime.providers import nvidia_driver
 
     return "gpu" if nvidia_driver() else "cpu"
 

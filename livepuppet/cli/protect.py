@@ -130,12 +130,12 @@ def model_attack(options: argparse.Namespace, photo: Image) -> tuple[str, Any] |
 
     Raises UsageError without torch, ModelError, NoFaceError.
     """
-    from livepuppet import artifacts
+    from livepuppet.engines.fomm import model_store as artifacts
     from livepuppet.vision.face_landmarks import bounding_box, cut_window, find_faces, window_round
 
     directory = None
     if options.checkpoint is None and options.model != "none":
-        directory = artifacts.find(options.model) if options.model else next(iter(artifacts.installed()), None)
+        directory = artifacts.find_model(options.model) if options.model else next(iter(artifacts.installed_models()), None)
     if options.checkpoint is None and directory is None:
         log.info("working against the face landmarks alone, not against a First Order Motion Model")
         return None
@@ -147,18 +147,21 @@ def model_attack(options: argparse.Namespace, photo: Image) -> tuple[str, Any] |
             log.info("working against the face landmarks alone: a model's gradients need pip install 'livepuppet[torch]'")
             return None
         raise UsageError("working against a model needs PyTorch: pip install 'livepuppet[torch]', or --model none") from error
-    from livepuppet.networks import checkpoint
-    from livepuppet.networks.disturbance import Attack, Installed, Networks, Victim
+    from livepuppet.engines.fomm.networks import checkpoint
+    from livepuppet.protection.disturbance import Attack, AttackTarget, InstalledTarget, NetworkTarget
 
     if options.device.partition(":")[0] == "cuda" and not torch.cuda.is_available():
         raise UsageError("--device cuda: PyTorch finds no such device here; leave it out to use the CPU")
     device = torch.device(options.device)
-    victim: Victim
+    victim: AttackTarget
     if directory is not None:
-        name, victim = directory.manifest.name, Installed(directory, device)
+        name, victim = directory.manifest.name, InstalledTarget(directory, device)
     else:
-        configuration = checkpoint.read_configuration(options.config) if options.config else None
-        name, victim = options.checkpoint.name, Networks(checkpoint.load(options.checkpoint, configuration=configuration), device)
+        configuration = checkpoint.load_configuration(options.config) if options.config else None
+        name, victim = (
+            options.checkpoint.name,
+            NetworkTarget(checkpoint.load_checkpoint(options.checkpoint, configuration=configuration), device),
+        )
 
     def window(image: Image) -> tuple[int, int, int]:
         faces = find_faces(image)

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from livepuppet.engines.fomm.networks.layers import Shrink
 from livepuppet.errors import ModelError
-from livepuppet.networks.layers import Shrink
 from livepuppet.training.recipe import Recipe
 
 VGG_FILE = "vgg19-dcbb9e9d.pth"

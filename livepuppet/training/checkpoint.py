@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
+from livepuppet.engines.fomm.networks import checkpoint
 from livepuppet.errors import RunError, UsageError
-from livepuppet.networks import checkpoint
 from livepuppet.synthetic.clips import write_atomically
 from livepuppet.training.recipe import Recipe
 from livepuppet.training.trainer import Trainer
@@ -46,7 +46,7 @@ def write_model(out: Path, trainer: Trainer) -> Path:
     """The averaged weights in the original project's layout, and the YAML that belongs to them."""
     path, unfinished = out / "model.pth.tar", out / ".model.pth.tar"
     try:
-        checkpoint.save(unfinished, trainer.averaged, epoch=trainer.step_number // trainer.recipe.steps_per_epoch(trainer.clips))
+        checkpoint.save_checkpoint(unfinished, trainer.averaged, epoch=trainer.step_number // trainer.recipe.steps_per_epoch(trainer.clips))
         with unfinished.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(unfinished, path)

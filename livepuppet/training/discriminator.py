@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from livepuppet.networks.dense_motion import bells
-from livepuppet.networks.keypoints import Keypoints
-from livepuppet.networks.layers import Shrink, coordinate_grid
+from livepuppet.engines.fomm.networks.dense_motion import keypoint_gaussians
+from livepuppet.engines.fomm.networks.keypoints import Keypoints
+from livepuppet.engines.fomm.networks.layers import Shrink, coordinate_grid
 from livepuppet.training.recipe import DiscriminatorShape
 
 Verdict = tuple[list[Tensor], Tensor]
@@ -49,7 +49,7 @@ class Discriminator(nn.Module):
         x = picture
         if self.use_kp:
             grid = coordinate_grid(x.shape[2], x.shape[3], x.device)
-            x = torch.cat((x, bells(keypoints.value, grid).to(x.dtype)), dim=1)
+            x = torch.cat((x, keypoint_gaussians(keypoints.value, grid).to(x.dtype)), dim=1)
         maps = []
         for block in self.down_blocks:
             x = block(x)

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from livepuppet.networks.checkpoint import Model
-from livepuppet.networks.keypoints import Keypoints
+from livepuppet.engines.fomm.networks.checkpoint import FommModel
+from livepuppet.engines.fomm.networks.keypoints import Keypoints
 from livepuppet.synthetic.clips import Clip
 from livepuppet.training.footage import Footage, Frames, squared
 from livepuppet.types import Image
@@ -87,7 +87,7 @@ def compare_faces(made: Image, real: Image, tracker: FaceTracker) -> tuple[float
 
 
 @torch.no_grad()
-def rebuild(model: Model, images: list[Image]) -> list[Image]:
+def rebuild(model: FommModel, images: list[Image]) -> list[Image]:
     """Every image but the first, from the first and its own keypoints (absolute motion, as the paper evaluates reconstruction)."""
     device = next(model.generator.parameters()).device
 
@@ -106,7 +106,7 @@ def rebuild(model: Model, images: list[Image]) -> list[Image]:
     return out
 
 
-def evaluate(model: Model, clips: Iterable[Footage], size: int, *, frames: int = 16, faces: bool = True) -> Figures:
+def evaluate(model: FommModel, clips: Iterable[Footage], size: int, *, frames: int = 16, faces: bool = True) -> Figures:
     """Mean over clips of the mean over their frames. The model must be in eval mode."""
     l1, still, akd, identity = [], [], [], []
     count = found = 0

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from livepuppet.engines.fomm.networks.checkpoint import FommModel
+from livepuppet.engines.fomm.networks.layers import grid_sample
 from livepuppet.errors import RunError
-from livepuppet.networks.checkpoint import Model
-from livepuppet.networks.layers import sample
 from livepuppet.training.pairs import Batch
 
 logger = logging.getLogger("livepuppet.train")
@@ -72,7 +72,7 @@ class Journal:
             for name, value in values.items():
                 self.board.add_scalar(name, value, number)
 
-    def sheet(self, number: int, model: Model, batch: Batch) -> Path:
+    def sheet(self, number: int, model: FommModel, batch: Batch) -> Path:
         """Draw what the model makes of a few pairs."""
         picture = draw_sheet(model, batch)
         path = self.out / "sheets" / f"step-{number:08d}.png"
@@ -85,7 +85,7 @@ class Journal:
 
 
 @torch.no_grad()
-def draw_sheet(model: Model, batch: Batch) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def draw_sheet(model: FommModel, batch: Batch) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """RGB uint8; columns: source, driving (both with keypoints), generated, source moved by the deformation alone, visible part."""
     device = next(model.detector.parameters()).device
     source, driving = batch.source[:SHEET_ROWS].to(device), batch.driving[:SHEET_ROWS].to(device)
@@ -97,7 +97,7 @@ def draw_sheet(model: Model, batch: Batch) -> np.ndarray[Any, np.dtype[np.uint8]
         return torch.nn.functional.interpolate(x, size, mode="bilinear", align_corners=False)
 
     field = enlarged(generated.motion.deformation.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-    moved = sample(source, field, model.align_corners)
+    moved = grid_sample(source, field, model.align_corners)
     visible = enlarged(generated.motion.occlusion).expand(-1, 3, -1, -1)
     columns = [source, driving, generated.prediction, moved, visible]
     picture = torch.cat([torch.cat(list(column), dim=1) for column in columns], dim=2)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from livepuppet.networks.generator import Generated, resize
-from livepuppet.networks.keypoints import Keypoints, inverse, product
-from livepuppet.networks.layers import coordinate_grid, sample
+from livepuppet.engines.fomm.networks.generator import GeneratorOutput, resize_map
+from livepuppet.engines.fomm.networks.keypoints import Keypoints, inverse_jacobians, jacobian_product
+from livepuppet.engines.fomm.networks.layers import coordinate_grid, grid_sample
 from livepuppet.training.discriminator import Verdict
 from livepuppet.training.transform import Transform
 
@@ -41,12 +41,12 @@ def equivariant_values(driving: Keypoints, warped: Keypoints, transform: Transfo
 
 def equivariant_frames(driving: Keypoints, warped: Keypoints, transform: Transform) -> Tensor:
     """FOMM, section 3.3, second constraint: 1 = J_X^-1 (dT/dp) J_Y, compared with the identity so that frames cannot shrink to nothing."""
-    moved = product(transform.jacobians(warped.value), warped.jacobian)
-    ratio = product(inverse(driving.jacobian), moved)
+    moved = jacobian_product(transform.jacobians(warped.value), warped.jacobian)
+    ratio = jacobian_product(inverse_jacobians(driving.jacobian), moved)
     return (torch.eye(2, device=ratio.device) - ratio).abs().mean()
 
 
-def as_shown(source: Tensor, now: Generated, rest: Generated, align_corners: bool) -> Tensor:
+def as_shown(source: Tensor, now: GeneratorOutput, rest: GeneratorOutput, align_corners: bool) -> Tensor:
     """What `livepuppet --engine fomm` shows of a pair, at the network's size: the portrait's own pixels moved, and what the network adds.
 
     With P the source (B, C, H, W), G and G0 the network's pictures now and at rest, w the warp and o the visibility (against that at rest):
@@ -58,5 +58,5 @@ def as_shown(source: Tensor, now: Generated, rest: Generated, align_corners: boo
     visible = (occlusion / rest.motion.occlusion.detach().clamp(min=0.05)).clamp(0, 1)
     cells = deformation.shape[1:3]
     step = deformation - coordinate_grid(cells[0], cells[1], source.device)
-    field = coordinate_grid(size[0], size[1], source.device) + resize(step.permute(0, 3, 1, 2), size).permute(0, 2, 3, 1)
-    return now.prediction + resize(visible, size) * sample(source - rest.prediction.detach(), field, align_corners)
+    field = coordinate_grid(size[0], size[1], source.device) + resize_map(step.permute(0, 3, 1, 2), size).permute(0, 2, 3, 1)
+    return now.prediction + resize_map(visible, size) * grid_sample(source - rest.prediction.detach(), field, align_corners)

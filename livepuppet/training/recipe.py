@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from livepuppet.engines.fomm.networks.configuration import Configuration, Hourglass
 from livepuppet.errors import ModelError, UsageError
-from livepuppet.networks.configuration import Configuration, Hourglass
 
 T = TypeVar("T")
 

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from livepuppet.engines.fomm.networks import checkpoint as model_files
 from livepuppet.errors import RunError, UsageError
-from livepuppet.networks import checkpoint as model_files
 from livepuppet.synthetic.clips import make_folder, write_atomically
 from livepuppet.training import checkpoint
 from livepuppet.training.appearance import Vgg, find_vgg
@@ -167,7 +167,7 @@ def train(order: Order) -> Trainer:
     if done:
         logger.info("going on after step %d", done)
     elif order.start is not None:
-        found = model_files.load(order.start, configuration=beside(order.start) or order.recipe.model)
+        found = model_files.load_checkpoint(order.start, configuration=beside(order.start) or order.recipe.model)
         trainer.start_from(found)
         logger.info("starting from %s", order.start)
     if us.first:
@@ -185,7 +185,7 @@ def beside(path: Path) -> Any:
     """The configuration in the YAML file of the same name, where there is one."""
     name = path.name.removesuffix(".tar").removesuffix(".pth").removesuffix("-cpk")
     candidate = path.with_name(f"{name}.yaml")
-    return model_files.read_configuration(candidate) if candidate.is_file() else None
+    return model_files.load_configuration(candidate) if candidate.is_file() else None
 
 
 def loop(order: Order, trainer: Trainer, clips: Album, journal: Journal, us: Company, total: int) -> None:

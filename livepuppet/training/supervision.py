@@ -7,9 +7,9 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from livepuppet.networks.dense_motion import DenseMotion
-from livepuppet.networks.keypoints import Keypoints
-from livepuppet.networks.layers import coordinate_grid
+from livepuppet.engines.fomm.networks.dense_motion import DenseMotion
+from livepuppet.engines.fomm.networks.keypoints import Keypoints
+from livepuppet.engines.fomm.networks.layers import coordinate_grid
 
 FRAME_DM = 1.15
 """Length on the resting face that a local frame's unit stands for: with it, frames of usual close-ups are near the identity."""

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from livepuppet.engines.fomm.networks.checkpoint import FommModel, build_model
+from livepuppet.engines.fomm.networks.dense_motion import DenseMotion
+from livepuppet.engines.fomm.networks.generator import GeneratorOutput
+from livepuppet.engines.fomm.networks.keypoints import Keypoints
 from livepuppet.errors import RunError, UsageError
-from livepuppet.networks.checkpoint import Model, build
-from livepuppet.networks.dense_motion import DenseMotion
-from livepuppet.networks.generator import Generated
-from livepuppet.networks.keypoints import Keypoints
 from livepuppet.training import losses, supervision
 from livepuppet.training.appearance import Appearance, Vgg
 from livepuppet.training.discriminator import MultiScaleDiscriminator
@@ -58,8 +58,8 @@ class Trainer:
         self.recipe, self.clips, self.device, self.seed, self.rank = recipe, clips, device, seed, rank
         self.average = average
         self.layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
-        model = build(recipe.model)
-        self.model = Model(model.configuration, model.align_corners, self.placed(model.detector), self.placed(model.generator))
+        model = build_model(recipe.model)
+        self.model = FommModel(model.configuration, model.align_corners, self.placed(model.detector), self.placed(model.generator))
         self.discriminator = self.placed(MultiScaleDiscriminator(recipe.discriminator, recipe.model.channels, recipe.model.keypoints))
         self.appearance = self.placed(Appearance(recipe, vgg))
         self.averaged = copy.deepcopy(self.model)
@@ -82,7 +82,7 @@ class Trainer:
         made_fast: Callable[[Any], Any] = torch.compile if compiled else lambda network: network
         self.detect: Callable[[Tensor], Keypoints] = made_fast(self.model.detector)
         self.estimate: Callable[[Tensor, Keypoints, Keypoints], DenseMotion] = made_fast(self.model.generator.dense_motion_network)
-        self.generate: Callable[[Tensor, Keypoints, Keypoints], Generated] = made_fast(self.model.generator)
+        self.generate: Callable[[Tensor, Keypoints, Keypoints], GeneratorOutput] = made_fast(self.model.generator)
         self.step_number = 0
 
     def placed(self, network: Any) -> Any:
@@ -121,7 +121,7 @@ class Trainer:
 
     def generator_terms(
         self, batch: Batch, randomness: torch.Generator, adversarial: bool
-    ) -> tuple[Generated | None, Keypoints, dict[str, Tensor]]:
+    ) -> tuple[GeneratorOutput | None, Keypoints, dict[str, Tensor]]:
         """Every loss of detector and generator, weighted. Nothing is generated while motion learns alone."""
         weights, count = self.recipe.weights, len(batch.source)
         both = self.detect(torch.cat((batch.source, batch.driving)))
@@ -145,7 +145,7 @@ class Trainer:
         terms |= self.supervised_terms(batch, source, driving, motion)
         return generated, driving, terms
 
-    def picture_terms(self, batch: Batch, generated: Generated, source: Keypoints) -> dict[str, Tensor]:
+    def picture_terms(self, batch: Batch, generated: GeneratorOutput, source: Keypoints) -> dict[str, Tensor]:
         """How far the pictures are from the driving ones: the network's own, and what livepuppet shows with its help."""
         weights = self.recipe.weights
         terms = {self.appearance.name: self.appearance(generated.prediction, batch.driving)}
@@ -249,7 +249,7 @@ class Trainer:
         except (KeyError, RuntimeError, ValueError) as error:
             raise UsageError(f"the checkpoint belongs to another configuration: {str(error).splitlines()[-1].strip()}") from error
 
-    def start_from(self, model: Model) -> None:
+    def start_from(self, model: FommModel) -> None:
         """Weights of a model that was loaded, in place of fresh ones. Raises UsageError when its configuration is another."""
         if model.configuration != self.recipe.model:
             differs = [

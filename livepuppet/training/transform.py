@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from livepuppet.networks.layers import coordinate_grid
+from livepuppet.engines.fomm.networks.layers import coordinate_grid
 from livepuppet.training.recipe import Warp
 
 TINY = 1e-6

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from livepuppet import artifacts
+from livepuppet.engines.fomm import model_store as artifacts
 from livepuppet.engines.fomm import motion as motions
 from livepuppet.engines.fomm.crop import Crop, SteadyCrop, face_crop, whole_crop
-from livepuppet.engines.fomm.paste import Square, paste, square
+from livepuppet.engines.fomm.paste import PasteRegion, build_paste_region, paste_back
+from livepuppet.engines.fomm.runtime.interface import FommRuntime, PreparedSource
+from livepuppet.engines.fomm.runtime.loading import load_runtime
 from livepuppet.errors import ModelError, NoFaceError
-from livepuppet.runtimes.graphs import Graphs, Prepared
-from livepuppet.runtimes.loading import load
 from livepuppet.types import Floats, Image, Motion, Size, Tuning
 from livepuppet.vision.face_landmarks import FaceTracker, Landmarks, find_faces
 from livepuppet.vision.portrait_crop import fit_portrait
@@ -30,8 +30,8 @@ class FommAvatar:
 
     image: Image
     neutral: Motion
-    prepared: Prepared
-    square: Square
+    prepared: PreparedSource
+    square: PasteRegion
     span: float
 
 
@@ -47,9 +47,9 @@ class FommEngine:
 
     def __init__(self, device: str = "auto", model: str | None = None) -> None:
         name, _, form = (model or DEFAULT_MODEL).partition("@")
-        directory = artifacts.find(name)
+        directory = artifacts.find_model(name)
         self._manifest = directory.manifest
-        self._graphs: Graphs = load(directory, form or None, device)
+        self._graphs: FommRuntime = load_runtime(directory, form or None, device)
         self._tracker: FaceTracker | None = None
         self._crop = SteadyCrop(self._manifest.margin)
         self._scale: tuple[Motion, FommAvatar, float] | None = None
@@ -77,8 +77,8 @@ class FommEngine:
         if not rest.finite:
             raise ModelError(f"the model '{self._manifest.name}' makes no picture of this portrait, only numbers that are none")
         image.setflags(write=False)
-        neutral = motions.neutral(prepared.value, prepared.jacobian, view)
-        return FommAvatar(image, neutral, prepared, square(image, crop, shown, rest), motions.span(neutral.pose))
+        neutral = motions.neutral_motion(prepared.value, prepared.jacobian, view)
+        return FommAvatar(image, neutral, prepared, build_paste_region(image, crop, shown, rest), motions.span(neutral.pose))
 
     def _find(self, portrait: Image, size: Size | None) -> tuple[Image, Landmarks]:
         faces = find_faces(portrait)
@@ -102,7 +102,7 @@ class FommEngine:
         if not (np.isfinite(value).all() and np.isfinite(jacobian).all()):
             self._warn()
             return None
-        return motions.observed(value, jacobian, crop, image.shape[1], image.shape[0], view)
+        return motions.motion_from_keypoints(value, jacobian, crop, image.shape[1], image.shape[0], view)
 
     def _track(self, image: Image) -> tuple[Crop, Floats] | None:
         if self._tracker is None:
@@ -115,22 +115,22 @@ class FommEngine:
         if known is None or known[0] is not reference or known[1] is not avatar:
             # The spans are convex hulls: constant as long as reference and avatar are, so found once.
             self._scale = known = (reference, avatar, avatar.span / motions.span(reference.pose))
-        return motions.transfer(avatar.neutral, reference, driving, known[2], tuning)
+        return motions.transfer_motion(avatar.neutral, reference, driving, known[2], tuning)
 
     def render(self, avatar: FommAvatar, motion: Motion, tuning: Tuning) -> Image:
         if np.array_equal(motion.pose, avatar.neutral.pose) and np.array_equal(motion.expression, avatar.neutral.expression):
             return avatar.image.copy()
-        rendered = self._graphs.render(avatar.prepared, *motions.keypoints(motion))
+        rendered = self._graphs.render(avatar.prepared, *motions.keypoints_from_motion(motion))
         if not rendered.finite:
             self._warn()
             held = self._shown
             return (held[1] if held is not None and held[0] is avatar else avatar.image).copy()
-        picture = paste(avatar.image, avatar.square, rendered)
+        picture = paste_back(avatar.image, avatar.square, rendered)
         self._shown = (avatar, picture)
         return picture
 
     def distance(self, avatar: FommAvatar, driving: Motion) -> float:
-        return motions.distance(avatar.neutral, driving)
+        return motions.motion_distance(avatar.neutral, driving)
 
     def idle(self, avatar: FommAvatar, seconds: float) -> Motion:
         return motions.idle(avatar.neutral, seconds)

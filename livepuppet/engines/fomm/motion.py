@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from livepuppet.engines.fomm.crop import Crop
-from livepuppet.runtimes.graphs import Array
+from livepuppet.engines.fomm.runtime.interface import Array
 from livepuppet.types import Floats, Motion, Tuning
 
 SHIFT_LIMIT = 0.25
@@ -29,29 +29,29 @@ TURN_LIMIT_RAD = np.radians(30.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class CropPlacement:
     """Where the crop was, in the units of the camera picture: what absolute motion needs."""
 
     centre: tuple[float, float]
     half: float
 
 
-def observed(value: Array, jacobian: Array, crop: Crop, width: int, height: int, view: Floats) -> Motion:
+def motion_from_keypoints(value: Array, jacobian: Array, crop: Crop, width: int, height: int, view: Floats) -> Motion:
     """Keypoints in a crop of a camera picture -> the driver's motion."""
     middle = np.array([width / 2, height / 2])
     pixels = np.array([crop.x, crop.y]) + value[0].astype(np.float64) * crop.side / 2
     half = crop.side / height
-    place = Place((float((crop.x - middle[0]) / middle[1]), float((crop.y - middle[1]) / middle[1])), half)
+    place = CropPlacement((float((crop.x - middle[0]) / middle[1]), float((crop.y - middle[1]) / middle[1])), half)
     frames = jacobian[0].astype(np.float64) * half
     return Motion(((pixels - middle) / middle[1]).ravel(), frames.ravel(), view, pixels, place)
 
 
-def neutral(value: Array, jacobian: Array, view: Floats) -> Motion:
+def neutral_motion(value: Array, jacobian: Array, view: Floats) -> Motion:
     """The avatar's own keypoints: the motion that leaves it as it is."""
     return Motion(value[0].astype(np.float64).ravel(), jacobian[0].astype(np.float64).ravel(), view)
 
 
-def keypoints(motion: Motion) -> tuple[Array, Array]:
+def keypoints_from_motion(motion: Motion) -> tuple[Array, Array]:
     """As the graphs take them: (1, K, 2) and (1, K, 2, 2), float32."""
     return motion.pose.astype(np.float32).reshape(1, -1, 2), motion.expression.astype(np.float32).reshape(1, -1, 2, 2)
 
@@ -62,27 +62,27 @@ def span(points: Floats) -> float:
     return max(1e-3, float(np.sqrt(cv2.contourArea(hull))))
 
 
-def transfer(source: Motion, reference: Motion, driving: Motion, scale: float, tuning: Tuning) -> Motion:
+def transfer_motion(source: Motion, reference: Motion, driving: Motion, scale: float, tuning: Tuning) -> Motion:
     """The avatar's motion. scale: span(source) / span(reference), which the caller keeps, as it changes with the reference only."""
     points, frames = source.pose.reshape(-1, 2), source.expression.reshape(-1, 2, 2)
     moved, turned = driving.pose.reshape(-1, 2), driving.expression.reshape(-1, 2, 2)
     if tuning.relative:
         step = scale * (moved - reference.pose.reshape(-1, 2))
-        change = turned @ inverse(reference.expression.reshape(-1, 2, 2))
+        change = turned @ inverse_jacobian(reference.expression.reshape(-1, 2, 2))
     else:
-        place = driving.detail if isinstance(driving.detail, Place) else Place((0.0, 0.0), 1.0)
+        place = driving.detail if isinstance(driving.detail, CropPlacement) else CropPlacement((0.0, 0.0), 1.0)
         step = (moved - np.array(place.centre)) / place.half - points
-        change = turned / place.half @ inverse(frames)
-    step, change = limited(tuning.gain * step, np.eye(2) + tuning.gain * (change - np.eye(2)))
+        change = turned / place.half @ inverse_jacobian(frames)
+    step, change = limit_motion(tuning.gain * step, np.eye(2) + tuning.gain * (change - np.eye(2)))
     view = source.view + tuning.gain * (driving.view - reference.view)
     return Motion((points + step).ravel(), (change @ frames).ravel(), view, driving.points, driving.detail)
 
 
-def limited(step: Floats, change: Floats) -> tuple[Floats, Floats]:
+def limit_motion(step: Floats, change: Floats) -> tuple[Floats, Floats]:
     """Displacements (K, 2) and changes of the local frames (K, 2, 2) within what the model can draw; small ones exactly as they are."""
     shift = step.mean(axis=0, keepdims=True)
     own = step - shift
-    step = saturated(shift, SHIFT_LIMIT) + saturated(own, POINT_LIMIT)
+    step = saturate(shift, SHIFT_LIMIT) + saturate(own, POINT_LIMIT)
     # Angle and singular values of a 2 x 2 matrix in closed form: NumPy's general routines would cost more than all the rest.
     a, b, c, d = change[:, 0, 0], change[:, 0, 1], change[:, 1, 0], change[:, 1, 1]
     turning, shearing = np.hypot(a + d, c - b) / 2, np.hypot(a - d, c + b) / 2
@@ -101,7 +101,7 @@ def limited(step: Floats, change: Floats) -> tuple[Floats, Floats]:
     return step, np.where(fine[:, None, None], change, bounded)
 
 
-def saturated(vectors: Floats, limit: float) -> Floats:
+def saturate(vectors: Floats, limit: float) -> Floats:
     """(K, 2) vectors no longer than `limit`: exact up to the knee, then ever slower."""
     knee = KNEE * limit
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
@@ -110,7 +110,7 @@ def saturated(vectors: Floats, limit: float) -> Floats:
     return np.asarray(vectors * np.where(length > knee, bounded / np.maximum(length, 1e-9), 1.0))
 
 
-def inverse(frames: Floats) -> Floats:
+def inverse_jacobian(frames: Floats) -> Floats:
     """Inverses of (K, 2, 2); a singular frame counts as the identity."""
     a, b, c, d = frames[:, 0, 0], frames[:, 0, 1], frames[:, 1, 0], frames[:, 1, 1]
     determinant = a * d - b * c
@@ -119,7 +119,7 @@ def inverse(frames: Floats) -> Floats:
     return np.where(singular[:, None, None], np.eye(2), adjugate / np.where(singular, 1.0, determinant)[:, None, None])
 
 
-def distance(source: Motion, driving: Motion) -> float:
+def motion_distance(source: Motion, driving: Motion) -> float:
     """How different the two arrangements of keypoints are, whatever their place and size; 1 = a fifth of their span on average."""
 
     def arranged(motion: Motion) -> Floats:

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from livepuppet.engines.fomm.crop import Crop
-from livepuppet.runtimes.graphs import Array, Rendered
+from livepuppet.engines.fomm.runtime.interface import Array, RuntimeOutput
 from livepuppet.types import Image
 
 FEATHER = 0.08
@@ -31,7 +31,7 @@ COLOUR_SCALE = 1 / 12
 
 
 @dataclass(frozen=True, eq=False)
-class Square:
+class PasteRegion:
     """Where the model's picture belongs in the portrait, and all of it that does not change from frame to frame.
 
     corner, side: the square in whole pixels, which may reach beyond the portrait. inside: its part within, as rows and columns of the
@@ -54,7 +54,7 @@ class Square:
     colours: Array
 
 
-def square(portrait: Image, crop: Crop, shown: Image, rest: Rendered) -> Square:
+def build_paste_region(portrait: Image, crop: Crop, shown: Image, rest: RuntimeOutput) -> PasteRegion:
     """crop: in whole pixels (see Crop.whole). shown: it at the model's size. rest: what the model made of it at rest."""
     height, width = portrait.shape[:2]
     side, left, top = round(crop.side), round(crop.x - crop.side / 2), round(crop.y - crop.side / 2)
@@ -63,9 +63,9 @@ def square(portrait: Image, crop: Crop, shown: Image, rest: Rendered) -> Square:
     x, y = np.meshgrid(across, down)
     size, cells = shown.shape[0], rest.deformation.shape[0]
     colours = cv2.GaussianBlur(shown.astype(np.float32) - rest.image, (0, 0), size * COLOUR_SCALE)
-    fade, line = fading(cells), np.linspace(-1, 1, cells, dtype=np.float32)
+    fade, line = feather_mask(cells), np.linspace(-1, 1, cells, dtype=np.float32)
     own = np.arange(size, dtype=np.float32)
-    return Square(
+    return PasteRegion(
         corner=(left, top),
         side=side,
         inside=(rows, columns),
@@ -81,14 +81,14 @@ def square(portrait: Image, crop: Crop, shown: Image, rest: Rendered) -> Square:
     )
 
 
-def fading(side: int) -> Array:
+def feather_mask(side: int) -> Array:
     """(side, side): 0 at the edge, 1 from FEATHER inwards, smooth between."""
     ramp = np.clip(np.minimum(np.arange(side), np.arange(side)[::-1]) / (FEATHER * (side - 1)), 0, 1)
     smooth = ramp * ramp * (3 - 2 * ramp)
     return np.minimum.outer(smooth, smooth).astype(np.float32)
 
 
-def paste(portrait: Image, place: Square, now: Rendered) -> Image:
+def paste_back(portrait: Image, place: PasteRegion, now: RuntimeOutput) -> Image:
     """The portrait with the square moved. portrait: RGB uint8 (H, W, 3); a new array of the same shape is returned."""
     size = now.image.shape[0]
     step = (now.deformation - place.ticks) * place.fade[..., None]

@@ -17,7 +17,7 @@ RIM = (0.015, 0.06)
 
 
 @dataclass(frozen=True, eq=False)
-class Backdrop:
+class BackgroundPlate:
     """plate: the portrait without the person (H, W, 3). person: 1 where pixels move with the person, 0 where they stay, on the raster's
     grid with `above` more rows on top (a head that the photo cuts off is rounded there); None where the whole picture moves as one
     sheet, because the person could not be told from the background. fall: how far the head may come down, face widths: hardly,
@@ -29,7 +29,7 @@ class Backdrop:
     fall: float = 1.0
 
 
-def segment(image: Image) -> NDArray[np.float32] | None:
+def segment_person(image: Image) -> NDArray[np.float32] | None:
     """How likely each pixel is a person (H, W), 0 … 1; None where the installed MediaPipe has no such model."""
     if not carries_models():
         return None
@@ -40,13 +40,13 @@ def segment(image: Image) -> NDArray[np.float32] | None:
     return np.asarray(mask, dtype=np.float32)
 
 
-def build_backdrop(image: Image, face_hull: NDArray[np.int32], face_width: float, grid: Grid) -> Backdrop:
+def build_background_plate(image: Image, face_hull: NDArray[np.int32], face_width: float, grid: Grid) -> BackgroundPlate:
     """face_hull (N, 2): the face's outline in pixels, certainly person. grid: the raster's."""
-    likely = segment(image)
-    if likely is None or trust(likely, face_hull) < 0.9:
-        return Backdrop(image, None)
-    person = outline(image, likely, face_hull, face_width)
-    person |= strands(image, person, face_hull.mean(0), face_width)
+    likely = segment_person(image)
+    if likely is None or trusted_background(likely, face_hull) < 0.9:
+        return BackgroundPlate(image, None)
+    person = person_outline(image, likely, face_hull, face_width)
+    person |= find_strands(image, person, face_hull.mean(0), face_width)
     distance = cv2.distanceTransform(1 - person, cv2.DIST_L2, 5)
     inner, outer = RIM[0] * face_width, RIM[1] * face_width
     near = np.clip((outer - distance) / max(outer - inner, 1.0), 0, 1)
@@ -54,12 +54,14 @@ def build_backdrop(image: Image, face_hull: NDArray[np.int32], face_width: float
     plate = continue_behind(image, (distance <= inner).astype(np.uint8), face_width)
     soft = np.asarray(cv2.blur(soft, (grid.step, grid.step)), dtype=np.float32)
     on_grid = np.asarray(cv2.remap(soft, grid.x, grid.y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), dtype=np.float32)
-    above = dome(on_grid[1], face_width / grid.step)
+    above = head_dome(on_grid[1], face_width / grid.step)
     cut = (person[0] > 0).sum() / face_width
-    return Backdrop(plate, np.concatenate([above, on_grid[1:]]), len(above) - 1, 1.0 - 0.85 * float(np.clip((cut - 0.3) / 0.3, 0, 1)))
+    return BackgroundPlate(
+        plate, np.concatenate([above, on_grid[1:]]), len(above) - 1, 1.0 - 0.85 * float(np.clip((cut - 0.3) / 0.3, 0, 1))
+    )
 
 
-def trust(likely: NDArray[np.float32], face_hull: NDArray[np.int32]) -> float:
+def trusted_background(likely: NDArray[np.float32], face_hull: NDArray[np.int32]) -> float:
     """How much of the face the segmentation calls a person, 0 … 1: in some paintings and animals it sees nobody."""
     face = np.zeros(likely.shape, np.uint8)
     cv2.fillConvexPoly(face, face_hull, (1,))
@@ -71,7 +73,7 @@ OUTLINE_SIDE_PX = 256
 """The outline is drawn at this size: the segmentation model sees no more."""
 
 
-def outline(image: Image, likely: NDArray[np.float32], face_hull: NDArray[np.int32], face_width: float) -> NDArray[np.uint8]:
+def person_outline(image: Image, likely: NDArray[np.float32], face_hull: NDArray[np.int32], face_width: float) -> NDArray[np.uint8]:
     """1 where the person is (H, W): what the model saw, strands and hats beside it that have the person's colours, and holes in it.
 
     The colours are weighed by GrabCut (Rother et al., SIGGRAPH 2004), near the model's outline only.
@@ -83,15 +85,15 @@ def outline(image: Image, likely: NDArray[np.float32], face_hull: NDArray[np.int
     guess = np.asarray(cv2.resize(likely, size, interpolation=cv2.INTER_AREA))
     seen = (guess > 0.4).astype(np.uint8)
     cv2.fillConvexPoly(seen, np.round(face_hull * scale).astype(np.int32), (1,))
-    core = cv2.erode((guess > 0.8).astype(np.uint8), disc(0.05 * face_width * scale), borderType=cv2.BORDER_REPLICATE)
+    core = cv2.erode((guess > 0.8).astype(np.uint8), disc_kernel(0.05 * face_width * scale), borderType=cv2.BORDER_REPLICATE)
     labels = np.full(seen.shape, cv2.GC_BGD, np.uint8)
-    labels[cv2.dilate(seen, disc(0.16 * face_width * scale)) > 0] = cv2.GC_PR_BGD
+    labels[cv2.dilate(seen, disc_kernel(0.16 * face_width * scale)) > 0] = cv2.GC_PR_BGD
     labels[seen > 0] = cv2.GC_PR_FGD
     labels[core > 0] = cv2.GC_FGD
     if core.any() and (labels == cv2.GC_BGD).any():
         cv2.grabCut(small, labels, None, np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK)  # type: ignore[call-overload]
         seen |= (labels & 1).astype(np.uint8)  # foreground, sure or probable
-    seen = np.asarray(cv2.morphologyEx(seen, cv2.MORPH_CLOSE, disc(0.04 * face_width * scale)), dtype=np.uint8)
+    seen = np.asarray(cv2.morphologyEx(seen, cv2.MORPH_CLOSE, disc_kernel(0.04 * face_width * scale)), dtype=np.uint8)
     count, parts = cv2.connectedComponents(1 - seen, connectivity=4)
     border = {*parts[0], *parts[:, 0], *parts[:, -1]}  # not the lower edge: below the shoulders there is no way out
     for part in range(1, count):
@@ -116,7 +118,7 @@ LEAST_CONTRAST = 30.0
 """Colours that differ by less (Euclidean, of 255) tell no strand from the wall behind it."""
 
 
-def strands(image: Image, person: NDArray[np.uint8], middle: Floats, face_width: float) -> NDArray[np.uint8]:
+def find_strands(image: Image, person: NDArray[np.uint8], middle: Floats, face_width: float) -> NDArray[np.uint8]:
     """1 where single hairs are that the outline (H, W; 1 = person) leaves out: thin, of the colours at the outline nearest to them, and
     joined to it. Left in the background they would hang in the air where the head has been. A background that is itself full of thin
     things keeps them. middle (2,): of the face, in pixels."""
@@ -134,7 +136,7 @@ def strands(image: Image, person: NDArray[np.uint8], middle: Floats, face_width:
     thin = thinness(part, inner, face_width)
     usual = float(np.quantile(thin[beyond], 0.98))
     found = ((thin > max(FAINTEST_STRAND, 2 * usual)) & band).astype(np.uint8)
-    joined = cv2.morphologyEx(found | inner, cv2.MORPH_CLOSE, disc(0.02 * face_width))
+    joined = cv2.morphologyEx(found | inner, cv2.MORPH_CLOSE, disc_kernel(0.02 * face_width))
     _, parts = cv2.connectedComponents(joined)
     found &= np.isin(parts, np.unique(parts[inner > 0])).astype(np.uint8)
     out[box] = cv2.dilate(found, np.ones((3, 3), np.uint8))
@@ -143,16 +145,18 @@ def strands(image: Image, person: NDArray[np.uint8], middle: Floats, face_width:
 
 def thinness(image: Image, person: NDArray[np.uint8], face_width: float) -> NDArray[np.float32]:
     """How much of the person's colour is in thin lines (H, W), 0 … 1; the person is whatever colour is nearest, the wall a median."""
-    inside = np.asarray(cv2.erode(person, disc(0.03 * face_width), borderType=cv2.BORDER_REPLICATE), np.uint8)
-    hair = fill(image, np.asarray(inside == 0, np.uint8)).astype(np.float32)
+    inside = np.asarray(cv2.erode(person, disc_kernel(0.03 * face_width), borderType=cv2.BORDER_REPLICATE), np.uint8)
+    hair = fill_background(image, np.asarray(inside == 0, np.uint8)).astype(np.float32)
     wall = cv2.medianBlur(image, 2 * max(1, round(STRAND_WIDTH * face_width)) + 1).astype(np.float32)
     towards = hair - wall
     share = ((image.astype(np.float32) - wall) * towards).sum(2) / np.maximum((towards**2).sum(2), LEAST_CONTRAST**2)
     levels = np.rint(np.clip(share, 0, 1) * 255).astype(np.uint8)
-    return cv2.subtract(levels, cv2.morphologyEx(levels, cv2.MORPH_OPEN, disc(STRAND_WIDTH / 2 * face_width))).astype(np.float32) / 255
+    return (
+        cv2.subtract(levels, cv2.morphologyEx(levels, cv2.MORPH_OPEN, disc_kernel(STRAND_WIDTH / 2 * face_width))).astype(np.float32) / 255
+    )
 
 
-def disc(radius: float) -> NDArray[np.uint8]:
+def disc_kernel(radius: float) -> NDArray[np.uint8]:
     """A round structuring element."""
     side = 2 * max(1, round(radius)) + 1
     return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)), dtype=np.uint8)
@@ -164,7 +168,7 @@ DOME = 0.22
 """Face widths: the highest arch that closes such a head; beyond it there is too little to tell."""
 
 
-def dome(edge: NDArray[np.float32], face_width: float) -> NDArray[np.float32]:
+def head_dome(edge: NDArray[np.float32], face_width: float) -> NDArray[np.float32]:
     """Rows (N, w) to put on top of `edge` (w,), the first row of the person: the missing cap of the head over each stretch cut off."""
     rows = round(DOME * face_width) + 3
     out = np.zeros((rows, len(edge)), np.float32)
@@ -185,7 +189,7 @@ DEPTH = 0.7
 
 def continue_behind(image: Image, hole: NDArray[np.uint8], face_width: float) -> Image:
     """The image with the hole (1 = unknown) filled as if its surroundings went on: mirrored at the outline, blurred farther in."""
-    blurred = fill(image, hole)
+    blurred = fill_background(image, hole)
     if not hole.any() or hole.all():
         return blurred
     inside, labels = cv2.distanceTransformWithLabels(hole, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL)
@@ -207,7 +211,7 @@ def continue_behind(image: Image, hole: NDArray[np.uint8], face_width: float) ->
     return np.asarray(np.where(hole[..., None] > 0, np.rint(mixed), image), dtype=np.uint8)
 
 
-def fill(image: Image, hole: NDArray[np.uint8]) -> Image:
+def fill_background(image: Image, hole: NDArray[np.uint8]) -> Image:
     """The image with the hole (1 = unknown) filled from its surroundings: averages of ever coarser pictures (push-pull)."""
     if not hole.any():
         return image.copy()

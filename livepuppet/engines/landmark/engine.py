@@ -9,14 +9,24 @@ import cv2
 import numpy as np
 
 from livepuppet.engines.landmark import retarget
-from livepuppet.engines.landmark.background import Backdrop, build_backdrop
+from livepuppet.engines.landmark.background import BackgroundPlate, build_background_plate
 from livepuppet.engines.landmark.eyes import measure_eyes
 from livepuppet.engines.landmark.face_model import OVAL
 from livepuppet.engines.landmark.idle import idle_vectors
 from livepuppet.engines.landmark.lids import draw_lash_lines, hidden_eyes, lash_colours, lid_sources, set_eyeballs, shift_gaze
-from livepuppet.engines.landmark.mesh import Net, Posed, build_net, down_of, pose_net
-from livepuppet.engines.landmark.mouth import DriverMouth, cut_mouth, paint_mouth, presence, skin_colour
-from livepuppet.engines.landmark.raster import Grid, affines, areas, build_grid, compose, sample_affines, soften, to_grid, triangle_ids
+from livepuppet.engines.landmark.mesh import PosedMesh, WarpMesh, build_warp_mesh, down_of, pose_warp_mesh
+from livepuppet.engines.landmark.mouth import DriverMouth, cut_mouth, mouth_presence, paint_mouth, skin_colour
+from livepuppet.engines.landmark.raster import (
+    Grid,
+    affines,
+    areas,
+    build_grid,
+    compose_map,
+    sample_affines,
+    soften_map,
+    to_grid,
+    triangle_ids,
+)
 from livepuppet.engines.landmark.registration import Registration, body_of
 from livepuppet.engines.landmark.retarget import Likeness
 from livepuppet.errors import NoFaceError
@@ -37,10 +47,10 @@ class LandmarkAvatar:
     neutral: Motion
     landmarks: Landmarks
     likeness: Likeness
-    net: Net
+    net: WarpMesh
     upright: Floats
     grid: Grid
-    backdrop: Backdrop
+    backdrop: BackgroundPlate
     skin: Floats
     lashes: Floats
 
@@ -79,27 +89,27 @@ class LandmarkEngine:
         if landmarks is None:
             return None
         height, width = image.shape[:2]
-        placed = retarget.place(landmarks)
+        placed = retarget.fit_head_pose(landmarks)
         seen = self._registration.refine(image, landmarks, placed)
-        motion = retarget.observe(landmarks, seen.placed, seen.anchor, width, height)
+        motion = retarget.measure_motion(landmarks, seen.placed, seen.anchor, width, height)
         return Motion(motion.pose, motion.expression, motion.view, motion.points, cut_mouth(image, landmarks))
 
     def transfer(self, avatar: LandmarkAvatar, reference: Motion, driving: Motion, tuning: Tuning) -> Motion:
-        return retarget.transfer(avatar.likeness, reference, driving, tuning)
+        return retarget.retarget_motion(avatar.likeness, reference, driving, tuning)
 
     def render(self, avatar: LandmarkAvatar, motion: Motion, tuning: Tuning) -> Image:
         if not motion.pose.any() and not motion.expression.any():
             return avatar.image.copy()
-        posed = pose_net(avatar.net, avatar.likeness, motion)
+        posed = pose_warp_mesh(avatar.net, avatar.likeness, motion)
         out = warp(avatar, posed, motion)
-        amount = presence(posed.shape, avatar.likeness.placed.shape)
+        amount = mouth_presence(posed.shape, avatar.likeness.placed.shape)
         if amount > 0 and tuning.mouth != "none":
             driver = motion.detail if isinstance(motion.detail, DriverMouth) else None
             paint_mouth(out, posed.points, avatar.likeness.placed.scale, avatar.skin, driver, tuning.mouth, amount)
         return out
 
     def distance(self, avatar: LandmarkAvatar, driving: Motion) -> float:
-        return retarget.distance(avatar.likeness, driving)
+        return retarget.pose_distance(avatar.likeness, driving)
 
     def idle(self, avatar: LandmarkAvatar, seconds: float) -> Motion:
         pose, expression = idle_vectors(seconds)
@@ -115,25 +125,25 @@ class LandmarkEngine:
 def build_avatar(image: Image, landmarks: Landmarks) -> LandmarkAvatar:
     """The portrait at output size with its landmarks -> everything that does not change from frame to frame."""
     height, width = image.shape[:2]
-    placed = retarget.place(landmarks)
-    observed = retarget.observe(landmarks, placed, body_of(placed), width, height)
+    placed = retarget.fit_head_pose(landmarks)
+    observed = retarget.measure_motion(landmarks, placed, body_of(placed), width, height)
     low, high = landmarks[:, :2].min(0), landmarks[:, :2].max(0)
     room = np.concatenate([low, [width, height] - high]) / placed.scale + 0.3
-    net = build_net(landmarks, down_of(landmarks))
+    net = build_warp_mesh(landmarks, down_of(landmarks))
     grid = build_grid(width, height)
     hull = cv2.convexHull(np.round(landmarks[OVAL, :2]).astype(np.int32))[:, 0]
-    backdrop = build_backdrop(image, hull, placed.scale, grid)
+    backdrop = build_background_plate(image, hull, placed.scale, grid)
     room[3] = min(room[3], backdrop.fall)
     likeness = Likeness(placed, measure_eyes(placed.shape), np.maximum(room, 0.1), retarget.turn_limits(float(observed.view[0])), observed)
     upright = np.sign(areas(net.points[net.triangles]))
     image.setflags(write=False)
     return LandmarkAvatar(
-        image, retarget.neutral(observed), landmarks, likeness, net, upright, grid, backdrop,
+        image, retarget.neutral_vectors(observed), landmarks, likeness, net, upright, grid, backdrop,
         skin_colour(image, landmarks), lash_colours(image, landmarks),
     )  # fmt: skip
 
 
-def warp(avatar: LandmarkAvatar, posed: Posed, motion: Motion) -> Image:
+def warp(avatar: LandmarkAvatar, posed: PosedMesh, motion: Motion) -> Image:
     """The portrait as the posed net has it: skin, lids, gaze and everything around; the mouth's own pixels where it is open."""
     net, grid = avatar.net, avatar.grid
     ids = triangle_ids(posed.points, net.triangles, avatar.upright, hidden_eyes(net, posed), grid)
@@ -141,13 +151,13 @@ def warp(avatar: LandmarkAvatar, posed: Posed, motion: Motion) -> Image:
     set_eyeballs(table, net, avatar.likeness.placed, posed, motion)
     x, y = sample_affines(ids, table, grid)
     shift_gaze(x, y, ids, net, avatar.likeness.eyes, posed.gaze)
-    x, y = soften(x), soften(y)
+    x, y = soften_map(x), soften_map(y)
     person = avatar.backdrop.person
     share = None
     if person is not None:
         across, down = to_grid(x, y, grid)
         moved = cv2.remap(person, across, down + np.float32(avatar.backdrop.above), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         share = np.asarray(moved, dtype=np.float32)
-    picture = compose(avatar.image, x, y, share, avatar.backdrop.plate, grid)
+    picture = compose_map(avatar.image, x, y, share, avatar.backdrop.plate, grid)
     draw_lash_lines(picture, avatar.lashes, posed)
     return picture

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from livepuppet.engines.landmark.eyes import Eyes
 from livepuppet.engines.landmark.face_model import LOWER_LID, UPPER_LID
-from livepuppet.engines.landmark.mesh import Net, Posed
-from livepuppet.engines.landmark.retarget import Placed, to_matrix
+from livepuppet.engines.landmark.mesh import PosedMesh, WarpMesh
+from livepuppet.engines.landmark.retarget import HeadPose, rotation_matrix
 from livepuppet.types import Floats, Image, Motion
 
 SHUT_FROM = 0.9
@@ -18,7 +18,7 @@ MARGIN = (0.065, 0.035)
 """Eye widths by which a closing upper and lower lid take their edge from farther out, so that no white of the eye is dragged along."""
 
 
-def hidden_eyes(net: Net, posed: Posed) -> list[range]:
+def hidden_eyes(net: WarpMesh, posed: PosedMesh) -> list[range]:
     """The triangles of eyes that are shut."""
     return [part for part, shut in zip(net.eyes, posed.closing, strict=True) if shut > SHUT_FROM]
 
@@ -39,9 +39,9 @@ def lid_sources(rest: Floats, closing: Floats) -> Floats:
     return rest
 
 
-def set_eyeballs(table: Floats, net: Net, placed: Placed, posed: Posed, motion: Motion) -> None:
+def set_eyeballs(table: Floats, net: WarpMesh, placed: HeadPose, posed: PosedMesh, motion: Motion) -> None:
     """Let the eyes' triangles move with the head alone (in place, see raster.affines): lids pass over an eye, they do not squeeze it."""
-    turn = to_matrix(motion.pose[:3]) * float(np.exp(motion.pose[5]))
+    turn = rotation_matrix(motion.pose[:3]) * float(np.exp(motion.pose[5]))
     for part, upper, shut in zip(net.eyes, UPPER_LID, posed.closing, strict=True):
         ends = [upper[0], upper[-1]]
         of, to = net.points[ends], posed.points[ends]
@@ -56,7 +56,7 @@ IRIS_RADIUS = 0.21
 """Eye widths."""
 
 
-def shift_gaze(x: NDArray[np.float32], y: NDArray[np.float32], ids: NDArray[np.int32], net: Net, portrait: Eyes, gaze: Floats) -> None:
+def shift_gaze(x: NDArray[np.float32], y: NDArray[np.float32], ids: NDArray[np.int32], net: WarpMesh, portrait: Eyes, gaze: Floats) -> None:
     """Move the irises by moving where the eyes' pixels come from (in place).
 
     The iris moves as a whole; the white between it and the corners is drawn out or pressed together, so that nothing folds over.
@@ -97,7 +97,7 @@ def lash_colours(image: Image, landmarks: Floats) -> Floats:
     return np.stack(out)
 
 
-def draw_lash_lines(out: Image, colours: Floats, posed: Posed) -> None:
+def draw_lash_lines(out: Image, colours: Floats, posed: PosedMesh) -> None:
     """Draw the line where shut lids meet (in place)."""
     height, width = out.shape[:2]
     for upper, lower, shut, colour in zip(UPPER_LID, LOWER_LID, posed.closing, colours, strict=True):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livepuppet.engines.landmark.face_model import CHIN, COUNT, EYES, FOREHEAD, LID_FOLD, LOWER_LID, MOUTH, OVAL, TRIANGLES, UPPER_LID
-from livepuppet.engines.landmark.retarget import Likeness, pose_face, to_matrix
+from livepuppet.engines.landmark.retarget import Likeness, pose_face, rotation_matrix
 from livepuppet.types import Floats, Motion
 
 
@@ -42,7 +42,7 @@ EARS, EAR_SIZE = 0.5, 1.6
 
 
 @dataclass(frozen=True, eq=False)
-class Net:
+class WarpMesh:
     """A portrait's triangles, built once.
 
     points (V, 3): where they are in the portrait, pixels; the first 478 are the face. triangles (T, 3), ordered skin, rings, eyes, mouth.
@@ -61,7 +61,7 @@ class Net:
     rims: NDArray[np.int64]
 
 
-def build_net(face: Floats, down: Floats) -> Net:
+def build_warp_mesh(face: Floats, down: Floats) -> WarpMesh:
     """face: landmarks (478, 3) in pixels; down (2,): the direction from forehead to chin in the picture, length 1."""
     width = float(np.linalg.norm(face[OVAL].max(0) - face[OVAL].min(0)) / 1.6)
     centre = face[OVAL].mean(0)
@@ -80,7 +80,7 @@ def build_net(face: Floats, down: Floats) -> Net:
         chin.append(np.full(len(OVAL), ring.chin))
     skin_and_rings = np.concatenate([TRIANGLES, ring_triangles()])
     ends = np.cumsum([len(skin_and_rings), len(EYES[0]), len(EYES[1]), len(MOUTH)])
-    return Net(
+    return WarpMesh(
         points=np.concatenate([face, *points]),
         triangles=np.concatenate([skin_and_rings, EYES[0], EYES[1], MOUTH]).astype(np.int32),
         eyes=(range(ends[0], ends[1]), range(ends[1], ends[2])),
@@ -134,7 +134,7 @@ LID_OVERLAP = 0.06
 
 
 @dataclass(frozen=True, eq=False)
-class Posed:
+class PosedMesh:
     """The net for one motion. points (V, 3) pixels; shape (478, 3) the face in its own frame; closing (2,), gaze (2, 2) of the eyes."""
 
     points: Floats
@@ -143,11 +143,11 @@ class Posed:
     gaze: Floats
 
 
-def pose_net(net: Net, likeness: Likeness, motion: Motion) -> Posed:
+def pose_warp_mesh(net: WarpMesh, likeness: Likeness, motion: Motion) -> PosedMesh:
     """Move the net."""
     face, shape, eyes = pose_face(likeness, motion)
     placed = likeness.placed
-    rotation = to_matrix(motion.pose[:3])
+    rotation = rotation_matrix(motion.pose[:3])
     scale = float(np.exp(motion.pose[5]))
     face = set_lids(face, net.points[:COUNT], likeness, rotation, scale, eyes[:2])
     ring = net.points[COUNT:]
@@ -155,7 +155,7 @@ def pose_net(net: Net, likeness: Likeness, motion: Motion) -> Posed:
     shift, body = (np.append(motion.pose[i : i + 2], 0.0) * placed.scale for i in (3, 6))
     change = (shape - placed.shape)[net.rims] @ (rotation @ placed.rotation).T * (placed.scale * scale)
     moved = ring + net.turning * (turned - ring) + net.shifting * shift + net.body * body + net.chin * change
-    return Posed(np.concatenate([face, moved]), shape, eyes[:2], eyes[2:].reshape(2, 2))
+    return PosedMesh(np.concatenate([face, moved]), shape, eyes[:2], eyes[2:].reshape(2, 2))
 
 
 def set_lids(face: Floats, rest: Floats, likeness: Likeness, rotation: Floats, scale: float, closing: Floats) -> Floats:

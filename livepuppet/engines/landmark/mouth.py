@@ -56,14 +56,14 @@ def skin_colour(image: Image, landmarks: Floats) -> Floats:
     return np.median(means, axis=0) if means else np.full(3, 128.0)
 
 
-def opening(shape: Floats) -> float:
+def mouth_opening(shape: Floats) -> float:
     """Mean distance between the lips' inner edges, face widths; shape (478, 3) in the face's own frame."""
     return float(np.linalg.norm(shape[[81, 13, 311]] - shape[[178, 14, 402]], axis=1).mean())
 
 
-def presence(shape: Floats, rest: Floats) -> float:
+def mouth_presence(shape: Floats, rest: Floats) -> float:
     """How much of the made interior shows, 0 … 1: nothing while the lips are no wider apart than in the portrait."""
-    return float(np.clip((opening(shape) - 1.15 * opening(rest) - SHOWS[0]) / SHOWS[1], 0, 1))
+    return float(np.clip((mouth_opening(shape) - 1.15 * mouth_opening(rest) - SHOWS[0]) / SHOWS[1], 0, 1))
 
 
 def paint_mouth(
@@ -83,7 +83,7 @@ def paint_mouth(
     feather = 2 * max(1, round(0.01 * face_width)) + 1
     alpha = cv2.GaussianBlur(mask, (feather, feather), 0).astype(np.float32) * (amount / 255)
     own = driver if choice == "driver" else None
-    inside = made_interior(local, size, skin) if own is None else driver_interior(own, local, size, skin)
+    inside = draw_interior(local, size, skin) if own is None else driver_interior(own, local, size, skin)
     depth = cv2.distanceTransform((mask > 127).astype(np.uint8), cv2.DIST_L2, 3)
     inside *= (1 - 0.4 * np.exp(-depth / (0.02 * face_width + 1e-3)))[..., None]
     region = out[top:bottom, left:right]
@@ -96,7 +96,7 @@ def driver_interior(driver: DriverMouth, lips: Floats, size: tuple[int, int], sk
     source = centre + (driver.lips - centre) * INSET
     x, y = lip_map(lips, source, size)
     taken = cv2.remap(driver.pixels, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return match(np.asarray(taken, np.uint8), driver.skin, skin)
+    return match_colours(np.asarray(taken, np.uint8), driver.skin, skin)
 
 
 def lip_map(lips: Floats, source: Floats, size: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -120,7 +120,7 @@ def lip_map(lips: Floats, source: Floats, size: tuple[int, int]) -> tuple[NDArra
     )
 
 
-def match(taken: Image, of: Floats, to: Floats) -> NDArray[np.float32]:
+def match_colours(taken: Image, of: Floats, to: Floats) -> NDArray[np.float32]:
     """The driver's pixels under the portrait's light: each colour channel scaled as the skins compare (von Kries), within limits.
 
     Skins differ by more than the light, hence the exponents; a portrait with less colour than the driver (pencil, black and white)
@@ -142,14 +142,14 @@ def colourfulness(colour: Floats) -> float:
     return float((colour.max() - colour.min()) / max(float(colour.max()), 1.0))
 
 
-def made_interior(lips: Floats, size: tuple[int, int], skin: Floats) -> NDArray[np.float32]:
+def draw_interior(lips: Floats, size: tuple[int, int], skin: Floats) -> NDArray[np.float32]:
     """A mouth of the portrait's own palette, (h, w, 3): dark throat, tongue below, a row of teeth under the upper lip."""
     light = float(np.clip(skin.mean() / 150, 0.3, 1.3))
     warm = skin / max(float(skin.mean()), 1.0)
     upper, lower = lips[: len(UPPER_LIP)], np.concatenate([lips[:1], lips[: len(UPPER_LIP) - 2 : -1], lips[len(UPPER_LIP) - 1 :][:1]])
     columns = np.arange(size[0])
-    top = np.interp(columns, *ordered(upper))
-    bottom = np.interp(columns, *ordered(lower))
+    top = np.interp(columns, *sort_lip_points(upper))
+    bottom = np.interp(columns, *sort_lip_points(lower))
     gap = np.maximum(bottom - top, 1.0)
     across = np.clip((columns - lips[0, 0]) / max(lips[len(UPPER_LIP) - 1, 0] - lips[0, 0], 1), 0, 1)
     wide = float(np.ptp(lips[:, 0]))
@@ -173,7 +173,7 @@ def made_interior(lips: Floats, size: tuple[int, int], skin: Floats) -> NDArray[
     return np.asarray(cv2.GaussianBlur(inside.astype(np.float32), (0, 0), max(0.5, 0.012 * wide)), dtype=np.float32)
 
 
-def ordered(line: Floats) -> tuple[Floats, Floats]:
+def sort_lip_points(line: Floats) -> tuple[Floats, Floats]:
     """x and y of a line's points by growing x, as np.interp wants them."""
     order = np.argsort(line[:, 0])
     return line[order, 0], line[order, 1]

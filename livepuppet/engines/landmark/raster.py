@@ -104,7 +104,7 @@ def sample_affines(ids: NDArray[np.int32], table: Floats, grid: Grid) -> tuple[F
     return x, y
 
 
-def enlarge(values: Field, grid: Grid, rows: slice = WHOLE, columns: slice = WHOLE) -> Field:
+def enlarge_map(values: Field, grid: Grid, rows: slice = WHOLE, columns: slice = WHOLE) -> Field:
     """Grid values at every pixel, or at those of a part of the picture given in cells of the grid (0 = the picture's first)."""
     top, bottom, _ = rows.indices(-(-grid.height // grid.step))
     left, right, _ = columns.indices(-(-grid.width // grid.step))
@@ -119,22 +119,22 @@ TILE_PX = 80
 """About the side of a tile, see `compose`."""
 
 
-def compose(image: Image, x: Field, y: Field, share: Field | None, plate: Image, grid: Grid) -> Image:
+def compose_map(image: Image, x: Field, y: Field, share: Field | None, plate: Image, grid: Grid) -> Image:
     """The picture: image sampled at x, y (on the grid), laid over the plate where `share` (on the grid) is below 1.
 
     Work is done where it shows: one remap over the box that moves, and blending only in the tiles that the share's edge runs through.
     """
     if share is None:
-        return sample(image, enlarge(x, grid), enlarge(y, grid))
+        return sample_image(image, enlarge_map(x, grid), enlarge_map(y, grid))
     tile = max(1, TILE_PX // grid.step)
-    most, least = extremes(share, tile)
+    most, least = tile_extremes(share, tile)
     rows, columns = np.flatnonzero(most.max(1) > 0), np.flatnonzero(most.max(0) > 0)
     out = plate.copy()
     if not len(rows):
         return out
     top, bottom, left, right = rows[0] * tile, (rows[-1] + 1) * tile, columns[0] * tile, (columns[-1] + 1) * tile
     box = slice(top, bottom), slice(left, right)
-    moved = sample(image, enlarge(x, grid, *box), enlarge(y, grid, *box))
+    moved = sample_image(image, enlarge_map(x, grid, *box), enlarge_map(y, grid, *box))
     kind = np.where(most <= 0, 0, np.where(least >= 1, 1, 2))  # plate, image, both
     step = grid.step
     for row in range(rows[0], rows[-1] + 1):
@@ -149,12 +149,12 @@ def compose(image: Image, x: Field, y: Field, share: Field | None, plate: Image,
             if kind[row, start] == 1:
                 there[:] = here
             else:
-                weight = enlarge(share, grid, high, wide)
+                weight = enlarge_map(share, grid, high, wide)
                 there[:] = cv2.blendLinear(here, there, weight, 1 - weight)
     return out
 
 
-def extremes(share: Field, tile: int) -> tuple[Field, Field]:
+def tile_extremes(share: Field, tile: int) -> tuple[Field, Field]:
     """The greatest and the least share in and around each tile of `tile` cells."""
     around = np.ones((3, 3), np.uint8)
     both = []
@@ -166,12 +166,12 @@ def extremes(share: Field, tile: int) -> tuple[Field, Field]:
     return both[0], -both[1]
 
 
-def sample(image: Image, x: Field, y: Field) -> Image:
+def sample_image(image: Image, x: Field, y: Field) -> Image:
     """The image at these places, (h, w, 3); beyond its edges it is mirrored."""
     return np.asarray(cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101), dtype=np.uint8)
 
 
-def soften(values: Field) -> Field:
+def soften_map(values: Field) -> Field:
     """The mean over 3 x 3 places: takes the kinks out of the triangles' edges. The outermost places, which have no neighbours, stay."""
     out = np.asarray(cv2.blur(values, (3, 3)), dtype=np.float32)
     out[0], out[-1], out[:, 0], out[:, -1] = values[0], values[-1], values[:, 0], values[:, -1]

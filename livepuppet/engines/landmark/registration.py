@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livepuppet.engines.landmark.face_model import CHIN, FOREHEAD, LEFT_EDGE, OVAL, RIGHT_EDGE
-from livepuppet.engines.landmark.retarget import Placed, to_matrix, to_vector
+from livepuppet.engines.landmark.retarget import HeadPose, rotation_matrix, rotation_vector
 from livepuppet.types import Floats, Image
 from livepuppet.vision.face_landmarks import Landmarks
 
@@ -51,7 +51,7 @@ class Keyframe:
     head: Patch
     features: NDArray[np.float32]
     points: Floats
-    placed: Placed
+    placed: HeadPose
     body: Patch
     body_features: NDArray[np.float32]
     to_body: Floats
@@ -59,10 +59,10 @@ class Keyframe:
 
 
 @dataclass(frozen=True, eq=False)
-class Registered:
+class RegisteredHead:
     """The refined pose, and where the body is (2,), pixels of the image."""
 
-    placed: Placed
+    placed: HeadPose
     anchor: Floats
 
 
@@ -75,9 +75,9 @@ class Registration:
         self._failures = 0
         self._body_shift = np.zeros(2)
         self._last: Keyframe | None = None
-        self._before: Registered | None = None
+        self._before: RegisteredHead | None = None
 
-    def refine(self, image: Image, landmarks: Landmarks, placed: Placed) -> Registered:
+    def refine(self, image: Image, landmarks: Landmarks, placed: HeadPose) -> RegisteredHead:
         """The pose and the body's place in this image; `placed` is the landmarks' own pose."""
         if image.shape != self._shape:
             self._keyframes, self._shape, self._before = [], image.shape, None
@@ -86,7 +86,7 @@ class Registration:
         self._before = self._register(image, landmarks, placed)
         return self._before
 
-    def _register(self, image: Image, landmarks: Landmarks, placed: Placed) -> Registered:
+    def _register(self, image: Image, landmarks: Landmarks, placed: HeadPose) -> RegisteredHead:
         if not self._keyframes:
             self._failures = 0
             anchor = body_of(placed)
@@ -104,13 +104,13 @@ class Registration:
         anchor = self._follow_body(image, keyframe, refined)
         if unlike(keyframe.placed, refined) > (1 if share > 0.4 else 0.5) and len(self._keyframes) < KEYFRAMES:
             return self._remember(image, landmarks, refined, anchor)
-        return Registered(refined, anchor)
+        return RegisteredHead(refined, anchor)
 
-    def _remember(self, image: Image, landmarks: Landmarks, placed: Placed, anchor: Floats) -> Registered:
+    def _remember(self, image: Image, landmarks: Landmarks, placed: HeadPose, anchor: Floats) -> RegisteredHead:
         self._keyframes.append(make_keyframe(image, landmarks, placed, anchor))
-        return Registered(placed, anchor)
+        return RegisteredHead(placed, anchor)
 
-    def _follow_body(self, image: Image, keyframe: Keyframe, placed: Placed) -> Floats:
+    def _follow_body(self, image: Image, keyframe: Keyframe, placed: HeadPose) -> Floats:
         """Where the body is: the middle of its patches' shifts; where too few are found, a share of the head's."""
         if keyframe is not self._last:
             self._body_shift = np.zeros(2) if self._last is None else self._body_shift * 0
@@ -139,13 +139,13 @@ BODY_FOLLOWS = 0.3
 """The body's share of the head's shift, where the body itself cannot be seen."""
 
 
-def unlike(one: Placed, other: Placed) -> float:
+def unlike(one: HeadPose, other: HeadPose) -> float:
     """How different two views of the head are; above 1 they need keyframes of their own."""
-    turned = float(np.linalg.norm(to_vector(one.rotation @ other.rotation.T)))
+    turned = float(np.linalg.norm(rotation_vector(one.rotation @ other.rotation.T)))
     return float(max(turned / NEW_VIEW[0], abs(np.log(one.scale / other.scale)) / NEW_VIEW[1]))
 
 
-def body_of(placed: Placed) -> Floats:
+def body_of(placed: HeadPose) -> Floats:
     """A point on the chest straight below the head in the picture (2,)."""
     return np.asarray(placed.position[:2] + np.array([0.0, 1.2 * placed.scale]))
 
@@ -154,7 +154,7 @@ def box_size(box: tuple[float, float, float, float]) -> tuple[int, int]:
     return round((box[2] - box[0]) * FACE_PX), round((box[3] - box[1]) * FACE_PX)
 
 
-def head_matrix(placed: Placed) -> Floats:
+def head_matrix(placed: HeadPose) -> Floats:
     """(2, 3): image -> head patch, upright and at FACE_PX whatever the roll and the size."""
     across = placed.rotation[:2, 0]
     angle = np.arctan2(across[1], across[0])
@@ -164,7 +164,7 @@ def head_matrix(placed: Placed) -> Floats:
     return np.asarray(np.c_[linear, corner - linear @ placed.position[:2]])
 
 
-def body_matrix(placed: Placed, landmarks: Landmarks) -> Floats:
+def body_matrix(placed: HeadPose, landmarks: Landmarks) -> Floats:
     """(2, 3): image -> body patch, below the chin, upright in the picture."""
     k = FACE_PX / placed.scale
     middle = np.array([placed.position[0], landmarks[CHIN, 1]])
@@ -216,7 +216,7 @@ def follow(
     return np.asarray(found, dtype=np.float32), (status.ravel() > 0) & inside
 
 
-def make_keyframe(image: Image, landmarks: Landmarks, placed: Placed, anchor: Floats) -> Keyframe:
+def make_keyframe(image: Image, landmarks: Landmarks, placed: HeadPose, anchor: Floats) -> Keyframe:
     """Choose what to follow: corners over bone, nose, ears and hair; below the chin whatever the clothes offer."""
     matrix = head_matrix(placed)
     head = patch(image, matrix, box_size(HEAD_BOX))
@@ -275,7 +275,7 @@ def depths(at: Floats, z: Floats, features: NDArray[np.float32], scale: float) -
     return np.asarray(inner + scale * np.clip(beyond - 0.08, 0, 0.4))
 
 
-def solve(points: Floats, seen: Floats, prior: Placed) -> tuple[Placed, float]:
+def solve(points: Floats, seen: Floats, prior: HeadPose) -> tuple[HeadPose, float]:
     """The pose under which points (N, 3) of the face's own frame appear at `seen` (N, 2), near the prior; and the share that agrees.
 
     Gauss-Newton on rotation, shift and log scale with weights that fall off with the error (Geman and McClure).
@@ -302,7 +302,7 @@ def solve(points: Floats, seen: Floats, prior: Placed) -> tuple[Placed, float]:
         rotation, shift, grow = rotation + step[:3], shift + step[3:5], grow + step[5]
         placed = replace(
             placed,
-            rotation=to_matrix(step[:3]) @ placed.rotation,
+            rotation=rotation_matrix(step[:3]) @ placed.rotation,
             scale=placed.scale * float(np.exp(step[5])),
             position=placed.position + np.append(step[3:5], 0) * prior.scale,
         )
@@ -311,6 +311,6 @@ def solve(points: Floats, seen: Floats, prior: Placed) -> tuple[Placed, float]:
     return placed, float((weight > 0.4).mean())
 
 
-def reshape(landmarks: Landmarks, placed: Placed) -> Placed:
+def reshape(landmarks: Landmarks, placed: HeadPose) -> HeadPose:
     """The placed face with its shape as the landmarks have it under this pose."""
     return replace(placed, shape=(landmarks - placed.position) @ placed.rotation / placed.scale)

@@ -27,7 +27,7 @@ MODEL = TEMPLATE - ORIGIN
 
 
 @dataclass(frozen=True, eq=False)
-class Placed:
+class HeadPose:
     """A face as a rigidly placed shape: landmarks = scale · shape @ rotation.T + position.
 
     rotation (3, 3); scale: pixels per face width; position (3,) pixels; shape (478, 3) in the face's own frame, about ORIGIN.
@@ -51,7 +51,7 @@ def umeyama(model: Floats, points: Floats, weights: Floats) -> tuple[float, Floa
     return scale, rotation, target - scale * rotation @ centre
 
 
-def place(landmarks: Landmarks, model: Floats = MODEL) -> Placed:
+def fit_head_pose(landmarks: Landmarks, model: Floats = MODEL) -> HeadPose:
     """Where the head is, from the points over bone; those that disagree count less (three rounds of Tukey-like weights)."""
     weights = np.ones(len(RIGID))
     scale, rotation, position = umeyama(model[RIGID], landmarks[RIGID], weights)
@@ -59,10 +59,10 @@ def place(landmarks: Landmarks, model: Floats = MODEL) -> Placed:
         off = np.linalg.norm(scale * model[RIGID] @ rotation.T + position - landmarks[RIGID], axis=1) / scale
         weights = 1.0 / (1.0 + (off / max(float(np.median(off)), 1e-4)) ** 2)
         scale, rotation, position = umeyama(model[RIGID], landmarks[RIGID], weights)
-    return Placed(rotation, scale, position, (landmarks - position) @ rotation / scale)
+    return HeadPose(rotation, scale, position, (landmarks - position) @ rotation / scale)
 
 
-def to_vector(rotation: Floats) -> Floats:
+def rotation_vector(rotation: Floats) -> Floats:
     """Rotation matrix -> rotation vector (axis times angle, radians)."""
     cosine = np.clip((np.trace(rotation) - 1) / 2, -1.0, 1.0)
     axis = np.array([rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]]) / 2
@@ -71,7 +71,7 @@ def to_vector(rotation: Floats) -> Floats:
     return np.asarray(axis * (angle / sine if sine > 1e-9 else 1.0))
 
 
-def to_matrix(vector: Floats) -> Floats:
+def rotation_matrix(vector: Floats) -> Floats:
     """Rotation vector -> rotation matrix (Rodrigues)."""
     angle = float(np.linalg.norm(vector))
     if angle < 1e-12:
@@ -81,20 +81,20 @@ def to_matrix(vector: Floats) -> Floats:
     return np.asarray(np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross)
 
 
-def view(rotation: Floats) -> Floats:
+def view_angles(rotation: Floats) -> Floats:
     """Yaw (to the picture's right), pitch (down) and roll (clockwise), radians."""
     nose, right = -rotation[:, 2], rotation[:, 0]
     return np.array([np.arctan2(nose[0], -nose[2]), np.arctan2(nose[1], np.hypot(nose[0], nose[2])), np.arctan2(right[1], right[0])])
 
 
-def observe(landmarks: Landmarks, placed: Placed, body: Floats, width: int, height: int) -> Motion:
+def measure_motion(landmarks: Landmarks, placed: HeadPose, body: Floats, width: int, height: int) -> Motion:
     """The driver's motion (without detail). landmarks, placed, body (2,): in pixels of an image of this size."""
     unit = max(width, height) * POSE_UNIT
     middle = np.array([width / 2, height / 2])
     places = (placed.position[:2] - middle) / unit, (body - middle) / unit
-    pose = np.concatenate([to_vector(placed.rotation), places[0], [np.log(placed.scale / unit)], places[1]])
+    pose = np.concatenate([rotation_vector(placed.rotation), places[0], [np.log(placed.scale / unit)], places[1]])
     shape = (landmarks - placed.position) @ placed.rotation / placed.scale
-    return Motion(pose, (shape - MODEL).ravel(), view(placed.rotation), landmarks[:, :2].copy())
+    return Motion(pose, (shape - MODEL).ravel(), view_angles(placed.rotation), landmarks[:, :2].copy())
 
 
 def expression_weights() -> Floats:
@@ -118,7 +118,7 @@ class Likeness:
     room: left, top, right, bottom: how far the face may shift, face widths. turn: least and greatest yaw change, radians.
     """
 
-    placed: Placed
+    placed: HeadPose
     eyes: Eyes
     room: Floats
     turn: tuple[float, float]
@@ -135,7 +135,7 @@ BODY_LIMIT = 0.5
 """Face widths."""
 
 
-def soften(value: float, low: float, high: float) -> float:
+def soft_limit(value: float, low: float, high: float) -> float:
     """value, held between low < 0 < high: unchanged up to 60 % of the limit, then ever slower."""
     limit = high if value > 0 else -low
     if limit <= 1e-6:
@@ -154,58 +154,58 @@ def turn_limits(yaw: float) -> tuple[float, float]:
     return (-float(back), float(away)) if yaw > 0 else (-float(away), float(back))
 
 
-def proportion(shape: Floats) -> float:
+def width_ratio(shape: Floats) -> float:
     """Width of the mouth, face widths."""
     return float(np.linalg.norm(shape[61] - shape[291]))
 
 
-def transfer(likeness: Likeness, reference: Motion, driving: Motion, tuning: Tuning) -> Motion:
+def retarget_motion(likeness: Likeness, reference: Motion, driving: Motion, tuning: Tuning) -> Motion:
     """The avatar's motion for the driver's since the reference (module docstring); `detail` passes through."""
     if not tuning.relative:
         reference = absolute_reference(likeness, driving)
     gain = tuning.gain
     rest, now = MODEL + reference.expression.reshape(COUNT, 3), MODEL + driving.expression.reshape(COUNT, 3)
-    turned = to_matrix(driving.pose[:3]) @ to_matrix(reference.pose[:3]).T
-    rotation = to_vector(turned) * gain
+    turned = rotation_matrix(driving.pose[:3]) @ rotation_matrix(reference.pose[:3]).T
+    rotation = rotation_vector(turned) * gain
     rotation = np.array(
         [
-            soften(rotation[0], -PITCH_LIMIT, PITCH_LIMIT),
+            soft_limit(rotation[0], -PITCH_LIMIT, PITCH_LIMIT),
             # the rotation vector's y turns the nose to the picture's left when positive
-            -soften(-rotation[1], *likeness.turn),
-            soften(rotation[2], -ROLL_LIMIT, ROLL_LIMIT),
+            -soft_limit(-rotation[1], *likeness.turn),
+            soft_limit(rotation[2], -ROLL_LIMIT, ROLL_LIMIT),
         ]
     )
     per_width = gain / np.exp(reference.pose[5])
     shift = (driving.pose[3:5] - reference.pose[3:5]) * per_width
     body = (driving.pose[6:8] - reference.pose[6:8]) * per_width
     left, top, right, bottom = likeness.room
-    shift = np.array([soften(shift[0], -left, right), soften(shift[1], -top, bottom)])
-    body = np.array([soften(amount, -BODY_LIMIT, BODY_LIMIT) for amount in body])
-    scale = soften((driving.pose[5] - reference.pose[5]) * gain, -SCALE_LIMIT, SCALE_LIMIT)
+    shift = np.array([soft_limit(shift[0], -left, right), soft_limit(shift[1], -top, bottom)])
+    body = np.array([soft_limit(amount, -BODY_LIMIT, BODY_LIMIT) for amount in body])
+    scale = soft_limit((driving.pose[5] - reference.pose[5]) * gain, -SCALE_LIMIT, SCALE_LIMIT)
 
     change = now - rest
     size = np.square(change).sum(1, keepdims=True)
     change *= size / (size + NOISE**2) * WEIGHTS * gain
-    width = np.clip(proportion(likeness.placed.shape) / proportion(rest), 0.75, 1.25)
+    width = np.clip(width_ratio(likeness.placed.shape) / width_ratio(rest), 0.75, 1.25)
     change *= 1 + (width - 1) * LOWER_FACE
     eyes = retarget_eyes(likeness.eyes, measure_eyes(rest), measure_eyes(now), gain)
     return Motion(
         np.concatenate([rotation, shift, [scale], body]),
         np.concatenate([change.ravel(), eyes]),
-        view(to_matrix(rotation) @ likeness.placed.rotation),
+        view_angles(rotation_matrix(rotation) @ likeness.placed.rotation),
         driving.points,
         driving.detail,
     )
 
 
-def distance(likeness: Likeness, driving: Motion) -> float:
+def pose_distance(likeness: Likeness, driving: Motion) -> float:
     """How unlike the portrait's own pose and expression the driver's are: a sixth of a turn, or lips 0.15 face widths off, count 1."""
-    turned = to_matrix(driving.pose[:3]) @ likeness.placed.rotation.T
+    turned = rotation_matrix(driving.pose[:3]) @ likeness.placed.rotation.T
     unlike = (driving.expression - likeness.observed.expression).reshape(COUNT, 3) * WEIGHTS
     lips = np.concatenate([UPPER_LIP, LOWER_LIP])
     own, theirs = likeness.eyes.opening, measure_eyes(MODEL + driving.expression.reshape(COUNT, 3)).opening
     return float(
-        np.linalg.norm(to_vector(turned)) / (np.pi / 3)
+        np.linalg.norm(rotation_vector(turned)) / (np.pi / 3)
         + np.linalg.norm(unlike[lips, :2], axis=1).mean() / 0.15
         + np.abs(theirs / np.maximum(own, 0.05) - 1).mean() / 2
     )
@@ -216,7 +216,7 @@ def absolute_reference(likeness: Likeness, driving: Motion) -> Motion:
     return Motion(np.concatenate([likeness.observed.pose[:3], driving.pose[3:]]), np.zeros_like(driving.expression))
 
 
-def neutral(observed: Motion) -> Motion:
+def neutral_vectors(observed: Motion) -> Motion:
     """The avatar's motion that changes nothing."""
     return Motion(np.zeros(8), np.zeros(COUNT * 3 + EYES_SIZE), observed.view.copy())
 
@@ -226,7 +226,7 @@ def pose_face(likeness: Likeness, motion: Motion) -> tuple[Floats, Floats, Float
     change, eyes = motion.expression[: COUNT * 3].reshape(COUNT, 3), motion.expression[COUNT * 3 :]
     placed = likeness.placed
     shape = part_lips(placed.shape + change)
-    rotation = to_matrix(motion.pose[:3])
+    rotation = rotation_matrix(motion.pose[:3])
     scale = placed.scale * np.exp(motion.pose[5])
     shift = np.append(motion.pose[3:5], 0.0) * placed.scale
     return scale * shape @ (rotation @ placed.rotation).T + placed.position + shift, shape, eyes

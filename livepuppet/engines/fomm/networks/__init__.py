@@ -1,8 +1,8 @@
 """First Order Motion Model networks in PyTorch: import, export and training. Never imported by the live path.
 
-from livepuppet.networks import checkpoint
-from livepuppet.networks.configuration import Configuration, Hourglass
-from livepuppet.networks.keypoints import Keypoints, relative
+from livepuppet.engines.fomm.networks import checkpoint
+from livepuppet.engines.fomm.networks.configuration import Configuration, Hourglass
+from livepuppet.engines.fomm.networks.keypoints import Keypoints, relative
 
 model = checkpoint.build(Configuration(keypoints=16), align_corners=True)    fresh weights, training mode
 model = checkpoint.load(path, configuration=checkpoint.read_configuration(yaml))    eval mode, float32, CPU

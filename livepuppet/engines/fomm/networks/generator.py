@@ -7,13 +7,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from livepuppet.networks.configuration import Configuration
-from livepuppet.networks.dense_motion import DenseMotion, DenseMotionNetwork
-from livepuppet.networks.keypoints import Keypoints
-from livepuppet.networks.layers import Convolution, Down, Residual, Up, sample
+from livepuppet.engines.fomm.networks.configuration import Configuration
+from livepuppet.engines.fomm.networks.dense_motion import DenseMotion, DenseMotionNetwork
+from livepuppet.engines.fomm.networks.keypoints import Keypoints
+from livepuppet.engines.fomm.networks.layers import Convolution, Down, Residual, Up, grid_sample
 
 
-class Generated(NamedTuple):
+class GeneratorOutput(NamedTuple):
     """prediction: (B, C, H, W) in 0 … 1. motion: what moved it."""
 
     prediction: Tensor
@@ -40,10 +40,10 @@ class Generator(nn.Module):
         self.final = nn.Conv2d(width(0), configuration.channels, 7, padding=3)
         self.align_corners = align_corners
 
-    def forward(self, picture: Tensor, source: Keypoints, driving: Keypoints) -> Generated:
+    def forward(self, picture: Tensor, source: Keypoints, driving: Keypoints) -> GeneratorOutput:
         """picture: (B, C, H, W) in 0 … 1. source: its keypoints. driving: where they should go."""
         motion = self.dense_motion_network(picture, source, driving)
-        return Generated(self.decode(self.encode(picture), motion.deformation, motion.occlusion), motion)
+        return GeneratorOutput(self.decode(self.encode(picture), motion.deformation, motion.occlusion), motion)
 
     @torch.jit.export
     def encode(self, picture: Tensor) -> Tensor:
@@ -58,15 +58,15 @@ class Generator(nn.Module):
         """Deform features, hide what the source does not show, restore the picture: (B, C, H, W) in 0 … 1, float32."""
         size = (features.shape[2], features.shape[3])
         if deformation.shape[1] != size[0] or deformation.shape[2] != size[1]:
-            deformation = resize(deformation.permute(0, 3, 1, 2), size).permute(0, 2, 3, 1)
-            occlusion = resize(occlusion, size)
-        x = sample(features, deformation, self.align_corners) * occlusion.to(features.dtype)
+            deformation = resize_map(deformation.permute(0, 3, 1, 2), size).permute(0, 2, 3, 1)
+            occlusion = resize_map(occlusion, size)
+        x = grid_sample(features, deformation, self.align_corners) * occlusion.to(features.dtype)
         x = self.bottleneck(x)
         for block in self.up_blocks:
             x = block(x)
         return torch.sigmoid(self.final(x).float())
 
 
-def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+def resize_map(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Bilinear, (B, C, H, W) -> (B, C, *size). Always align_corners=False: that was interpolate's default in every version of torch."""
     return functional.interpolate(x, size=size, mode="bilinear", align_corners=False)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from livepuppet.networks.configuration import Hourglass, blur_width
+from livepuppet.engines.fomm.networks.configuration import Hourglass, blur_width
 
 
 def coordinate_grid(height: int, width: int, device: torch.device) -> Tensor:
@@ -19,7 +19,7 @@ def coordinate_grid(height: int, width: int, device: torch.device) -> Tensor:
     return torch.stack((x[None, :].expand(height, width), y[:, None].expand(height, width)), dim=-1)
 
 
-def sample(picture: Tensor, grid: Tensor, align_corners: bool) -> Tensor:
+def grid_sample(picture: Tensor, grid: Tensor, align_corners: bool) -> Tensor:
     """`picture` (B, C, H, W) at `grid` (B, h, w, 2) -> (B, C, h, w); bilinear, zero outside.
 
     Always in float32: half precision would place samples only to about 1/16 pixel at 256 px.

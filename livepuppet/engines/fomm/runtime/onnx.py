@@ -1,6 +1,6 @@
 """A model in ONNX Runtime: on CUDA, TensorRT, DirectML, CoreML or the CPU, and loud about which.
 
-One session computes keypoints and pictures (see livepuppet/networks/onnx_files.py), its threads do not spin while they wait: they would
+One session computes keypoints and pictures (see livepuppet/engines/fomm/export/onnx_files.py), its threads do not spin while they wait: they would
 take the cores from MediaPipe, from the encoder of a recording and from the call the picture is for. On a GPU the portrait's features stay
 there, bound once; a frame sends its picture and a few hundred bytes, and gets a picture back.
 """
@@ -15,10 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from livepuppet.artifacts import ModelDirectory
-from livepuppet.errors import ModelError
-from livepuppet.runtimes.external_data import external_files
-from livepuppet.runtimes.graphs import (
+from livepuppet.engines.fomm.model_store import ModelDirectory
+from livepuppet.engines.fomm.runtime.external_data import external_files
+from livepuppet.engines.fomm.runtime.interface import (
     DETECT_INPUTS,
     DETECT_OUTPUTS,
     PREPARE_INPUTS,
@@ -27,13 +26,14 @@ from livepuppet.runtimes.graphs import (
     RENDER_OUTPUTS,
     SWITCHES,
     Array,
-    Prepared,
-    Rendered,
+    PreparedSource,
+    RuntimeOutput,
 )
-from livepuppet.runtimes.providers import CPU, NAMES, OPTIONS, candidates, out_of_memory, why_not
+from livepuppet.engines.fomm.runtime.providers import CPU, NAMES, OPTIONS, candidates, out_of_memory, why_not
+from livepuppet.errors import ModelError
 from livepuppet.types import Image
 
-log = logging.getLogger("livepuppet.runtimes.onnx")
+log = logging.getLogger("livepuppet.engines.fomm.runtime.onnx")
 
 NUMPY_TYPES: dict[str, type[np.generic]] = {
     "tensor(float)": np.float32,
@@ -43,7 +43,7 @@ NUMPY_TYPES: dict[str, type[np.generic]] = {
 TRUE, FALSE = np.array(True), np.array(False)
 
 
-class OnnxGraphs:
+class OnnxFommRuntime:
     """See `Graphs`. device: of loading.DEVICES. Raises ModelError for a graph that is not what model.json says."""
 
     def __init__(self, directory: ModelDirectory, kind: str, device: str) -> None:
@@ -60,8 +60,8 @@ class OnnxGraphs:
         if any(NAMES[provider] in {"cuda", "tensorrt"} for provider in wanted) and hasattr(onnxruntime, "preload_dlls"):
             onnxruntime.preload_dlls()  # finds the CUDA libraries that pip installed
         size, keypoints = self._directory.manifest.size, self._directory.manifest.keypoints
-        self._prepare = open_session(self._paths["prepare"], wanted)
-        self._animate = open_session(self._paths["animate"], wanted)
+        self._prepare = open_onnx_session(self._paths["prepare"], wanted)
+        self._animate = open_onnx_session(self._paths["animate"], wanted)
         check_names(self._paths["prepare"], self._prepare, PREPARE_INPUTS, PREPARE_OUTPUTS)
         check_names(self._paths["animate"], self._animate, (*SWITCHES, *DETECT_INPUTS, *RENDER_INPUTS), (*RENDER_OUTPUTS, *DETECT_OUTPUTS))
         check_shape(self._paths["prepare"], self._prepare, "portrait", (size, size, 3))
@@ -87,7 +87,7 @@ class OnnxGraphs:
 
         return onnxruntime.OrtValue.ortvalue_from_numpy(array, "cuda", 0)
 
-    def prepare(self, portrait: Image) -> Prepared:
+    def prepare(self, portrait: Image) -> PreparedSource:
         try:
             return self._prepared(portrait)
         except Exception as error:
@@ -104,8 +104,8 @@ class OnnxGraphs:
         return value, jacobian
 
     def render(
-        self, prepared: Prepared, value: Array, jacobian: Array, reference: tuple[Array, Array] | None = None, scale: float = 1.0
-    ) -> Rendered:
+        self, prepared: PreparedSource, value: Array, jacobian: Array, reference: tuple[Array, Array] | None = None, scale: float = 1.0
+    ) -> RuntimeOutput:
         reference_value, reference_jacobian = reference or (prepared.value, prepared.jacobian)
         inputs = {
             "source_value": prepared.value,
@@ -124,24 +124,24 @@ class OnnxGraphs:
             self._leave_device(error)
             outputs = self._run(RENDER_OUTPUTS, inputs, self._held(prepared))
         image, mean, deformation, occlusion = outputs
-        return Rendered(image, bool(np.isfinite(mean)), deformation, occlusion)
+        return RuntimeOutput(image, bool(np.isfinite(mean)), deformation, occlusion)
 
     def close(self) -> None:
         self._prepare = self._animate = None
         self._absent_held = {}
 
-    def _held(self, prepared: Prepared) -> Mapping[str, Any]:
+    def _held(self, prepared: PreparedSource) -> Mapping[str, Any]:
         """The portrait's features on the device in use; made again where they lie on one that was left."""
         if prepared.owner is not self._animate:
             prepared = self._prepared(prepared.portrait)
         held: Mapping[str, Any] = prepared.held  # type: ignore[assignment]
         return held
 
-    def _prepared(self, portrait: Image) -> Prepared:
+    def _prepared(self, portrait: Image) -> PreparedSource:
         portrait = np.ascontiguousarray(portrait)
         if not self._on_device:
             features, small, value, jacobian = self._prepare.run(list(PREPARE_OUTPUTS), {"portrait": portrait})
-            return Prepared(portrait, value, jacobian, {"features": features, "small": small}, self._animate)
+            return PreparedSource(portrait, value, jacobian, {"features": features, "small": small}, self._animate)
         binding = self._prepare.io_binding()
         binding.bind_cpu_input("portrait", portrait)
         for name in ("features", "small"):
@@ -150,7 +150,7 @@ class OnnxGraphs:
             binding.bind_output(name, "cpu")
         self._prepare.run_with_iobinding(binding)
         features, small, value, jacobian = binding.get_outputs()
-        return Prepared(portrait, value.numpy(), jacobian.numpy(), {"features": features, "small": small}, self._animate)
+        return PreparedSource(portrait, value.numpy(), jacobian.numpy(), {"features": features, "small": small}, self._animate)
 
     def _run(self, outputs: tuple[str, ...], inputs: Mapping[str, Any], held: Mapping[str, Any]) -> list[Any]:
         if not self._on_device:
@@ -181,7 +181,7 @@ class OnnxGraphs:
             self._open("cpu")
 
 
-def open_session(path: Path, providers: list[str]) -> Any:
+def open_onnx_session(path: Path, providers: list[str]) -> Any:
     """A session of ONNX Runtime. Raises ModelError for a file that it cannot read."""
     import onnxruntime
 
@@ -195,7 +195,7 @@ def open_session(path: Path, providers: list[str]) -> Any:
     except Exception as error:
         if len(providers) > 1 and out_of_memory(error):
             log.warning("%s has no memory left for the model: computing on the CPU", NAMES.get(providers[0], providers[0]))
-            return open_session(path, [CPU])
+            return open_onnx_session(path, [CPU])
         raise ModelError(f"ONNX Runtime cannot load {path}: {str(error).splitlines()[0]}") from error
 
 

@@ -18,7 +18,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from livepuppet.networks.folding import doubling
+from livepuppet.engines.fomm.export.folding import doubling
 
 OPSET = 17
 IR_VERSION = 8
@@ -40,7 +40,7 @@ class Method(nn.Module):
         return getattr(self.module, self.name)(*inputs)
 
 
-def export(module: nn.Module, inputs: Sequence[Tensor], names: Sequence[str], outputs: Sequence[str], path: Path) -> None:
+def export_onnx(module: nn.Module, inputs: Sequence[Tensor], names: Sequence[str], outputs: Sequence[str], path: Path) -> None:
     """Write the module as traced with `inputs`."""
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # tracing warns of every shape that becomes a constant: here all shapes are
@@ -55,7 +55,7 @@ def export(module: nn.Module, inputs: Sequence[Tensor], names: Sequence[str], ou
         )
 
 
-def halve(model: onnx.ModelProto) -> None:
+def convert_to_half(model: onnx.ModelProto) -> None:
     """Store the weights as float16, each followed by a cast to float32: half the file, the same arithmetic.
 
     Runtimes fold the casts when they load. Weights beyond float16's range stay as they are.
@@ -76,7 +76,7 @@ def halve(model: onnx.ModelProto) -> None:
     graph.node.extend(nodes)
 
 
-def compact(model: onnx.ModelProto) -> None:
+def compact_graph(model: onnx.ModelProto) -> None:
     """Store the kernels of doubling convolutions as the nine numbers they are made of; runtimes make sixteen of them when they load."""
     graph = model.graph
     ups = {node.input[1] for node in graph.node if node.op_type == "ConvTranspose"}
@@ -100,7 +100,7 @@ def compact(model: onnx.ModelProto) -> None:
     graph.node.extend(nodes)
 
 
-def join(parts: Sequence[tuple[str, onnx.ModelProto]], name: str) -> onnx.ModelProto:
+def join_graphs(parts: Sequence[tuple[str, onnx.ModelProto]], name: str) -> onnx.ModelProto:
     """One model with the inputs and outputs of all `parts`, each part run only when the boolean input of its name says so.
 
     parts: (switch, model). Outputs of a part that is switched off are zeros.

@@ -1,6 +1,6 @@
 """What a neural model can do, whichever runtime does it: prepare a portrait, detect keypoints, render a picture.
 
-Names and order of the graphs' inputs and outputs are the interface of every exported model (livepuppet/networks/graphs.py writes them).
+Names and order of the graphs' inputs and outputs are the interface of every exported model (livepuppet/engines/fomm/export/graphs.py writes them).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SWITCHES = ("detecting", "rendering")
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class PreparedSource:
     """A portrait as the model knows it. Immutable, may be shared between threads.
 
     portrait: uint8 (size, size, 3). value, jacobian: its keypoints, float32 (1, K, 2) and (1, K, 2, 2).
@@ -44,7 +44,7 @@ class Prepared:
 
 
 @dataclass(frozen=True, eq=False)
-class Rendered:
+class RuntimeOutput:
     """image: uint8 (size, size, 3). finite: False when the network gave something that is no number: do not show it.
 
     deformation: float32 (h, w, 2), where in the portrait each place comes from, x and y in -1 … 1.
@@ -57,21 +57,21 @@ class Rendered:
     occlusion: Array
 
 
-class Graphs(Protocol):
+class FommRuntime(Protocol):
     """A loaded model. `prepare` may run in another thread than the rest."""
 
     device: str
     """For people: device, precision and provider, as used and not as asked for."""
 
-    def prepare(self, portrait: Image) -> Prepared:
+    def prepare(self, portrait: Image) -> PreparedSource:
         """Once per portrait. uint8 (size, size, 3), RGB."""
 
     def detect(self, driving: Image) -> tuple[Array, Array]:
         """Keypoints of a picture: value (1, K, 2) and jacobian (1, K, 2, 2)."""
 
     def render(
-        self, prepared: Prepared, value: Array, jacobian: Array, reference: tuple[Array, Array] | None = None, scale: float = 1.0
-    ) -> Rendered:
+        self, prepared: PreparedSource, value: Array, jacobian: Array, reference: tuple[Array, Array] | None = None, scale: float = 1.0
+    ) -> RuntimeOutput:
         """The portrait, moved as keypoints moved from `reference` to `value` and `jacobian`, displacements times `scale`.
 
         reference: None takes the portrait's own keypoints, so that `value` and `jacobian` are where they go.

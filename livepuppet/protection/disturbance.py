@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from livepuppet.artifacts import ModelDirectory
+from livepuppet.engines.fomm.model_store import ModelDirectory
+from livepuppet.engines.fomm.networks.checkpoint import FommModel
+from livepuppet.engines.fomm.networks.keypoints import Keypoints, relative_keypoints
 from livepuppet.errors import ModelError
-from livepuppet.networks.checkpoint import Model
-from livepuppet.networks.keypoints import Keypoints, relative
-from livepuppet.networks.replay import Replay
+from livepuppet.protection.replay import Replay
 from livepuppet.types import Image
 
 Window = tuple[float, float, float]
@@ -36,55 +36,55 @@ MOTION_WEIGHT, KEYPOINT_WEIGHT = 8.0, 0.3
 """What a mean deviation of the deformation and of the keypoints (both in half pictures) weighs against one of the output (in 0 … 1)."""
 
 
-class Look(NamedTuple):
+class SourceFeatures(NamedTuple):
     """What a model takes from a photo: its keypoints, and whatever else it needs to move it."""
 
     source: Keypoints
     rest: tuple[Tensor, ...]
 
 
-class Moved(NamedTuple):
+class AnimatedFrame(NamedTuple):
     """prediction: (1, 3, size, size) in 0 … 1.  deformation: where each place comes from, in -1 … 1."""
 
     prediction: Tensor
     deformation: Tensor
 
 
-class Victim(Protocol):
+class AttackTarget(Protocol):
     """A model that gradients run through. Pictures are (1, 3, size, size) in 0 … 1."""
 
     size: int
 
-    def look(self, picture: Tensor) -> Look: ...
+    def look(self, picture: Tensor) -> SourceFeatures: ...
 
     def detect(self, picture: Tensor) -> Keypoints: ...
 
-    def move(self, look: Look, reference: Keypoints, driving: Keypoints) -> Moved: ...
+    def move(self, look: SourceFeatures, reference: Keypoints, driving: Keypoints) -> AnimatedFrame: ...
 
 
-class Networks:
+class NetworkTarget:
     """A checkpoint's networks."""
 
-    def __init__(self, model: Model, device: torch.device) -> None:
+    def __init__(self, model: FommModel, device: torch.device) -> None:
         self.size = model.configuration.size
         self._model = model
         self._unit = torch.ones((), device=device)
         for network in (model.detector, model.generator):
             network.to(device).eval().requires_grad_(False)
 
-    def look(self, picture: Tensor) -> Look:
-        return Look(self.detect(picture), (picture,))
+    def look(self, picture: Tensor) -> SourceFeatures:
+        return SourceFeatures(self.detect(picture), (picture,))
 
     def detect(self, picture: Tensor) -> Keypoints:
         found: Keypoints = self._model.detector(picture)
         return found
 
-    def move(self, look: Look, reference: Keypoints, driving: Keypoints) -> Moved:
-        generated = self._model.generator(look.rest[0], look.source, relative(look.source, reference, driving, self._unit))
-        return Moved(generated.prediction, generated.motion.deformation)
+    def move(self, look: SourceFeatures, reference: Keypoints, driving: Keypoints) -> AnimatedFrame:
+        generated = self._model.generator(look.rest[0], look.source, relative_keypoints(look.source, reference, driving, self._unit))
+        return AnimatedFrame(generated.prediction, generated.motion.deformation)
 
 
-class Installed:
+class InstalledTarget:
     """The ONNX graphs of a model directory: the model just as it animates here. Raises ModelError."""
 
     def __init__(self, directory: ModelDirectory, device: torch.device) -> None:
@@ -98,30 +98,30 @@ class Installed:
         self._detect = Replay(directory.file(names["animate"]), device, "detecting")
         self._render = Replay(directory.file(names["animate"]), device, "rendering")
 
-    def look(self, picture: Tensor) -> Look:
+    def look(self, picture: Tensor) -> SourceFeatures:
         out = self._prepare.run(portrait=picture[0].permute(1, 2, 0) * 255)
-        return Look(Keypoints(out["source_value"], out["source_jacobian"]), (out["features"], out["small"]))
+        return SourceFeatures(Keypoints(out["source_value"], out["source_jacobian"]), (out["features"], out["small"]))
 
     def detect(self, picture: Tensor) -> Keypoints:
         out = self._detect.run(driving=picture[0].permute(1, 2, 0) * 255)
         return Keypoints(out["driving_value"], out["driving_jacobian"])
 
-    def move(self, look: Look, reference: Keypoints, driving: Keypoints) -> Moved:
+    def move(self, look: SourceFeatures, reference: Keypoints, driving: Keypoints) -> AnimatedFrame:
         out = self._render.run(
             features=look.rest[0], small=look.rest[1], source_value=look.source.value, source_jacobian=look.source.jacobian,
             reference_value=reference.value, reference_jacobian=reference.jacobian, scale=self._unit,
             motion_value=driving.value, motion_jacobian=driving.jacobian,
         )  # fmt: skip
-        return Moved(out["image"].permute(2, 0, 1)[None] / 255, out["deformation"])
+        return AnimatedFrame(out["image"].permute(2, 0, 1)[None] / 255, out["deformation"])
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class AttackView:
     """One way to cut the photo, and what the model makes of the unprotected one: keypoints and a result per driving frame."""
 
     window: Window
     source: Keypoints
-    results: tuple[Moved, ...]
+    results: tuple[AnimatedFrame, ...]
 
 
 class Attack:
@@ -131,7 +131,7 @@ class Attack:
     driving: RGB uint8 (size, size, 3) each, faces cut as for the model; the first is the reference.
     """
 
-    def __init__(self, victim: Victim, photo: Image, window: Window, driving: Sequence[Image], device: torch.device) -> None:
+    def __init__(self, victim: AttackTarget, photo: Image, window: Window, driving: Sequence[Image], device: torch.device) -> None:
         self.victim, self.device, self.window = victim, device, window
         self.photo = self._tensor(photo)
         with torch.no_grad():
@@ -174,7 +174,7 @@ class Attack:
             found = self.victim.look(self._cut(self._tensor(photo), self.window)).source
         return float((found.value - self.views[0].source.value).norm(dim=-1).mean()) * self.victim.size / 2
 
-    def _value(self, photo: Tensor, view: View, number: int) -> Tensor:
+    def _value(self, photo: Tensor, view: AttackView, number: int) -> Tensor:
         """How far the result departs from that of the original."""
         look = self.victim.look(self._cut(photo, view.window))
         moved, plain = self.victim.move(look, self.driving[0], self.driving[number]), view.results[number]
@@ -184,19 +184,19 @@ class Attack:
         value: Tensor = picture_off + MOTION_WEIGHT * motion_off + KEYPOINT_WEIGHT * keypoints_off
         return value
 
-    def _turns(self) -> Iterator[tuple[View, int]]:
+    def _turns(self) -> Iterator[tuple[AttackView, int]]:
         """Views and driving frames in turn, without the reference, which moves nothing."""
         count = 0
         while True:
             yield self.views[count % len(self.views)], 1 + count % (len(self.driving) - 1) if len(self.driving) > 1 else 0
             count += 1
 
-    def _view(self, window: Window, crop: Window) -> View:
+    def _view(self, window: Window, crop: Window) -> AttackView:
         left, top, side = window
         reach = side * crop[2]
         moved = (left + side * crop[0] + (side - reach) / 2, top + side * crop[1] + (side - reach) / 2, reach)
         look = self.victim.look(self._cut(self.photo, moved))
-        return View(moved, look.source, tuple(self.victim.move(look, self.driving[0], driving) for driving in self.driving))
+        return AttackView(moved, look.source, tuple(self.victim.move(look, self.driving[0], driving) for driving in self.driving))
 
     def _tensor(self, image: Image) -> Tensor:
         return torch.from_numpy(image.astype(np.float32)).permute(2, 0, 1)[None].to(self.device) / 255

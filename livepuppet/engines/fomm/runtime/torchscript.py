@@ -17,21 +17,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from livepuppet.artifacts import ModelDirectory
-from livepuppet.errors import ModelError
-from livepuppet.runtimes.graphs import (
+from livepuppet.engines.fomm.model_store import ModelDirectory
+from livepuppet.engines.fomm.runtime.interface import (
     DETECT_INPUTS,
     DETECT_OUTPUTS,
     RENDER_INPUTS,
     RENDER_OUTPUTS,
     Array,
-    Prepared,
-    Rendered,
+    PreparedSource,
+    RuntimeOutput,
 )
-from livepuppet.runtimes.providers import NO_DRIVER, nvidia_driver, out_of_memory
+from livepuppet.engines.fomm.runtime.providers import NO_DRIVER, nvidia_driver, out_of_memory
+from livepuppet.errors import ModelError
 from livepuppet.types import Image
 
-log = logging.getLogger("livepuppet.runtimes.torchscript")
+log = logging.getLogger("livepuppet.engines.fomm.runtime.torchscript")
 
 WARM_UP_RUNS = 3
 """Before a capture: the first runs choose algorithms and allocate, which a CUDA graph must not contain."""
@@ -44,7 +44,7 @@ def why_no_cuda() -> str:
     return "its CUDA does not fit the NVIDIA driver, or no GPU is visible to this process" if nvidia_driver() else NO_DRIVER
 
 
-class TorchScriptGraphs:
+class TorchScriptFommRuntime:
     """See `Graphs`. device: of loading.DEVICES, of which this runtime knows auto, cpu and cuda."""
 
     def __init__(self, directory: ModelDirectory, device: str) -> None:
@@ -68,7 +68,7 @@ class TorchScriptGraphs:
         self._prepare = self._load(self._directory.file(names["prepare"]), ())
         self._animate = self._load(self._directory.file(names["animate"]), ("detect", "render"))
         # Held on the CPU, computed on a GPU by replay: one recording for each end of the graph.
-        self._recordings: dict[str, Recording] = {}
+        self._recordings: dict[str, CudaGraph] = {}
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
         how = "float16, TorchScript with CUDA graphs" if device.type == "cuda" else "float32, TorchScript"
         self.device = f"{name}, {how}"
@@ -87,7 +87,7 @@ class TorchScriptGraphs:
                 module = module.to(memory_format=torch.channels_last)
             return torch.jit.freeze(module, preserved_attrs=list(methods))
 
-    def prepare(self, portrait: Image) -> Prepared:
+    def prepare(self, portrait: Image) -> PreparedSource:
         try:
             return self._prepared(portrait)
         except (RuntimeError, torch.OutOfMemoryError) as error:
@@ -100,8 +100,8 @@ class TorchScriptGraphs:
         return value, jacobian
 
     def render(
-        self, prepared: Prepared, value: Array, jacobian: Array, reference: tuple[Array, Array] | None = None, scale: float = 1.0
-    ) -> Rendered:
+        self, prepared: PreparedSource, value: Array, jacobian: Array, reference: tuple[Array, Array] | None = None, scale: float = 1.0
+    ) -> RuntimeOutput:
         reference_value, reference_jacobian = reference or (prepared.value, prepared.jacobian)
         inputs = {
             "source_value": torch.from_numpy(prepared.value),
@@ -113,21 +113,21 @@ class TorchScriptGraphs:
             "motion_jacobian": torch.from_numpy(jacobian),
         }
         image, mean, deformation, occlusion = self._guarded("render", RENDER_INPUTS, RENDER_OUTPUTS, inputs, prepared)
-        return Rendered(image, bool(np.isfinite(mean)), deformation, occlusion)
+        return RuntimeOutput(image, bool(np.isfinite(mean)), deformation, occlusion)
 
     def close(self) -> None:
         self._recordings = {}
         self._prepare = self._animate = None
 
-    def _prepared(self, portrait: Image) -> Prepared:
+    def _prepared(self, portrait: Image) -> PreparedSource:
         picture = torch.from_numpy(np.ascontiguousarray(portrait)).to(self._device)
         with torch.inference_mode():
             features, small, value, jacobian = self._prepare(picture)
         held = {"features": features, "small": small}
-        return Prepared(portrait, value.cpu().numpy(), jacobian.cpu().numpy(), held, self._animate)
+        return PreparedSource(portrait, value.cpu().numpy(), jacobian.cpu().numpy(), held, self._animate)
 
     def _guarded(
-        self, method: str, names: Sequence[str], outputs: Sequence[str], inputs: Mapping[str, Tensor], prepared: Prepared | None
+        self, method: str, names: Sequence[str], outputs: Sequence[str], inputs: Mapping[str, Tensor], prepared: PreparedSource | None
     ) -> list[Any]:
         try:
             return self._run(method, names, outputs, inputs, prepared)
@@ -136,7 +136,7 @@ class TorchScriptGraphs:
             return self._run(method, names, outputs, inputs, prepared)
 
     def _run(
-        self, method: str, names: Sequence[str], outputs: Sequence[str], inputs: Mapping[str, Tensor], prepared: Prepared | None
+        self, method: str, names: Sequence[str], outputs: Sequence[str], inputs: Mapping[str, Tensor], prepared: PreparedSource | None
     ) -> list[Any]:
         held: Mapping[str, Tensor] = {}
         if prepared is not None:
@@ -145,7 +145,7 @@ class TorchScriptGraphs:
             held = prepared.held  # type: ignore[assignment]
         if self._device.type == "cuda":
             if method not in self._recordings:
-                self._recordings[method] = Recording(getattr(self._animate, method), names, {**inputs, **held}, self._device)
+                self._recordings[method] = CudaGraph(getattr(self._animate, method), names, {**inputs, **held}, self._device)
             return self._recordings[method].replay(inputs, held)
         with torch.inference_mode():
             found = getattr(self._animate, method)(*({**inputs, **held}[name] for name in names))
@@ -162,7 +162,7 @@ class TorchScriptGraphs:
             self._open(torch.device("cpu"))
 
 
-class Recording:
+class CudaGraph:
     """A method of a module as a CUDA graph with its own input and output buffers. Not for several threads at once."""
 
     def __init__(self, method: Any, names: Sequence[str], inputs: Mapping[str, Tensor], device: torch.device) -> None:

@@ -22,10 +22,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from livepuppet.engines.fomm.networks.configuration import Configuration
+from livepuppet.engines.fomm.networks.generator import Generator
+from livepuppet.engines.fomm.networks.keypoints import KeypointDetector
 from livepuppet.errors import ModelError
-from livepuppet.networks.configuration import Configuration
-from livepuppet.networks.generator import Generator
-from livepuppet.networks.keypoints import KeypointDetector
 
 ALIGN_CORNERS = True
 """What `grid_sample` did when the published weights were trained (torch 1.0 had no such argument, and aligned)."""
@@ -34,7 +34,7 @@ PARTS = ("generator", "kp_detector")
 
 
 @dataclass(frozen=True)
-class Model:
+class FommModel:
     """The two networks of a First Order Motion Model with the numbers they were built from."""
 
     configuration: Configuration
@@ -43,17 +43,17 @@ class Model:
     generator: Generator
 
 
-def build(configuration: Configuration, *, align_corners: bool = ALIGN_CORNERS) -> Model:
+def build_model(configuration: Configuration, *, align_corners: bool = ALIGN_CORNERS) -> FommModel:
     """Fresh networks, in training mode as torch makes them."""
     detector = KeypointDetector(configuration)
-    return Model(configuration, align_corners, detector, Generator(configuration, align_corners=align_corners))
+    return FommModel(configuration, align_corners, detector, Generator(configuration, align_corners=align_corners))
 
 
-def load(path: Path, *, configuration: Configuration | None = None, align_corners: bool = ALIGN_CORNERS) -> Model:
+def load_checkpoint(path: Path, *, configuration: Configuration | None = None, align_corners: bool = ALIGN_CORNERS) -> FommModel:
     """A checkpoint as networks in eval mode. Every tensor must be there and fit, none may be left over. Raises ModelError."""
-    weights = read(path)
+    weights = read_checkpoint(path)
     shapes = {f"{part}.{name}": tuple(tensor.shape) for part in PARTS for name, tensor in weights[part].items()}
-    model = build(configuration or Configuration.infer(shapes), align_corners=align_corners)
+    model = build_model(configuration or Configuration.infer(shapes), align_corners=align_corners)
     for part, network in (("generator", model.generator), ("kp_detector", model.detector)):
         _check(path, part, shapes, network.state_dict())
         network.load_state_dict({name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights[part].items()})
@@ -61,13 +61,13 @@ def load(path: Path, *, configuration: Configuration | None = None, align_corner
     return model
 
 
-def save(path: Path, model: Model, *, epoch: int) -> None:
+def save_checkpoint(path: Path, model: FommModel, *, epoch: int) -> None:
     """Write a checkpoint that the original project's own code loads."""
     state = {part: OrderedDict(net.state_dict()) for part, net in (("generator", model.generator), ("kp_detector", model.detector))}
     torch.save({**state, "epoch": epoch}, path)
 
 
-def read_configuration(path: Path) -> Configuration:
+def load_configuration(path: Path) -> Configuration:
     """The YAML file that belongs to a checkpoint. Raises ModelError."""
     import yaml
 
@@ -82,7 +82,7 @@ def read_configuration(path: Path) -> Configuration:
     return Configuration.parse(tree)
 
 
-def read(path: Path) -> dict[str, Mapping[str, Tensor]]:
+def read_checkpoint(path: Path) -> dict[str, Mapping[str, Tensor]]:
     """The tensors of `generator` and `kp_detector`. Never runs code from the file. Raises ModelError in one line."""
     if not path.is_file():
         raise ModelError(f"no checkpoint at {path}")

@@ -8,8 +8,8 @@ them too, because the live path must not import PyTorch, and a test holds the tw
 import torch
 from torch import Tensor, nn
 
-from livepuppet.networks.checkpoint import Model
-from livepuppet.networks.keypoints import Keypoints, relative
+from livepuppet.engines.fomm.networks.checkpoint import FommModel
+from livepuppet.engines.fomm.networks.keypoints import Keypoints, relative_keypoints
 
 PREPARE_INPUTS = ("portrait",)
 PREPARE_OUTPUTS = ("features", "small", "source_value", "source_jacobian")
@@ -29,7 +29,7 @@ def as_tensor(picture: Tensor, like: Tensor) -> Tensor:
     return (picture.permute(2, 0, 1).unsqueeze(0).float() / 255.0).to(like.dtype)
 
 
-def as_picture(tensor: Tensor) -> Tensor:
+def as_image(tensor: Tensor) -> Tensor:
     """(1, 3, H, W) in 0 … 1 -> uint8 (H, W, 3)."""
     return (tensor[0].permute(1, 2, 0) * 255.0).round().clamp(0.0, 255.0).to(torch.uint8)
 
@@ -37,7 +37,7 @@ def as_picture(tensor: Tensor) -> Tensor:
 class Prepare(nn.Module):
     """A portrait's encoder features, its shrunk copy for the dense motion network, and its keypoints."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: FommModel) -> None:
         super().__init__()
         self.detector = model.detector
         self.generator = model.generator
@@ -56,7 +56,7 @@ class Animate(nn.Module):
     reference = source and scale 1 makes motion absolute.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: FommModel) -> None:
         super().__init__()
         self.detector = model.detector
         self.generator = model.generator
@@ -86,10 +86,10 @@ class Animate(nn.Module):
         """
         source = Keypoints(source_value, source_jacobian)
         reference = Keypoints(reference_value, reference_jacobian)
-        target = relative(source, reference, Keypoints(motion_value, motion_jacobian), scale)
+        target = relative_keypoints(source, reference, Keypoints(motion_value, motion_jacobian), scale)
         motion = self.generator.dense_motion_network.estimate(small, source, target)
         prediction = self.generator.decode(features, motion.deformation, motion.occlusion)
-        return as_picture(prediction), prediction.mean(), motion.deformation[0], motion.occlusion[0, 0]
+        return as_image(prediction), prediction.mean(), motion.deformation[0], motion.occlusion[0, 0]
 
     def forward(
         self,

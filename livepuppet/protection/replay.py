@@ -1,7 +1,7 @@
 """An exported ONNX graph computed by PyTorch, node by node, so that gradients run through the very model that is installed.
 
 Rounding to whole levels is passed straight through (Bengio et al. 2013), since it has no useful gradient. Only the operators that
-`livepuppet.networks.export` leaves in a graph are known; see the ONNX operator reference, opset 17, for what each means.
+`livepuppet.engines.fomm.export.exporter` leaves in a graph are known; see the ONNX operator reference, opset 17, for what each means.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Replay:
         return (value.float() if value.is_floating_point() else value).to(self._device)
 
 
-def whole(tensor: Tensor) -> list[int]:
+def integer_values(tensor: Tensor) -> list[int]:
     return [int(value) for value in tensor.reshape(-1).tolist()]
 
 
@@ -85,7 +85,7 @@ def same_both_sides(attributes: Attributes) -> list[int]:
     return pads[:2]
 
 
-def cast(x: Sequence[Any], attributes: Attributes) -> Tensor:
+def op_cast(x: Sequence[Any], attributes: Attributes) -> Tensor:
     kind = attributes["to"]
     if kind == UINT8 or x[0].requires_grad:
         return torch.as_tensor(x[0])
@@ -93,51 +93,51 @@ def cast(x: Sequence[Any], attributes: Attributes) -> Tensor:
     return torch.as_tensor(x[0]).to(torch.float32 if wanted == torch.float16 else wanted)
 
 
-def convolve(x: Sequence[Any], attributes: Attributes) -> Tensor:
+def op_conv(x: Sequence[Any], attributes: Attributes) -> Tensor:
     return functional.conv2d(
         x[0], x[1], x[2] if len(x) > 2 else None, stride=tuple(attributes.get("strides", (1, 1))), padding=same_both_sides(attributes),
         dilation=tuple(attributes.get("dilations", (1, 1))), groups=attributes.get("group", 1),
     )  # fmt: skip
 
 
-def convolve_transposed(x: Sequence[Any], attributes: Attributes) -> Tensor:
+def op_conv_transpose(x: Sequence[Any], attributes: Attributes) -> Tensor:
     return functional.conv_transpose2d(
         x[0], x[1], x[2] if len(x) > 2 else None, stride=tuple(attributes.get("strides", (1, 1))), padding=same_both_sides(attributes),
         dilation=tuple(attributes.get("dilations", (1, 1))), groups=attributes.get("group", 1),
     )  # fmt: skip
 
 
-def pool(x: Sequence[Any], attributes: Attributes) -> Tensor:
+def op_average_pool(x: Sequence[Any], attributes: Attributes) -> Tensor:
     return functional.avg_pool2d(
         x[0], list(attributes["kernel_shape"]), list(attributes.get("strides", (1, 1))), same_both_sides(attributes),
         count_include_pad=bool(attributes.get("count_include_pad", 0)),
     )  # fmt: skip
 
 
-def cut(x: Sequence[Any], attributes: Attributes) -> Tensor:
-    starts, ends = whole(x[1]), whole(x[2])
-    axes = whole(x[3]) if len(x) > 3 and x[3] is not None else list(range(len(starts)))
-    steps = whole(x[4]) if len(x) > 4 else [1] * len(starts)
+def op_slice(x: Sequence[Any], attributes: Attributes) -> Tensor:
+    starts, ends = integer_values(x[1]), integer_values(x[2])
+    axes = integer_values(x[3]) if len(x) > 3 and x[3] is not None else list(range(len(starts)))
+    steps = integer_values(x[4]) if len(x) > 4 else [1] * len(starts)
     places = [slice(None)] * x[0].dim()
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
         places[axis] = slice(start, end, step)
     return torch.as_tensor(x[0][tuple(places)])
 
 
-def gather(x: Sequence[Any], attributes: Attributes) -> Tensor:
+def op_gather(x: Sequence[Any], attributes: Attributes) -> Tensor:
     axis = attributes.get("axis", 0)
     if x[1].dim() == 0:
         return torch.as_tensor(x[0].select(axis, int(x[1])))
     return torch.as_tensor(x[0].index_select(axis, x[1].reshape(-1)).unflatten(axis, tuple(x[1].shape)))
 
 
-def reshape(x: Sequence[Any], attributes: Attributes) -> Tensor:
-    shape = [x[0].shape[place] if size == 0 else size for place, size in enumerate(whole(x[1]))]
+def op_reshape(x: Sequence[Any], attributes: Attributes) -> Tensor:
+    shape = [x[0].shape[place] if size == 0 else size for place, size in enumerate(integer_values(x[1]))]
     return torch.as_tensor(x[0].reshape(shape))
 
 
-def unsqueeze(x: Sequence[Any], attributes: Attributes) -> Tensor:
-    axes = whole(x[1])
+def op_unsqueeze(x: Sequence[Any], attributes: Attributes) -> Tensor:
+    axes = integer_values(x[1])
     rank = x[0].dim() + len(axes)
     value = x[0]
     for axis in sorted(axis % rank for axis in axes):
@@ -145,44 +145,44 @@ def unsqueeze(x: Sequence[Any], attributes: Attributes) -> Tensor:
     return torch.as_tensor(value)
 
 
-def squeeze(x: Sequence[Any], attributes: Attributes) -> Tensor:
-    return torch.as_tensor(x[0].squeeze(tuple(whole(x[1])) if len(x) > 1 else tuple(range(x[0].dim()))))
+def op_squeeze(x: Sequence[Any], attributes: Attributes) -> Tensor:
+    return torch.as_tensor(x[0].squeeze(tuple(integer_values(x[1])) if len(x) > 1 else tuple(range(x[0].dim()))))
 
 
-def reduce_sum(x: Sequence[Any], attributes: Attributes) -> Tensor:
-    axes = tuple(whole(x[1])) if len(x) > 1 and x[1] is not None else tuple(range(x[0].dim()))
+def op_reduce_sum(x: Sequence[Any], attributes: Attributes) -> Tensor:
+    axes = tuple(integer_values(x[1])) if len(x) > 1 and x[1] is not None else tuple(range(x[0].dim()))
     return torch.as_tensor(x[0].sum(axes, keepdim=bool(attributes.get("keepdims", 1))))
 
 
-def reduce_mean(x: Sequence[Any], attributes: Attributes) -> Tensor:
+def op_reduce_mean(x: Sequence[Any], attributes: Attributes) -> Tensor:
     axes = tuple(attributes.get("axes", range(x[0].dim())))
     return torch.as_tensor(x[0].mean(axes, keepdim=bool(attributes.get("keepdims", 1))))
 
 
-def filled(x: Sequence[Any], attributes: Attributes) -> Tensor:
+def op_constant_of_shape(x: Sequence[Any], attributes: Attributes) -> Tensor:
     value = torch.from_numpy(numpy_helper.to_array(attributes["value"]).copy()) if "value" in attributes else torch.zeros(1)
     value = value.float() if value.is_floating_point() else value
-    return value.to(x[0].device).expand(whole(x[0])).contiguous()
+    return value.to(x[0].device).expand(integer_values(x[0])).contiguous()
 
 
-def expand(x: Sequence[Any], attributes: Attributes) -> Tensor:
-    return torch.as_tensor(x[0] * torch.ones(whole(x[1]), dtype=x[0].dtype, device=x[0].device))
+def op_expand(x: Sequence[Any], attributes: Attributes) -> Tensor:
+    return torch.as_tensor(x[0] * torch.ones(integer_values(x[1]), dtype=x[0].dtype, device=x[0].device))
 
 
-def sample(x: Sequence[Any], attributes: Attributes) -> Tensor:
+def op_grid_sample(x: Sequence[Any], attributes: Attributes) -> Tensor:
     return functional.grid_sample(
         x[0], x[1], mode=attributes.get("mode", b"bilinear").decode(), padding_mode=attributes.get("padding_mode", b"zeros").decode(),
         align_corners=bool(attributes.get("align_corners", 0)),
     )  # fmt: skip
 
 
-def normalise(x: Sequence[Any], attributes: Attributes) -> Tensor:
+def op_batch_normalization(x: Sequence[Any], attributes: Attributes) -> Tensor:
     """BatchNormalization as in use: by the stored mean and variance."""
     data, scale, offset, mean, variance = x[:5]
     return functional.batch_norm(data, mean, variance, scale, offset, training=False, eps=attributes.get("epsilon", 1e-5))
 
 
-def depth_to_space(x: Sequence[Any], attributes: Attributes) -> Tensor:
+def op_depth_to_space(x: Sequence[Any], attributes: Attributes) -> Tensor:
     """(N, C b b, H, W) -> (N, C, H b, W b); the two modes differ in whether the block or the channel counts first."""
     block = attributes["blocksize"]
     if attributes.get("mode", b"DCR") == b"CRD":
@@ -193,11 +193,11 @@ def depth_to_space(x: Sequence[Any], attributes: Attributes) -> Tensor:
     return parts.permute(0, 3, 4, 1, 5, 2).reshape(count, channels // block**2, height * block, width * block)
 
 
-def rounded(x: Sequence[Any], attributes: Attributes) -> Tensor:
+def op_round(x: Sequence[Any], attributes: Attributes) -> Tensor:
     return torch.as_tensor(x[0] + (x[0].round() - x[0]).detach())
 
 
-def clipped(x: Sequence[Any], attributes: Attributes) -> Tensor:
+def op_clip(x: Sequence[Any], attributes: Attributes) -> Tensor:
     low, high = (float(value) if value is not None else None for value in (*x[1:], None, None)[:2])
     return torch.clamp(x[0], low, high)
 
@@ -205,40 +205,40 @@ def clipped(x: Sequence[Any], attributes: Attributes) -> Tensor:
 OPERATORS: dict[str, Operator] = {
     "Abs": lambda x, a: torch.abs(x[0]),
     "Add": lambda x, a: x[0] + x[1],
-    "AveragePool": pool,
-    "BatchNormalization": normalise,
-    "Cast": cast,
-    "Clip": clipped,
+    "AveragePool": op_average_pool,
+    "BatchNormalization": op_batch_normalization,
+    "Cast": op_cast,
+    "Clip": op_clip,
     "Concat": lambda x, a: torch.cat(list(x), a["axis"]),
     "Constant": lambda x, a: torch.empty(0),
-    "ConstantOfShape": filled,
-    "Conv": convolve,
-    "ConvTranspose": convolve_transposed,
-    "DepthToSpace": depth_to_space,
+    "ConstantOfShape": op_constant_of_shape,
+    "Conv": op_conv,
+    "ConvTranspose": op_conv_transpose,
+    "DepthToSpace": op_depth_to_space,
     "Div": lambda x, a: x[0] / x[1] if x[0].is_floating_point() else x[0] // x[1],
     "Equal": lambda x, a: x[0] == x[1],
     "Exp": lambda x, a: torch.exp(x[0]),
-    "Expand": expand,
-    "Gather": gather,
-    "GridSample": sample,
+    "Expand": op_expand,
+    "Gather": op_gather,
+    "GridSample": op_grid_sample,
     "Identity": lambda x, a: x[0],
     "Less": lambda x, a: x[0] < x[1],
     "MatMul": lambda x, a: torch.matmul(x[0], x[1]),
     "Mul": lambda x, a: x[0] * x[1],
     "Neg": lambda x, a: -x[0],
     "Reciprocal": lambda x, a: 1 / x[0],
-    "ReduceMean": reduce_mean,
-    "ReduceSum": reduce_sum,
+    "ReduceMean": op_reduce_mean,
+    "ReduceSum": op_reduce_sum,
     "Relu": lambda x, a: torch.relu(x[0]),
-    "Reshape": reshape,
-    "Round": rounded,
+    "Reshape": op_reshape,
+    "Round": op_round,
     "Shape": lambda x, a: torch.tensor(x[0].shape, device=x[0].device),
     "Sigmoid": lambda x, a: torch.sigmoid(x[0]),
-    "Slice": cut,
+    "Slice": op_slice,
     "Softmax": lambda x, a: torch.softmax(x[0], a.get("axis", -1)),
-    "Squeeze": squeeze,
+    "Squeeze": op_squeeze,
     "Sub": lambda x, a: x[0] - x[1],
     "Transpose": lambda x, a: x[0].permute(tuple(a["perm"])),
-    "Unsqueeze": unsqueeze,
+    "Unsqueeze": op_unsqueeze,
     "Where": lambda x, a: torch.where(x[0], x[1], x[2]),
 }

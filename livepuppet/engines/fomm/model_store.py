@@ -34,13 +34,13 @@ LARGEST_BYTES = 4 << 30
 LARGEST_MANIFEST_BYTES = 1 << 20
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
-Crop = Literal["face", "none"]
-Graphs = Mapping[str, Mapping[str, str]]
+CropKind = Literal["face", "none"]
+GraphSet = Mapping[str, Mapping[str, str]]
 """Runtime ('onnx', 'torchscript', 'onnx-int8') -> graph's part ('prepare', 'animate') -> file name."""
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class FileEntry:
     """A file as it was when the model was made."""
 
     bytes: int
@@ -61,9 +61,9 @@ class Manifest:
     keypoints: int
     channels: int
     align_corners: bool
-    crop: Crop
-    graphs: Graphs
-    files: Mapping[str, Entry]
+    crop: CropKind
+    graphs: GraphSet
+    files: Mapping[str, FileEntry]
     margin: float = 1.9
     precision: str = "float32"
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
@@ -103,7 +103,7 @@ class ModelDirectory:
                 raise ModelError(f"{path} has been altered (its sha256 is not the one in {MANIFEST}): {advice}")
 
 
-def home() -> Path:
+def models_folder() -> Path:
     """Where the person's own models lie; need not exist. LIVEPUPPET_MODELS overrides the platform's usual place."""
     if chosen := os.environ.get("LIVEPUPPET_MODELS"):
         return Path(chosen).expanduser()
@@ -112,38 +112,41 @@ def home() -> Path:
     return platformdirs.user_data_path("livepuppet", appauthor=False) / "models"
 
 
-def shipped() -> Path:
+def shipped_models_folder() -> Path:
     """Where the models lie that come with livepuppet: inside the installed package, or at the top of a checkout."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[2]
     installed = package / "models"
     return installed if installed.is_dir() else package.parent / "models"
 
 
-def installed() -> list[ModelDirectory]:
+def installed_models() -> list[ModelDirectory]:
     """All models that can be named, the person's own first; one that hides another of the same name comes alone."""
     found: dict[str, ModelDirectory] = {}
-    for place in (home(), shipped()):
+    for place in (models_folder(), shipped_models_folder()):
         for path in sorted(place.glob(f"*/{MANIFEST}")):
             if path.parent.name not in found and not path.parent.name.startswith("."):
-                found[path.parent.name] = read(path.parent)
+                found[path.parent.name] = read_manifest(path.parent)
     return list(found.values())
 
 
-def find(name: str) -> ModelDirectory:
+def find_model(name: str) -> ModelDirectory:
     """A model by name or by its directory. Raises UsageError naming the known ones, ModelError for a damaged one."""
     if (Path(name) / MANIFEST).is_file():
-        return read(Path(name))
+        return read_manifest(Path(name))
     if Path(name).is_dir():
         raise ModelError(f"{name} is no model directory: it has no {MANIFEST} (make one with: livepuppet models import)")
     if NAME.fullmatch(name):
-        for place in (home(), shipped()):
+        for place in (models_folder(), shipped_models_folder()):
             if (place / name / MANIFEST).is_file():
-                return read(place / name)
-    known = ", ".join(path.parent.name for place in (home(), shipped()) for path in sorted(place.glob(f"*/{MANIFEST}"))) or "none"
+                return read_manifest(place / name)
+    known = (
+        ", ".join(path.parent.name for place in (models_folder(), shipped_models_folder()) for path in sorted(place.glob(f"*/{MANIFEST}")))
+        or "none"
+    )
     raise UsageError(f"no model named '{name}' (known: {known}): import one with 'livepuppet models import CHECKPOINT'")
 
 
-def read(path: Path) -> ModelDirectory:
+def read_manifest(path: Path) -> ModelDirectory:
     """The directory's manifest, checked for sense; the files it lists are not opened yet. Raises ModelError."""
     manifest = path / MANIFEST
     try:
@@ -169,9 +172,9 @@ def _parse(tree: Any) -> Manifest:
     size, keypoints, channels, margin = int(tree["size"]), int(tree["keypoints"]), int(tree["channels"]), float(tree.get("margin", 1.9))
     if not (16 <= size <= 4096 and 1 <= keypoints <= 1000 and channels == 3 and 1 <= margin <= 10):
         raise ValueError("has a size, a number of keypoints or channels, or a margin that cannot be")
-    if tree["crop"] not in get_args(Crop):
+    if tree["crop"] not in get_args(CropKind):
         raise ValueError(f"has crop {tree['crop']!r}, which is neither 'face' nor 'none'")
-    files = {str(name): Entry(int(entry["bytes"]), str(entry["sha256"])) for name, entry in tree["files"].items()}
+    files = {str(name): FileEntry(int(entry["bytes"]), str(entry["sha256"])) for name, entry in tree["files"].items()}
     for name, entry in files.items():
         if not 0 <= entry.bytes <= LARGEST_BYTES:
             raise ValueError(f"gives {name!r} an impossible size of {entry.bytes} bytes")
@@ -213,20 +216,20 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def entry(path: Path) -> Entry:
+def file_entry(path: Path) -> FileEntry:
     """Size and hash of a file as it is now."""
-    return Entry(path.stat().st_size, sha256(path))
+    return FileEntry(path.stat().st_size, sha256(path))
 
 
 @contextmanager
-def new_directory(name: str, *, replace: bool = False) -> Iterator[Path]:
+def create_model_directory(name: str, *, replace: bool = False) -> Iterator[Path]:
     """An empty directory that becomes the person's model `name` when the block ends well, and vanishes otherwise.
 
     Raises UsageError for a name that cannot be, or that is taken (unless `replace`).
     """
     if not NAME.fullmatch(name):
         raise UsageError(f"'{name}' cannot be a model's name: use letters, digits, '.', '-' and '_', at most 64")
-    target = home() / name
+    target = models_folder() / name
     if target.exists() and not replace:
         raise UsageError(f"there is a model '{name}' already: remove it first ('livepuppet models remove {name}') or choose another --name")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -239,32 +242,32 @@ def new_directory(name: str, *, replace: bool = False) -> Iterator[Path]:
         path.replace(target)
 
 
-def remove(name: str) -> Path:
+def remove_model(name: str) -> Path:
     """Delete one of the person's own models; returns where it was. Raises UsageError."""
-    path = home() / name
+    path = models_folder() / name
     if not NAME.fullmatch(name) or not (path / MANIFEST).is_file():
-        if (shipped() / name / MANIFEST).is_file():
-            raise UsageError(f"'{name}' comes with livepuppet and stays: only models in {home()} can be removed")
-        raise UsageError(f"no model named '{name}' in {home()}")
+        if (shipped_models_folder() / name / MANIFEST).is_file():
+            raise UsageError(f"'{name}' comes with livepuppet and stays: only models in {models_folder()} can be removed")
+        raise UsageError(f"no model named '{name}' in {models_folder()}")
     shutil.rmtree(path)
     return path
 
 
-def pull(address: str, digest: str, name: str, *, replace: bool = False) -> ModelDirectory:
+def pull_model(address: str, digest: str, name: str, *, replace: bool = False) -> ModelDirectory:
     """Fetch a zipped model directory, check its sha256 before opening it, unpack and verify it. Raises ModelError, UsageError."""
     if not address.startswith(("https://", "http://127.0.0.1", "file://")):
         raise UsageError(f"{address} is not fetched: models come over https://")
     if not re.fullmatch(r"[0-9a-f]{64}", digest):
         raise UsageError("a model is fetched only with its sha256: 64 hexadecimal digits, from a place that you trust")
-    with new_directory(name, replace=replace) as folder:
+    with create_model_directory(name, replace=replace) as folder:
         archive = folder.parent / "archive.zip"
         _download(address, archive)
         if (found := sha256(archive)) != digest:
             raise ModelError(f"{address} is not what was expected: its sha256 is {found}")
         _unpack(archive, folder)
         archive.unlink()
-        read(folder).verify()
-    return read(home() / name)
+        read_manifest(folder).verify()
+    return read_manifest(models_folder() / name)
 
 
 def _download(address: str, path: Path) -> None:

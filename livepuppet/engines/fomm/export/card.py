@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from livepuppet.artifacts import Manifest
-from livepuppet.networks.checkpoint import Model, build
-from livepuppet.networks.graphs import Animate, Prepare
+from livepuppet.engines.fomm.export.graphs import Animate, Prepare
+from livepuppet.engines.fomm.model_store import Manifest
+from livepuppet.engines.fomm.networks.checkpoint import FommModel, build_model
 
 
-def card(model: Model, manifest: Manifest, comparisons: Sequence[str], about: str = "") -> str:
+def model_card(model: FommModel, manifest: Manifest, comparisons: Sequence[str], about: str = "") -> str:
     """The text of CARD.md. about: paragraphs that whoever imports the model adds."""
     parameters = sum(p.numel() for network in (model.detector, model.generator) for p in network.parameters())
-    once, frame = cost(model)
+    once, frame = model_cost(model)
     shown = "the face, cut out with its surroundings" if manifest.crop == "face" else "the whole picture"
     lines = [
         f"# {manifest.name}",
@@ -40,10 +40,10 @@ def card(model: Model, manifest: Manifest, comparisons: Sequence[str], about: st
     return "\n".join(lines)
 
 
-def cost(model: Model) -> tuple[float, float]:
+def model_cost(model: FommModel) -> tuple[float, float]:
     """GFLOP (two per multiplication) of the convolutions, once per portrait and per frame, in the form the paper gives."""
     with torch.device("meta"):  # shapes without numbers: the published models take seconds otherwise
-        model = build(model.configuration, align_corners=model.align_corners)
+        model = build_model(model.configuration, align_corners=model.align_corners)
         picture = torch.zeros(model.configuration.size, model.configuration.size, 3, dtype=torch.uint8)
     counted: list[int] = []
 

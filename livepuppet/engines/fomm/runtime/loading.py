@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 from importlib.util import find_spec
 
-from livepuppet.artifacts import ModelDirectory
+from livepuppet.engines.fomm.model_store import ModelDirectory
+from livepuppet.engines.fomm.runtime.interface import FommRuntime
 from livepuppet.errors import ModelError, UsageError
-from livepuppet.runtimes.graphs import Graphs
 
-log = logging.getLogger("livepuppet.runtimes")
+log = logging.getLogger("livepuppet.engines.fomm.runtime")
 
 DEVICES = ("auto", "cpu", "cuda", "tensorrt", "directml", "coreml")
 
 
-def load(directory: ModelDirectory, kind: str | None = None, device: str = "auto") -> Graphs:
+def load_runtime(directory: ModelDirectory, kind: str | None = None, device: str = "auto") -> FommRuntime:
     """Check every file of the model, then load it.
 
     kind: 'onnx', 'onnx-int8' or 'torchscript'; None takes TorchScript where that computes on a GPU, else ONNX.
@@ -31,12 +31,12 @@ def load(directory: ModelDirectory, kind: str | None = None, device: str = "auto
     if missing := {"prepare", "animate"} - set(graphs[chosen]):
         raise ModelError(f"{directory.path}: its {chosen} form lacks the graph {min(missing)}: import the model again")
     if chosen == "torchscript":
-        from livepuppet.runtimes.torchscript import TorchScriptGraphs
+        from livepuppet.engines.fomm.runtime.torchscript import TorchScriptFommRuntime
 
-        return TorchScriptGraphs(directory, device)
-    from livepuppet.runtimes.onnx import OnnxGraphs
+        return TorchScriptFommRuntime(directory, device)
+    from livepuppet.engines.fomm.runtime.onnx import OnnxFommRuntime
 
-    return OnnxGraphs(directory, chosen, device)
+    return OnnxFommRuntime(directory, chosen, device)
 
 
 def _preferred(directory: ModelDirectory, device: str) -> str:

@@ -21,12 +21,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from livepuppet.artifacts import MANIFEST, Crop, Manifest, ModelDirectory, entry, home, new_directory, read
-from livepuppet.errors import ModelError
-from livepuppet.networks.card import card
-from livepuppet.networks.checkpoint import Model
-from livepuppet.networks.folding import fold
-from livepuppet.networks.graphs import (
+from livepuppet.engines.fomm.export.card import model_card
+from livepuppet.engines.fomm.export.folding import fold_model
+from livepuppet.engines.fomm.export.graphs import (
     ANIMATE_INPUTS,
     ANIMATE_OUTPUTS,
     DETECT_INPUTS,
@@ -38,9 +35,21 @@ from livepuppet.networks.graphs import (
     Animate,
     Prepare,
 )
-from livepuppet.networks.onnx_files import Method, compact, halve, join
-from livepuppet.networks.onnx_files import export as export_onnx
-from livepuppet.networks.quantisation import quantise
+from livepuppet.engines.fomm.export.onnx_files import Method, compact_graph, convert_to_half, join_graphs
+from livepuppet.engines.fomm.export.onnx_files import export_onnx as export_onnx
+from livepuppet.engines.fomm.export.quantisation import quantise
+from livepuppet.engines.fomm.model_store import (
+    MANIFEST,
+    CropKind,
+    Manifest,
+    ModelDirectory,
+    create_model_directory,
+    file_entry,
+    models_folder,
+    read_manifest,
+)
+from livepuppet.engines.fomm.networks.checkpoint import FommModel
+from livepuppet.errors import ModelError
 from livepuppet.types import Image
 
 Target = Literal["cpu", "gpu"]
@@ -74,21 +83,21 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportResult:
     """What came of it."""
 
     directory: ModelDirectory
     comparisons: tuple[Comparison, ...]
 
 
-def export(
-    model: Model,
+def export_model(
+    model: FommModel,
     name: str,
     *,
     formats: Sequence[Format] = ("onnx",),
     half: bool = False,
     target: Target = "cpu",
-    crop: Crop = "face",
+    crop: CropKind = "face",
     margin: float = 1.9,
     provenance: Mapping[str, str] | None = None,
     licence: str = "",
@@ -96,17 +105,17 @@ def export(
     experimental: str = "",
     calibration: Sequence[Image] = (),
     replace: bool = False,
-) -> Exported:
+) -> ExportResult:
     """Make the model directory `name` among the person's own models. Raises ModelError where an artefact disagrees with PyTorch.
 
     calibration: pictures as the model will see them, uint8 (size, size, 3), two or more: then there is an int8 form for CPUs besides.
     half: store weights as float16. target: what the ONNX graphs are shaped for; Winograd's form pays on CPUs, GPU libraries have their own.
     """
     examples = _examples(model.configuration.size)
-    with new_directory(name, replace=replace) as folder:
+    with create_model_directory(name, replace=replace) as folder:
         graphs: dict[str, dict[str, str]] = {}
         for kind in formats:
-            folded = fold(model, winograd=target == "cpu" and kind == "onnx")
+            folded = fold_model(model, winograd=target == "cpu" and kind == "onnx")
             prepare, animate = Prepare(folded).eval(), Animate(folded).eval()
             if kind == "onnx":
                 graphs[kind] = _write_onnx(folder, prepare, animate, examples, half)
@@ -114,7 +123,7 @@ def export(
                 graphs[kind] = _write_torchscript(folder, prepare, animate, half)
         if calibration:
             graphs[INT8] = _write_int8(folder, model, graphs.get("onnx"), calibration)
-        files = {path.name: entry(path) for path in sorted(folder.iterdir())}
+        files = {path.name: file_entry(path) for path in sorted(folder.iterdir())}
         manifest = Manifest(
             name=name,
             size=model.configuration.size,
@@ -133,17 +142,19 @@ def export(
         )
         # The int8 form is only good for pictures like those that it was calibrated on, so it is judged on two of those.
         shown = {kind: _pair(calibration) if kind == INT8 else examples for kind in graphs}
-        comparisons = tuple(compare(folder, manifest, kind, shown[kind], reference(model, shown[kind])) for kind in graphs)
-        text = card(model, manifest, [str(comparison) for comparison in comparisons], about)
+        comparisons = tuple(
+            compare_artefacts(folder, manifest, kind, shown[kind], reference_outputs(model, shown[kind])) for kind in graphs
+        )
+        text = model_card(model, manifest, [str(comparison) for comparison in comparisons], about)
         (folder / CARD).write_text(text, encoding="utf-8")
-        described = dataclasses.replace(manifest, files={**files, CARD: entry(folder / CARD)})
+        described = dataclasses.replace(manifest, files={**files, CARD: file_entry(folder / CARD)})
         (folder / MANIFEST).write_text(described.text(), encoding="utf-8")
-    return Exported(read(home() / name), comparisons)
+    return ExportResult(read_manifest(models_folder() / name), comparisons)
 
 
-def reference(model: Model, examples: Sequence[Tensor]) -> Arrays:
+def reference_outputs(model: FommModel, examples: Sequence[Tensor]) -> Arrays:
     """What the networks as they were loaded, unfolded, say of the example portrait and driving picture."""
-    plain = Model(model.configuration, model.align_corners, model.detector.eval(), model.generator.eval())
+    plain = FommModel(model.configuration, model.align_corners, model.detector.eval(), model.generator.eval())
     with torch.no_grad():
         prepared = Prepare(plain)(examples[0])
         animate = Animate(plain)
@@ -152,11 +163,11 @@ def reference(model: Model, examples: Sequence[Tensor]) -> Arrays:
     return {key: tensor.numpy() for key, tensor in zip((*PREPARE_OUTPUTS, *ANIMATE_OUTPUTS), (*prepared, *outputs), strict=True)}
 
 
-def compare(folder: Path, manifest: Manifest, kind: str, examples: Sequence[Tensor], expected: Arrays) -> Comparison:
+def compare_artefacts(folder: Path, manifest: Manifest, kind: str, examples: Sequence[Tensor], expected: Arrays) -> Comparison:
     """Run an artefact as the live path does and hold it against PyTorch. Raises ModelError where they differ too much."""
-    from livepuppet.runtimes.loading import load
+    from livepuppet.engines.fomm.runtime.loading import load_runtime
 
-    graphs = load(ModelDirectory(folder, manifest), kind, "cpu")
+    graphs = load_runtime(ModelDirectory(folder, manifest), kind, "cpu")
     try:
         prepared = graphs.prepare(examples[0].numpy())
         value, jacobian = graphs.detect(examples[1].numpy())
@@ -185,7 +196,7 @@ def compare(folder: Path, manifest: Manifest, kind: str, examples: Sequence[Tens
     return result
 
 
-def digests(path: Path) -> dict[str, str]:
+def file_digests(path: Path) -> dict[str, str]:
     """Name, size, sha256 and md5 of the checkpoint, for the record (md5 because that is what people find published)."""
     content = path.read_bytes()
     return {
@@ -227,23 +238,23 @@ def _write_onnx(folder: Path, prepare: Prepare, animate: Animate, examples: Sequ
         path = folder / f"{method}.onnx"
         export_onnx(Method(animate, method), [inputs[key] for key in names], names, outputs, path)
         part = onnx.load(path)
-        compact(part)
+        compact_graph(part)
         if half:
-            halve(part)
+            convert_to_half(part)
         parts.append((switch, part))
         path.unlink()
-    onnx.save(join(parts, "animate"), folder / "animate.onnx")
+    onnx.save(join_graphs(parts, "animate"), folder / "animate.onnx")
     first = onnx.load(folder / "prepare.onnx")
-    compact(first)
+    compact_graph(first)
     if half:
-        halve(first)
+        convert_to_half(first)
     onnx.save(first, folder / "prepare.onnx")
     return {"prepare": "prepare.onnx", "animate": "animate.onnx"}
 
 
-def _write_int8(folder: Path, model: Model, exact: dict[str, str] | None, pictures: Sequence[Image]) -> dict[str, str]:
+def _write_int8(folder: Path, model: FommModel, exact: dict[str, str] | None, pictures: Sequence[Image]) -> dict[str, str]:
     """The picture-making end with 8-bit convolutions, beside the exact keypoint end. Portraits and drivers: neighbours in `pictures`."""
-    folded = fold(model, phased=True)
+    folded = fold_model(model, phased=True)
     prepare, animate = Prepare(folded).eval(), Animate(folded).eval()
     feeds = []
     with torch.no_grad():
@@ -257,7 +268,7 @@ def _write_int8(folder: Path, model: Model, exact: dict[str, str] | None, pictur
         export_onnx(Method(animate, method), [feeds[0][key] for key in names], names, outputs, folder / f"{method}.onnx")
     quantise(folder / "render.onnx", folder / "int8.onnx", [{key: feed[key].numpy() for key in RENDER_INPUTS} for feed in feeds])
     detecting, rendering = onnx.load(folder / "detect.onnx"), onnx.load(folder / "int8.onnx")
-    onnx.save(join((("detecting", detecting), ("rendering", rendering)), "animate"), folder / "animate-int8.onnx")
+    onnx.save(join_graphs((("detecting", detecting), ("rendering", rendering)), "animate"), folder / "animate-int8.onnx")
     for name in ("detect.onnx", "render.onnx", "int8.onnx"):
         (folder / name).unlink()
     return {"prepare": "prepare.onnx", "animate": "animate-int8.onnx"}

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from livepuppet.networks.configuration import Configuration
-from livepuppet.networks.layers import HourglassNetwork, Shrink, coordinate_grid
+from livepuppet.engines.fomm.networks.configuration import Configuration
+from livepuppet.engines.fomm.networks.layers import HourglassNetwork, Shrink, coordinate_grid
 
 
 class Keypoints(NamedTuple):
@@ -22,7 +22,7 @@ class Keypoints(NamedTuple):
     jacobian: Tensor
 
 
-def inverse(matrices: Tensor, smallest: float = 1e-6) -> Tensor:
+def inverse_jacobians(matrices: Tensor, smallest: float = 1e-6) -> Tensor:
     """Inverses of (…, 2, 2) matrices; a singular one gets the determinant `smallest`, so that no infinity enters the network.
 
     Written out because ONNX has no matrix inverse and CUDA's needs a workspace that CUDA graphs cannot capture.
@@ -35,18 +35,18 @@ def inverse(matrices: Tensor, smallest: float = 1e-6) -> Tensor:
     return adjugate / determinant[..., None, None]
 
 
-def product(left: Tensor, right: Tensor) -> Tensor:
+def jacobian_product(left: Tensor, right: Tensor) -> Tensor:
     """Matrix products of (…, 2, 2) by (…, 2, 2) as four multiplications and a sum: a batched GEMM of 2 x 2 is all overhead."""
     return (left[..., :, :, None] * right[..., None, :, :]).sum(dim=-2)
 
 
-def relative(source: Keypoints, reference: Keypoints, driving: Keypoints, scale: Tensor) -> Keypoints:
+def relative_keypoints(source: Keypoints, reference: Keypoints, driving: Keypoints, scale: Tensor) -> Keypoints:
     """The source moved as the driver moved since `reference`: equation 16, with displacements multiplied by `scale` (a scalar tensor).
 
     With `reference = source` and scale 1 the result is `driving` itself: absolute motion is a case of relative motion.
     """
     value = source.value + scale * (driving.value - reference.value)
-    jacobian = product(product(driving.jacobian, inverse(reference.jacobian)), source.jacobian)
+    jacobian = jacobian_product(jacobian_product(driving.jacobian, inverse_jacobians(reference.jacobian)), source.jacobian)
     return Keypoints(value, jacobian)
 
 

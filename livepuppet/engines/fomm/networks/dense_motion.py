@@ -5,9 +5,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from livepuppet.networks.configuration import Configuration
-from livepuppet.networks.keypoints import Keypoints, inverse, product
-from livepuppet.networks.layers import HourglassNetwork, Shrink, coordinate_grid, sample
+from livepuppet.engines.fomm.networks.configuration import Configuration
+from livepuppet.engines.fomm.networks.keypoints import Keypoints, inverse_jacobians, jacobian_product
+from livepuppet.engines.fomm.networks.layers import HourglassNetwork, Shrink, coordinate_grid, grid_sample
 
 
 class DenseMotion(NamedTuple):
@@ -21,7 +21,7 @@ class DenseMotion(NamedTuple):
     mask: Tensor
 
 
-def bells(points: Tensor, grid: Tensor, variance: float = 0.01) -> Tensor:
+def keypoint_gaussians(points: Tensor, grid: Tensor, variance: float = 0.01) -> Tensor:
     """Gaussians around (B, K, 2) points on an (h, w, 2) grid -> (B, K, h, w); `variance` as in training, in units of the grid."""
     x = grid[0, :, 0] - points[:, :, 0, None]
     y = grid[:, 0, 1] - points[:, :, 1, None]
@@ -55,7 +55,7 @@ class DenseMotionNetwork(nn.Module):
 
         # Equation 4: z -> source + J_source J_driving^-1 (z - driving), for every keypoint; the background stays where it is.
         # As affine maps (B, K+1, 2, 3), so that every place of every copy is one product with (x, y, 1).
-        frames = product(source.jacobian, inverse(driving.jacobian))
+        frames = jacobian_product(source.jacobian, inverse_jacobians(driving.jacobian))
         shift = source.value - (frames * driving.value[:, :, None, :]).sum(dim=-1)
         moving = torch.cat((frames, shift[..., None]), dim=-1)
         resting = torch.eye(2, 3, device=small.device).expand(batch, 1, 2, 3)
@@ -64,9 +64,9 @@ class DenseMotionNetwork(nn.Module):
         motions = torch.matmul(homogeneous, maps.transpose(2, 3))
 
         # All K+1 deformed copies in one sampling: they lie below each other in a grid K+1 times as high.
-        copies = sample(small, motions.view(batch, parts * height, width, 2), self.align_corners)
+        copies = grid_sample(small, motions.view(batch, parts * height, width, 2), self.align_corners)
         copies = copies.view(batch, channels, parts, height, width).transpose(1, 2)
-        heat = bells(driving.value, grid) - bells(source.value, grid)
+        heat = keypoint_gaussians(driving.value, grid) - keypoint_gaussians(source.value, grid)
         heat = torch.cat((torch.zeros_like(heat[:, :1]), heat), dim=1).to(small.dtype)
         features = self.hourglass(torch.cat((heat[:, :, None], copies), dim=2).reshape(batch, -1, height, width))
 

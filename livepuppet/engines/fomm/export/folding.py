@@ -14,17 +14,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from livepuppet.networks.checkpoint import Model
-from livepuppet.networks.dense_motion import DenseMotionNetwork
-from livepuppet.networks.generator import Generator
-from livepuppet.networks.layers import Convolution, Down, HourglassNetwork, Residual, Up
-from livepuppet.networks.winograd import TILE, RowWinograd
+from livepuppet.engines.fomm.export.winograd import TILE, RowWinograd
+from livepuppet.engines.fomm.networks.checkpoint import FommModel
+from livepuppet.engines.fomm.networks.dense_motion import DenseMotionNetwork
+from livepuppet.engines.fomm.networks.generator import Generator
+from livepuppet.engines.fomm.networks.layers import Convolution, Down, HourglassNetwork, Residual, Up
 
 WINOGRAD_WIDTH = 128
 """Channels from which Winograd's form was measured to be faster on a CPU."""
 
 
-def fold(model: Model, *, winograd: bool = False, phased: bool = False) -> Model:
+def fold_model(model: FommModel, *, winograd: bool = False, phased: bool = False) -> FommModel:
     """The model for inference, its own weights untouched. winograd: for pictures of exactly `model.configuration.size`.
 
     phased: the generator's doublings as plain convolutions, which can be quantised; transposed ones cannot.
@@ -67,9 +67,9 @@ def _folded(block: nn.Module) -> nn.Module:
     return FoldedConvolution(block)
 
 
-def absorb(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
+def absorb_batch_norm(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
     """One convolution for `norm(conv(x))`, in evaluation mode."""
-    scale, shift = affine(norm)
+    scale, shift = batch_norm_affine(norm)
     merged = deepcopy(conv)
     bias = torch.zeros_like(shift) if conv.bias is None else conv.bias
     merged.weight = nn.Parameter(conv.weight * scale[:, None, None, None])
@@ -77,7 +77,7 @@ def absorb(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
     return merged
 
 
-def affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+def batch_norm_affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """The scale and shift per channel that the norm amounts to in evaluation mode."""
     assert norm.running_mean is not None and norm.running_var is not None
     scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
@@ -87,7 +87,7 @@ def affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
 class FoldedConvolution(nn.Module):
     def __init__(self, block: Convolution) -> None:
         super().__init__()
-        self.conv = absorb(block.conv, block.norm)
+        self.conv = absorb_batch_norm(block.conv, block.norm)
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.relu(self.conv(x))
@@ -96,7 +96,7 @@ class FoldedConvolution(nn.Module):
 class FoldedDown(nn.Module):
     def __init__(self, block: Down) -> None:
         super().__init__()
-        self.conv = absorb(block.conv, block.norm)
+        self.conv = absorb_batch_norm(block.conv, block.norm)
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.avg_pool2d(torch.relu(self.conv(x)), kernel_size=2)
@@ -107,7 +107,7 @@ class FoldedUp(nn.Module):
 
     def __init__(self, block: Up) -> None:
         super().__init__()
-        conv = absorb(block.conv, block.norm)
+        conv = absorb_batch_norm(block.conv, block.norm)
         outputs, inputs = conv.weight.shape[:2]
         kernel = (conv.weight.transpose(0, 1).reshape(inputs, outputs, 9) @ doubling()).reshape(inputs, outputs, 4, 4)
         self.conv = nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
@@ -124,7 +124,7 @@ class PhasedUp(nn.Module):
     def __init__(self, block: nn.Module) -> None:
         super().__init__()
         assert isinstance(block, Up)
-        conv = absorb(block.conv, block.norm)
+        conv = absorb_batch_norm(block.conv, block.norm)
         self.outputs, inputs = conv.weight.shape[:2]
         rows = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]], [[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]])
         kernels = torch.einsum("pak,qbl,oikl->pqoiab", rows, rows, conv.weight).reshape(4 * self.outputs, inputs, 2, 2)
@@ -174,7 +174,7 @@ class FoldedResidual(nn.Module):
     def __init__(self, block: Residual, winograd_width: int) -> None:
         super().__init__()
         self.norm1 = block.norm1
-        self.conv1 = _wide(absorb(block.conv1, block.norm2), winograd_width)
+        self.conv1 = _wide(absorb_batch_norm(block.conv1, block.norm2), winograd_width)
         self.conv2 = _wide(block.conv2, winograd_width)
 
     def forward(self, x: Tensor) -> Tensor:
