@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
-from livepuppet.devices.choice import remember
+from livepuppet.devices.choice import remember_camera
 from livepuppet.errors import SourceError, UsageError
 from livepuppet.puppet import Puppet
 from livepuppet.registry import PARTS, find_part
@@ -64,7 +64,7 @@ def open_source(text: str = "auto", *, paced: bool = True, size: Size | None = N
     if path.suffix.lower() in VIDEO_INPUT_SUFFIXES or (os.sep in text and not text.startswith("/dev/")):
         raise UsageError(f"no such video: {text}")
     chosen = cast(Source, find_part("source", "camera")(int(text) if number else text, **asked))
-    remember(chosen.name)
+    remember_camera(chosen.name)
     return chosen
 
 

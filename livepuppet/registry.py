@@ -26,7 +26,7 @@ PARTS: dict[PartKind, dict[str, str]] = {
         "window": "livepuppet.sinks.window:Window",
         "virtual": "livepuppet.sinks.virtual_camera:VirtualCamera",
         "file": "livepuppet.sinks.recorder:Recorder",
-        "none": "livepuppet.sinks.null:Null",
+        "none": "livepuppet.sinks.null:NullSink",
     },
 }
 

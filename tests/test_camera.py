@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from livepuppet.devices import Device, Mode, list_cameras
-from livepuppet.devices.choice import file, forget, remember, remembered
+from livepuppet.devices.choice import file, forget_camera, remember_camera, remembered_camera
 from livepuppet.devices.raw import as_bgr
 from livepuppet.errors import UsageError
 from livepuppet.sources.camera import BACKENDS, CameraSource, attempts
@@ -75,11 +75,11 @@ def test_the_mode_asked_for_keeps_the_rate_then_the_size_then_the_format() -> No
 
 def test_the_choice_is_remembered_until_forgotten(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIVEPUPPET_CONFIG", f"{tmp_path}/deep/folder")
-    assert remembered() == "" and not forget()
-    remember("HD Webcam")
-    remember("Gute Kamera (usb-0000:00:14.0-2)")
-    assert remembered() == "Gute Kamera (usb-0000:00:14.0-2)"
-    assert forget() and remembered() == "" and not forget()
+    assert remembered_camera() == "" and not forget_camera()
+    remember_camera("HD Webcam")
+    remember_camera("Gute Kamera (usb-0000:00:14.0-2)")
+    assert remembered_camera() == "Gute Kamera (usb-0000:00:14.0-2)"
+    assert forget_camera() and remembered_camera() == "" and not forget_camera()
 
 
 def test_a_damaged_note_is_said_and_does_no_harm(
@@ -87,10 +87,10 @@ def test_a_damaged_note_is_said_and_does_no_harm(
 ) -> None:
     monkeypatch.setenv("LIVEPUPPET_CONFIG", str(tmp_path))
     file().write_text("{")
-    assert remembered() == ""
+    assert remembered_camera() == ""
     assert "--forget" in caplog.text
     file().write_text('["a list"]')
-    assert remembered() == ""
+    assert remembered_camera() == ""
 
 
 def test_on_windows_all_wishes_go_in_at_opening_and_fewer_of_them_if_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 from livepuppet.cli import main
 from livepuppet.cli.cameras import kind, offered
 from livepuppet.devices import Device, Mode, list_cameras
-from livepuppet.devices.choice import remember, remembered
+from livepuppet.devices.choice import remember_camera, remembered_camera
 
 
 @pytest.fixture(autouse=True)
@@ -31,11 +31,11 @@ def test_the_list_names_what_there_is_or_what_to_do(capsys: pytest.CaptureFixtur
 def test_an_unknown_camera_cannot_be_chosen_and_a_choice_can_be_forgotten(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cameras", "--use", "a camera nobody has"]) == 2
     assert "no camera 'a camera nobody has'" in capsys.readouterr().err
-    remember("HD Webcam")
+    remember_camera("HD Webcam")
     main(["cameras", "--json"])
     assert json.loads(capsys.readouterr().out)["remembered"] == "HD Webcam"
     assert main(["cameras", "--forget"]) == 0
-    assert remembered() == ""
+    assert remembered_camera() == ""
 
 
 def test_a_preview_that_is_no_picture_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import cv2
 import pytest
 
-from livepuppet.devices import Device, inventory, labelled, list_devices
+from livepuppet.devices import Device, inventory, label_devices, list_devices
 from livepuppet.devices.desktop import parse_macos, windows
 
 REPORT = """{"SPCameraDataType": [
@@ -18,7 +18,7 @@ REPORT = """{"SPCameraDataType": [
 
 
 def test_labels_are_the_names_made_unique_by_the_port() -> None:
-    found = labelled(
+    found = label_devices(
         [Device(0, "Cam", bus="usb-1"), Device(2, "Cam", bus="usb-2"), Device(4, "Other"), Device(5, "Same"), Device(6, "Same")]
     )
     assert [device.label for device in found] == ["Cam (usb-1)", "Cam (usb-2)", "Other", "Same (5)", "Same (6)"]

@@ -15,7 +15,7 @@ import pytest
 from test_film import number, picture
 
 from livepuppet.errors import SinkError, UsageError
-from livepuppet.sinks.null import Null
+from livepuppet.sinks.null import NullSink
 from livepuppet.sinks.recorder import QUEUE_LENGTH, Recorder
 from livepuppet.sinks.window import Window
 from livepuppet.types import Frame, Sink
@@ -24,7 +24,7 @@ from livepuppet.video.writer import KEEPS_ORDINARY_MP4, VideoWriter
 
 SIZE = (160, 120)
 MAKERS: dict[str, Callable[[Path], Sink]] = {
-    "none": lambda folder: Null(),
+    "none": lambda folder: NullSink(),
     "file mp4": lambda folder: Recorder(folder / "a.mp4"),
     "file mkv": lambda folder: Recorder(folder / "a.mkv"),
     "file mov": lambda folder: Recorder(folder / "a.mov"),

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from PIL import ImageFont
 
 from livepuppet.controls import HELP
-from livepuppet.sinks.window.compose import compose, framed
+from livepuppet.sinks.window.compose import compose_window, framed
 from livepuppet.sinks.window.display import display_trouble
 from livepuppet.sinks.window.highgui import LARGEST_AT_OPEN, opening_size
 from livepuppet.sinks.window.keys import key_name
 from livepuppet.sinks.window.mirror import draw_mirror, mirror_size, reduced
 from livepuppet.sinks.window.panels import ACCENT, INK, PAPER, PAPER_OPACITY, QUIET, help_panel, message_panel, statistics_panel
-from livepuppet.sinks.window.sprite import clear, filled, lay, rounded, shortened, stack, text_width, typeface, wrapped
+from livepuppet.sinks.window.sprite import clear, lay, rounded_rectangle, shortened, solid_sprite, stack, text_width, typeface, wrapped
 from livepuppet.sinks.window.viewport import LONGEST_SIDE, Rectangle, Viewport
 from livepuppet.types import Floats, Image, Size, Status
 
@@ -48,7 +48,7 @@ EVERYTHING = Status(
 
 def test_a_picture_of_the_windows_size_is_shown_as_it_is() -> None:
     image = noise(HD)
-    assert np.array_equal(compose(image, Status(), HD), image)
+    assert np.array_equal(compose_window(image, Status(), HD), image)
 
 
 def test_nothing_is_ever_drawn_into_what_was_given() -> None:
@@ -57,7 +57,7 @@ def test_nothing_is_ever_drawn_into_what_was_given() -> None:
     given = [image, EVERYTHING.driving, EVERYTHING.avatar, EVERYTHING.points]
     before = [np.copy(array) for array in given if array is not None]
     for status in (EVERYTHING, replace(EVERYTHING, overlay=0.0), Status()):
-        shown = compose(image, status, HD, recorded_s=5)
+        shown = compose_window(image, status, HD, recorded_s=5)
         assert not np.shares_memory(shown, image)
     for array, copy in zip([a for a in given if a is not None], before, strict=True):
         assert np.array_equal(array, copy)
@@ -65,7 +65,7 @@ def test_nothing_is_ever_drawn_into_what_was_given() -> None:
 
 @pytest.mark.parametrize("size", [(1280, 720), (760, 760), (480, 480), (320, 240), (200, 900), (30, 20), (2000, 300)], ids=str)
 def test_everything_at_once_fits_any_window(size: Size) -> None:
-    shown = compose(noise((512, 512)), EVERYTHING, size, recorded_s=4000)
+    shown = compose_window(noise((512, 512)), EVERYTHING, size, recorded_s=4000)
     assert shown.dtype == np.uint8 and shown.shape == (max(120, size[1]), max(160, size[0]), 3)
 
 
@@ -80,7 +80,7 @@ def test_the_picture_keeps_its_aspect(picture: Size) -> None:
 
 
 def test_before_the_first_frame_the_message_stands_on_a_dark_ground() -> None:
-    silent, said = compose(None, Status(), HD), compose(None, Status(message="waiting for the camera"), HD)
+    silent, said = compose_window(None, Status(), HD), compose_window(None, Status(message="waiting for the camera"), HD)
     assert silent.mean() < 40
     rows = np.nonzero((silent != said).any(axis=(1, 2)))[0]
     assert rows.min() > 0.85 * HD[1], "the message is at the bottom"
@@ -99,7 +99,7 @@ def test_text_is_readable_on_any_background(value: int) -> None:
     for ink in (INK, QUIET, ACCENT):
         bright, dark = luminance(np.array(ink, np.float64)), luminance(panel)
         assert (bright + 0.05) / (dark + 0.05) > 3.9, ink
-    blank, said = plain(HD, value), compose(plain(HD, value), Status(message="frozen"), HD)
+    blank, said = plain(HD, value), compose_window(plain(HD, value), Status(message="frozen"), HD)
     changed = said[(said != blank).any(axis=2)]
     assert changed.max() >= 200 and changed.min() <= 90, "bright letters on dark paper were really drawn"
 
@@ -107,10 +107,10 @@ def test_text_is_readable_on_any_background(value: int) -> None:
 def test_the_camera_picture_is_in_the_corner_and_nowhere_else() -> None:
     green = np.zeros((480, 640, 3), np.uint8)
     green[..., 1] = 200
-    shown = compose(plain(HD, 90), Status(driving=green), HD)
+    shown = compose_window(plain(HD, 90), Status(driving=green), HD)
     rows, columns = np.nonzero((shown == (0, 200, 0)).all(axis=2))
     assert rows.min() > HD[1] * 0.6 and columns.min() > HD[0] * 0.6
-    assert not (compose(plain(HD, 90), Status(), HD) == (0, 200, 0)).all(axis=2).any()
+    assert not (compose_window(plain(HD, 90), Status(), HD) == (0, 200, 0)).all(axis=2).any()
 
 
 def test_hold_still_progress_goes_around_clockwise_from_the_top() -> None:
@@ -205,7 +205,7 @@ def test_text_is_set_in_a_real_typeface() -> None:
 
 def test_laying_is_the_usual_blend_and_clips() -> None:
     canvas = plain((10, 8), 100)
-    half = filled(np.full((4, 4), 255, np.uint8), (200, 0, 100), 0.5)
+    half = solid_sprite(np.full((4, 4), 255, np.uint8), (200, 0, 100), 0.5)
     lay(canvas, half, 8, -2)
     lay(canvas, half, 50, 50)
     assert np.abs(canvas[1, 9].astype(int) - (150, 50, 100)).max() <= 1 and (canvas[3:] == 100).all() and (canvas[:, :8] == 100).all()
@@ -220,7 +220,7 @@ def test_laying_is_the_usual_blend_and_clips() -> None:
 
 
 def test_round_corners_are_round_and_smooth() -> None:
-    shape = rounded((40, 30), 10)
+    shape = rounded_rectangle((40, 30), 10)
     assert shape[0, 0] == 0 and shape[15, 20] == 255 and np.array_equal(shape, shape[::-1, ::-1])
     assert ((shape > 0) & (shape < 255)).sum() > 8
     assert shape.sum() / 255 == pytest.approx(40 * 30 - (4 - np.pi) * 100, rel=0.01)

@@ -98,7 +98,7 @@ def test_it_says_its_name_before_the_first_frame(window: Window) -> None:
 
 def test_a_window_that_stays_black_is_opened_anew(screen: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Qt sometimes never paints a window (sinks/window/sight.py): as if the first two had not been."""
-    real = display.stays_black
+    real = display.window_stays_black
     asked: list[str] = []
 
     def seen(name: str, size: Size) -> bool:
@@ -115,12 +115,12 @@ def test_a_window_that_stays_black_is_opened_anew(screen: str, monkeypatch: pyte
 
 def test_black_is_told_from_painted(window: Window) -> None:
     """The X server is asked, by the window's name: one that shows its title, one that shows black, one that is not there."""
-    assert not display.stays_black("livepuppet under test", (720, 480))
+    assert not display.window_stays_black("livepuppet under test", (720, 480))
     black = np.zeros((480, 720, 3), np.uint8)
     play(window, 4, Frame(black, 0, 0.0))
-    assert display.stays_black("livepuppet under test", (720, 480))
-    assert not display.stays_black("nobody", (720, 480))
-    assert not display.stays_black("livepuppet under test", (4000, 480)), "beyond the window nothing is known"
+    assert display.window_stays_black("livepuppet under test", (720, 480))
+    assert not display.window_stays_black("nobody", (720, 480))
+    assert not display.window_stays_black("livepuppet under test", (4000, 480)), "beyond the window nothing is known"
 
 
 def test_colours_and_pixels_arrive_unchanged(window: Window) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from livepuppet.devices import Device, find_camera, list_devices
-from livepuppet.devices.choice import forget, remember, remembered
+from livepuppet.devices.choice import forget_camera, remember_camera, remembered_camera
 from livepuppet.errors import UsageError
 
 SUMMARY = "List cameras and virtual cameras, and choose the one to use."
@@ -43,14 +43,14 @@ def run(options: argparse.Namespace) -> int:
             raise UsageError(
                 f"'{camera.label}' is a virtual camera: remembering it would feed the puppet into itself (--camera takes it once)"
             )
-        remember(camera.label)
+        remember_camera(camera.label)
     if options.forget:
-        forget()
+        forget_camera()
     devices = list_devices()
     if options.json:
-        print(json.dumps({"remembered": remembered(), "devices": [as_dict(device) for device in devices]}, indent=2))
+        print(json.dumps({"remembered": remembered_camera(), "devices": [as_dict(device) for device in devices]}, indent=2))
     else:
-        show(devices, remembered())
+        show(devices, remembered_camera())
     if options.preview is not None:
         preview(options.preview, [device for device in devices if device.captures])
     return 0

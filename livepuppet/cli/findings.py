@@ -96,18 +96,22 @@ def no_camera_fix() -> str:
 
 
 def virtual_cameras() -> Iterator[Finding]:
-    from livepuppet.devices import list_virtual
+    from livepuppet.devices import list_virtual_cameras
 
-    found = list_virtual()
+    found = list_virtual_cameras()
     yield from (described(device) for device in found)
     if sys.platform == "linux":
-        from livepuppet.sinks.virtual_camera.pipewire import obstacle
+        from livepuppet.sinks.virtual_camera.pipewire import pipewire_obstacle
 
-        reason = obstacle()
+        reason = pipewire_obstacle()
         if not found:
-            better = "PipeWire is used instead" if not reason else "--output virtual has nowhere to go"
+            better = "PipeWireBackend is used instead" if not reason else "--output virtual has nowhere to go"
             yield Finding("virtual camera", "note" if not reason else "bad", f"no v4l2loopback camera: {better}", INSTALL)
-        text = f"PipeWire: {reason}" if reason else "PipeWire: a camera for Firefox, OBS and other desktop programs can be offered"
+        text = (
+            f"PipeWireBackend: {reason}"
+            if reason
+            else "PipeWireBackend: a camera for Firefox, OBS and other desktop programs can be offered"
+        )
         yield Finding("virtual camera", "note" if reason else "good", text, facts={"pipewire": reason or "ready"})
     elif not found:
         yield Finding("virtual camera", "bad", "no virtual camera is installed", INSTALL)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from livepuppet.cli.installation import Plan, plan_for_this_machine
-from livepuppet.devices import list_virtual
+from livepuppet.devices import list_virtual_cameras
 from livepuppet.errors import RunError, UsageError
 
 SUMMARY = "Set up the virtual camera that meeting programs show."
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     plan = plan_for_this_machine()
     print(plan.text())
-    present = [device for device in list_virtual() if "livepuppet" in device.name] if sys.platform == "linux" else []
+    present = [device for device in list_virtual_cameras() if "livepuppet" in device.name] if sys.platform == "linux" else []
     if present and not options.yes:
         print(f"\nThis machine already has one: {present[0].path}. Use it: livepuppet --output virtual")
     if options.yes:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from livepuppet.devices.device import Device, Mode
 from livepuppet.errors import UsageError
 
-__all__ = ["Device", "Mode", "find_again", "find_camera", "list_cameras", "list_devices", "list_virtual"]
+__all__ = ["Device", "Mode", "find_again", "find_camera", "list_cameras", "list_devices", "list_virtual_cameras"]
 
 
 def list_devices() -> list[Device]:
@@ -21,7 +21,7 @@ def list_devices() -> list[Device]:
     if sys.platform == "linux":
         from livepuppet.devices import v4l2
 
-        found = v4l2.devices()
+        found = v4l2.list_v4l2_devices()
     elif sys.platform == "win32":
         from livepuppet.devices import desktop
 
@@ -32,10 +32,10 @@ def list_devices() -> list[Device]:
         found = desktop.macos()
     else:
         found = []
-    return labelled(found)
+    return label_devices(found)
 
 
-def labelled(found: list[Device]) -> list[Device]:
+def label_devices(found: list[Device]) -> list[Device]:
     """Give each device its label: its name, and where two share one, the port (or, without one, the number) beside it."""
     counts = Counter(device.name for device in found)
     buses = Counter((device.name, device.bus) for device in found)
@@ -54,7 +54,7 @@ def list_cameras() -> list[Device]:
     return [device for device in list_devices() if device.captures]
 
 
-def list_virtual() -> list[Device]:
+def list_virtual_cameras() -> list[Device]:
     """The virtual cameras a program can write to."""
     return [device for device in list_devices() if device.accepts]
 

@@ -20,7 +20,7 @@ def file() -> Path:
     return user_config_path("livepuppet", appauthor=False) / "camera.json"
 
 
-def remembered() -> str:
+def remembered_camera() -> str:
     """The camera's name, '' if none was chosen or the note cannot be read."""
     try:
         note = json.loads(file().read_text("utf-8"))
@@ -33,7 +33,7 @@ def remembered() -> str:
     return name if isinstance(name, str) else ""
 
 
-def remember(name: str) -> None:
+def remember_camera(name: str) -> None:
     """Keep the camera's name for `auto`. A folder that cannot be written is said, and does no harm otherwise."""
     place = file()
     try:
@@ -45,7 +45,7 @@ def remember(name: str) -> None:
         log.warning("the choice of the camera could not be remembered: %s", error)
 
 
-def forget() -> bool:
+def forget_camera() -> bool:
     """Clear it; whether there was one."""
     try:
         file().unlink()

@@ -18,7 +18,7 @@ DIRECT_SHOW = 700
 """cv2.CAP_DSHOW: its numbers are the ones the names belong to."""
 
 
-def named(names: list[tuple[str, str]], driver: str) -> list[Device]:
+def devices_by_name(names: list[tuple[str, str]], driver: str) -> list[Device]:
     """Devices in OpenCV's order from (name, path) pairs."""
     return [
         Device(index=index, name=name, path=path, driver=driver, bus=path, accepts=bool(VIRTUAL.search(name)))
@@ -31,7 +31,7 @@ def windows() -> list[Device]:
     from cv2_enumerate_cameras import enumerate_cameras
 
     found = sorted(enumerate_cameras(DIRECT_SHOW), key=lambda camera: camera.index)
-    return named([(camera.name, camera.path or "") for camera in found], "DirectShow")
+    return devices_by_name([(camera.name, camera.path or "") for camera in found], "DirectShow")
 
 
 def macos() -> list[Device]:
@@ -50,4 +50,4 @@ def parse_macos(text: str) -> list[Device]:
     """`system_profiler -json SPCameraDataType` -> devices. Raises ValueError where it is not that."""
     entries = json.loads(text).get("SPCameraDataType", [])
     pairs = [(str(entry["_name"]), str(entry.get("spcamera_unique-id", ""))) for entry in entries if "_name" in entry]
-    return named(sorted(pairs, key=lambda pair: pair[1]), "AVFoundation")
+    return devices_by_name(sorted(pairs, key=lambda pair: pair[1]), "AVFoundation")

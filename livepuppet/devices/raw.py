@@ -47,5 +47,5 @@ def unroll(row: NDArray[Any], size: Size) -> Image | None:
     return None
 
 
-def describe(raw: NDArray[Any]) -> str:
+def describe_pixels(raw: NDArray[Any]) -> str:
     return " x ".join(str(length) for length in raw.shape)

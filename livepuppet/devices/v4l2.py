@@ -99,7 +99,7 @@ def modes(descriptor: int, buffer_type: int) -> Iterator[Mode]:
             yield Mode(size=size, fps=max(rates(descriptor, pixels, size), default=0.0), pixels=fourcc)
 
 
-def describe(node: Path) -> Device | None:
+def describe_device(node: Path) -> Device | None:
     """The device behind /sys/class/video4linux/videoN; None where it neither captures nor takes pictures (metadata nodes, codecs)."""
     path = f"/dev/{node.name}"
     index = int(node.name.removeprefix("video"))
@@ -110,7 +110,7 @@ def describe(node: Path) -> Device | None:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        return Device(index=index, name=name, path=path, captures=True, obstacle=obstacle(path, error))
+        return Device(index=index, name=name, path=path, captures=True, obstacle=device_obstacle(path, error))
     try:
         about = capability(descriptor)
         kinds = [buffer_type for bit, buffer_type in BUFFER_TYPES.items() if about.capabilities & bit]
@@ -119,7 +119,7 @@ def describe(node: Path) -> Device | None:
             return None
         offers = tuple(mode for kind in kinds for mode in modes(descriptor, kind))
     except OSError as error:
-        return Device(index=index, name=name, path=path, captures=True, obstacle=obstacle(path, error))
+        return Device(index=index, name=name, path=path, captures=True, obstacle=device_obstacle(path, error))
     finally:
         os.close(descriptor)
     return Device(
@@ -146,7 +146,7 @@ def seen_by_browsers(path: str) -> bool:
         os.close(descriptor)
 
 
-def obstacle(path: str, error: OSError) -> str:
+def device_obstacle(path: str, error: OSError) -> str:
     """Why the device cannot be opened, and what to do, in one line."""
     if isinstance(error, PermissionError):
         return f"no permission to open {path}: sudo usermod -aG video $USER, then log out and in again"
@@ -170,9 +170,9 @@ def users(path: str) -> list[str]:
     return found
 
 
-def devices() -> list[Device]:
+def list_v4l2_devices() -> list[Device]:
     """All that capture or can be written to, by number."""
     if not CLASS.is_dir():
         return []
     nodes = sorted((n for n in CLASS.glob("video*") if n.name[5:].isdigit()), key=lambda n: int(n.name[5:]))
-    return [device for node in nodes if (device := describe(node)) is not None]
+    return [device for node in nodes if (device := describe_device(node)) is not None]

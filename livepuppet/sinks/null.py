@@ -5,7 +5,7 @@ from __future__ import annotations
 from livepuppet.types import Frame, Size
 
 
-class Null:
+class NullSink:
     """Takes frames and counts them."""
 
     name = "none"

@@ -20,8 +20,8 @@ os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "2")
 import cv2
 
 from livepuppet.devices import Device, Mode, find_again, find_camera, list_cameras
-from livepuppet.devices.choice import remembered
-from livepuppet.devices.raw import as_bgr, describe
+from livepuppet.devices.choice import remembered_camera
+from livepuppet.devices.raw import as_bgr, describe_pixels
 from livepuppet.errors import SourceError, UsageError
 from livepuppet.types import Frame, Image, Size
 
@@ -108,7 +108,7 @@ class CameraSource:
                 self._taken = index
             picture = as_bgr(raw, size)
             if picture is None:
-                self._odd = f"camera '{self.name}' sends pictures of a shape nobody can read ({describe(raw)}): try another --size"
+                self._odd = f"camera '{self.name}' sends pictures of a shape nobody can read ({describe_pixels(raw)}): try another --size"
                 continue
             self._odd = ""
             self._watch_darkness(picture, arrived)
@@ -174,7 +174,7 @@ class CameraSource:
 def open_first(size: Size | None, fps: float) -> tuple[Device, cv2.VideoCapture] | None:
     """The remembered camera, or else the first real one that delivers a picture; None if none does."""
     cameras = [camera for camera in list_cameras() if not camera.accepts]
-    favourite = remembered()
+    favourite = remembered_camera()
     cameras.sort(key=lambda camera: favourite not in {camera.label, camera.name})
     for camera in cameras:
         try:

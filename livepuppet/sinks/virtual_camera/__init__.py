@@ -7,8 +7,8 @@ import logging
 import threading
 
 from livepuppet.errors import SinkError
-from livepuppet.sinks.virtual_camera.outlet import Outlet, open_outlet
-from livepuppet.sinks.virtual_camera.still import fitted, starting
+from livepuppet.sinks.virtual_camera.backends import CameraBackend, open_backend
+from livepuppet.sinks.virtual_camera.placeholder import fit_within, starting_placeholder
 from livepuppet.types import Frame, Image, Size
 
 log = logging.getLogger("livepuppet.virtual_camera")
@@ -31,7 +31,7 @@ class VirtualCamera:
 
     def __init__(self, device: str | None = None) -> None:
         self._device = device
-        self._outlet: Outlet | None = None
+        self._outlet: CameraBackend | None = None
         self._thread: threading.Thread | None = None
         self._change = threading.Condition()
         self._waiting: Image | None = None
@@ -43,11 +43,11 @@ class VirtualCamera:
 
     def open(self, size: Size, fps: float, *, lossless: bool) -> None:
         self._lossless = lossless
-        self._outlet = open_outlet(size, fps, self._device)
+        self._outlet = open_backend(size, fps, self._device)
         atexit.register(self.close)  # an exception elsewhere must not leave the meeting with a dead device
         self.name = f"virtual camera '{self._outlet.name}'"
         log.info("%s is on: choose '%s' as the camera in your meeting", self.name, self._outlet.name)
-        first = starting(self._outlet.size)
+        first = starting_placeholder(self._outlet.size)
         self._outlet.send(first)  # before anything else: v4l2loopback shows itself as a camera only after its first picture
         self.sent = 1
         repeat_s = max(REPEAT_S, 2.5 / max(fps, 1.0))
@@ -75,7 +75,7 @@ class VirtualCamera:
             self._outlet.close()
             atexit.unregister(self.close)
 
-    def _pump(self, outlet: Outlet, last: Image, repeat_s: float) -> None:
+    def _pump(self, outlet: CameraBackend, last: Image, repeat_s: float) -> None:
         """The thread: send what is waiting, or the last picture again when nothing came for a while."""
         try:
             while True:
@@ -86,7 +86,7 @@ class VirtualCamera:
                     fresh, self._waiting = self._waiting, None
                     self._change.notify_all()
                 if fresh is not None:
-                    last = fitted(fresh, outlet.size)
+                    last = fit_within(fresh, outlet.size)
                 outlet.send(last)
                 self.sent += 1
         except SinkError as error:

@@ -25,7 +25,7 @@ def pod(kind: int, body: bytes) -> bytes:
     return struct.pack("<II", len(body), kind) + body + b"\0" * (-len(body) % 8)
 
 
-def number(value: int) -> bytes:
+def pod_number(value: int) -> bytes:
     return pod(INT, struct.pack("<i", value))
 
 
@@ -52,7 +52,7 @@ def an_object(kind: int, parameter: int, properties: dict[int, bytes]) -> bytes:
     )
 
 
-def video_format(wide: int, high: int, rate: tuple[int, int]) -> bytes:
+def pod_video_format(wide: int, high: int, rate: tuple[int, int]) -> bytes:
     """Raw YUY2 of this size: the format every camera reader knows, 2 bytes per pixel, width even."""
     return an_object(
         FORMAT_OBJECT,
@@ -74,9 +74,9 @@ def buffers(wide: int, high: int) -> bytes:
         BUFFERS,
         {
             COUNT: choice(RANGE, 4, 2, 8),
-            BLOCKS: number(1),
-            BYTES: number(2 * wide * high),
-            STRIDE: number(2 * wide),
+            BLOCKS: pod_number(1),
+            BYTES: pod_number(2 * wide * high),
+            STRIDE: pod_number(2 * wide),
             MEMORY: choice(FLAGS, SHARED_MEMORY),
         },
     )

@@ -24,7 +24,7 @@ NAME = "livepuppet"
 SMALLEST: Size = (160, 120)
 
 
-def compose(image: Image | None, status: Status, size: Size, *, recorded_s: float = 0.0) -> Image:
+def compose_window(image: Image | None, status: Status, size: Size, *, recorded_s: float = 0.0) -> Image:
     """What the window shows: RGB uint8 of `size`, always a new picture; neither `image` nor anything in `status` is drawn into.
 
     image: the animated frame, None before the first one. size: of the canvas, which is the window's own, so that text is sharp at

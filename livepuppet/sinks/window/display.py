@@ -39,7 +39,7 @@ def display_trouble(platform: str = sys.platform, environment: Mapping[str, str]
     return _missing_library() or _refused(display)
 
 
-def stays_black(name: str, size: tuple[int, int]) -> bool:
+def window_stays_black(name: str, size: tuple[int, int]) -> bool:
     """Whether the window of that name is on an X screen and was never painted. False on systems without X, and where nobody can tell."""
     return bool(_held) and sight.stays_black(_held[-1], name, size)
 

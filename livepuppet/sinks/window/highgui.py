@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 
 from livepuppet.errors import SinkError
-from livepuppet.sinks.window.compose import compose
-from livepuppet.sinks.window.display import display_available, display_trouble, stays_black
+from livepuppet.sinks.window.compose import compose_window
+from livepuppet.sinks.window.display import display_available, display_trouble, window_stays_black
 from livepuppet.sinks.window.keys import key_name
 from livepuppet.sinks.window.viewport import Viewport
 from livepuppet.types import Frame, Image, Size, Status
@@ -104,7 +104,7 @@ class Window:
 
     def _stays_black(self) -> bool:
         for _ in range(LOOKS):
-            if not stays_black(self._handle, self._viewport.size):
+            if not window_stays_black(self._handle, self._viewport.size):
                 return False
             cv2.waitKeyEx(SETTLING_MS)
         return True
@@ -159,7 +159,7 @@ class Window:
                 x, y, width, height = cv2.getWindowImageRect(self._handle)
                 view.update((x, y, width, height))
             recorded = 0.0 if self._recording_since is None else self._clock() - self._recording_since
-            canvas = compose(self._image, self._status, view.size, recorded_s=recorded)
+            canvas = compose_window(self._image, self._status, view.size, recorded_s=recorded)
             if view.sent != view.size:
                 canvas = np.asarray(cv2.resize(canvas, view.sent, interpolation=cv2.INTER_LINEAR), np.uint8)
             cv2.imshow(self._handle, cv2.cvtColor(canvas, cv2.COLOR_RGB2BGR, dst=canvas))

@@ -9,7 +9,19 @@ import cv2
 import numpy as np
 
 from livepuppet.sinks.window.panels import ACCENT, INK
-from livepuppet.sinks.window.sprite import FULL, Coverage, Sprite, disc, filled, lay, outline, paint, rounded, shadow, stack
+from livepuppet.sinks.window.sprite import (
+    FULL,
+    Coverage,
+    Sprite,
+    draw_disc,
+    draw_outline,
+    lay,
+    paint_sprite,
+    rounded_rectangle,
+    shadow,
+    solid_sprite,
+    stack,
+)
 from livepuppet.types import Floats, Image, Size, Status
 
 FACE_CENTRE = (0.5, 0.47)
@@ -82,8 +94,8 @@ def _guide(size: Size) -> tuple[Sprite, Coverage, Coverage]:
     away = (implicit - 1) / np.maximum(gradient, 1e-9)
     half = max(0.8, size[1] / 260)
     eyes = (np.abs(rows + 0.12 * high) < half) & (np.abs(np.abs(columns) - 0.91 * wide) < 0.07 * wide)
-    guide = filled(_eight_bits(away + 0.5), (0, 0, 0), 0.42)
-    stack(guide, filled(_eight_bits(np.maximum(half + 0.5 - np.abs(away), eyes)), INK, 0.9), 0, 0)
+    guide = solid_sprite(_eight_bits(away + 0.5), (0, 0, 0), 0.42)
+    stack(guide, solid_sprite(_eight_bits(np.maximum(half + 0.5 - np.abs(away), eyes)), INK, 0.9), 0, 0)
     around = np.mod(np.arctan2(columns / wide, -rows / high) / (2 * np.pi), 1.0)
     return guide, _eight_bits(2.6 * half + 0.5 - np.abs(away)), _eight_bits(around)
 
@@ -99,12 +111,12 @@ def draw_guide(picture: Image, armed: float) -> None:
     lay(picture, guide, 0, 0)
     if armed > 0:
         passed = _eight_bits(armed * (FULL + 1) - np.arange(FULL + 1))
-        paint(picture, np.asarray(cv2.multiply(thick, cv2.LUT(around, passed), scale=1 / FULL), np.uint8), ACCENT)
+        paint_sprite(picture, np.asarray(cv2.multiply(thick, cv2.LUT(around, passed), scale=1 / FULL), np.uint8), ACCENT)
 
 
 def draw_points(picture: Image, points: Floats) -> None:
     """Dots where the engine sees the face; points: (N, 2) in pixels of `picture`."""
-    dot = disc(2 * round(picture.shape[0] / 300) + 1) if picture.shape[0] >= 300 else SMALL_DOT
+    dot = draw_disc(2 * round(picture.shape[0] / 300) + 1) if picture.shape[0] >= 300 else SMALL_DOT
     reach = len(dot) // 2
     height, width = picture.shape[:2]
     places = np.rint(points[np.isfinite(points).all(axis=1)]).astype(int)
@@ -114,13 +126,17 @@ def draw_points(picture: Image, points: Floats) -> None:
     for (row, column), value in np.ndenumerate(dot):
         there = y + row - reach, x + column - reach
         coverage[there] = np.maximum(coverage[there], value)
-    paint(picture, coverage, ACCENT)
+    paint_sprite(picture, coverage, ACCENT)
 
 
 @lru_cache(maxsize=4)
 def _frame(size: Size, radius: float) -> tuple[Sprite, Sprite, Coverage]:
     blur = radius * 0.8
-    return filled(shadow(size, radius, blur), (0, 0, 0), 0.45), filled(outline(size, radius, 1), INK, 0.35), rounded(size, radius)
+    return (
+        solid_sprite(shadow(size, radius, blur), (0, 0, 0), 0.45),
+        solid_sprite(draw_outline(size, radius, 1), INK, 0.35),
+        rounded_rectangle(size, radius),
+    )
 
 
 def hang(canvas: Image, picture: Image, x: int, y: int, radius: float) -> None:

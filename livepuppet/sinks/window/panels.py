@@ -10,12 +10,12 @@ from livepuppet.sinks.window.sprite import (
     Sprite,
     clear,
     copied,
-    disc,
-    filled,
+    draw_disc,
+    draw_outline,
     line_height,
-    outline,
-    rounded,
+    rounded_rectangle,
     shortened,
+    solid_sprite,
     stack,
     text_width,
     wrapped,
@@ -44,15 +44,15 @@ def margin(size: Size) -> int:
     return round(text_size(size) * 1.1)
 
 
-def sheet(size: Size, radius: float, opacity: float = PAPER_OPACITY) -> Sprite:
+def panel_sheet(size: Size, radius: float, opacity: float = PAPER_OPACITY) -> Sprite:
     """An empty panel, to be written on."""
     return copied(_blank(size, radius, opacity))
 
 
 @lru_cache(maxsize=16)
 def _blank(size: Size, radius: float, opacity: float) -> Sprite:
-    made = filled(rounded(size, radius), PAPER, opacity)
-    stack(made, filled(outline(size, radius, 1), INK, 0.10), 0, 0)
+    made = solid_sprite(rounded_rectangle(size, radius), PAPER, opacity)
+    stack(made, solid_sprite(draw_outline(size, radius, 1), INK, 0.10), 0, 0)
     return made
 
 
@@ -64,7 +64,7 @@ def message_panel(text: str, size: int, width: int) -> Sprite:
     step = round(size * 1.5)
     inner = max(text_width(line, size) for line in lines)
     height = 2 * above + (len(lines) - 1) * step + line_height(size)
-    panel = sheet((inner + 2 * aside, height), min(height / 2, size * 1.2))
+    panel = panel_sheet((inner + 2 * aside, height), min(height / 2, size * 1.2))
     for number, line in enumerate(lines):
         stack(panel, written(line, size, INK), aside + (inner - text_width(line, size)) // 2, above + number * step)
     return panel
@@ -75,8 +75,8 @@ def recording_panel(text: str, size: int) -> Sprite:
     """A red dot and a word beside it."""
     above, gap, dot = round(size * 0.5), round(size * 0.5), round(size * 0.72)
     height = 2 * above + line_height(size)
-    panel = sheet((2 * gap + above + dot + text_width(text, size, True) + gap, height), height / 2)
-    stack(panel, filled(disc(dot), ALARM), above + gap // 2, (height - dot) // 2)
+    panel = panel_sheet((2 * gap + above + dot + text_width(text, size, True) + gap, height), height / 2)
+    stack(panel, solid_sprite(draw_disc(dot), ALARM), above + gap // 2, (height - dot) // 2)
     stack(panel, written(text, size, INK, True), above + gap // 2 + dot + gap, above)
     return panel
 
@@ -110,7 +110,7 @@ def statistics_panel(lines: tuple[str, ...], size: int, most: Size) -> Sprite:
         places += [(top, row)] if row else []
         top += step if row else step // 2
     height = places[-1][0] + line_height(size) + around if places else 2 * around
-    panel = sheet((2 * around + first + gap + max(size, width), height), size * 0.7)
+    panel = panel_sheet((2 * around + first + gap + max(size, width), height), size * 0.7)
     for top, row in places:
         stack(panel, written(row[0], size, QUIET), around, top)
         left = around + first + gap
@@ -147,7 +147,9 @@ def _key_table(lines: tuple[str, ...], size: int, columns: int, spacing: float) 
     cap_widths = [max(_cap_width(label, size) for label, _ in block) for block in blocks]
     widths = [cap + gap + max(text_width(text, size) for _, text in block) for cap, block in zip(cap_widths, blocks, strict=True)]
     between = round(size * 2.4)
-    panel = sheet((2 * around + sum(widths) + between * (len(blocks) - 1), 2 * around + step * (deep - 1) + _cap_height(size)), size, 0.86)
+    panel = panel_sheet(
+        (2 * around + sum(widths) + between * (len(blocks) - 1), 2 * around + step * (deep - 1) + _cap_height(size)), size, 0.86
+    )
     left = around
     for block, cap_width, width in zip(blocks, cap_widths, widths, strict=True):
         for number, (label, text) in enumerate(block):
@@ -171,8 +173,8 @@ def _cap_width(label: str, size: int) -> int:
 def _cap(label: str, size: int) -> Sprite:
     width, height = _cap_width(label, size), _cap_height(size)
     cap = clear((width, height))
-    stack(cap, filled(rounded((width, height), size * 0.35), INK, 0.10), 0, 0)
-    stack(cap, filled(outline((width, height), size * 0.35, 1), INK, 0.28), 0, 0)
+    stack(cap, solid_sprite(rounded_rectangle((width, height), size * 0.35), INK, 0.10), 0, 0)
+    stack(cap, solid_sprite(draw_outline((width, height), size * 0.35, 1), INK, 0.28), 0, 0)
     letters = written(label, size, ACCENT, True)
     stack(cap, letters, (width - text_width(label, size, True)) // 2, (height - line_height(size)) // 2)
     return cap

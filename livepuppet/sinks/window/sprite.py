@@ -42,7 +42,7 @@ def clear(size: Size) -> Sprite:
     return Sprite(np.zeros((height, width, 3), np.uint8), np.full((height, width, 3), FULL, np.uint8))
 
 
-def filled(coverage: Coverage, colour: Colour, opacity: float = 1.0) -> Sprite:
+def solid_sprite(coverage: Coverage, colour: Colour, opacity: float = 1.0) -> Sprite:
     """A shape in one colour."""
     alpha = coverage.astype(np.float32) * opacity
     painted = alpha[..., None] * (np.array(colour, np.float32) / FULL)
@@ -79,7 +79,7 @@ def stack(ground: Sprite, sprite: Sprite, x: int, y: int) -> None:
         ground.keep[rows, columns] = cv2.multiply(ground.keep[rows, columns], sprite.keep[own_rows, own_columns], scale=1 / FULL)
 
 
-def paint(canvas: Image, coverage: Coverage, colour: Colour) -> None:
+def paint_sprite(canvas: Image, coverage: Coverage, colour: Colour) -> None:
     """Draw a shape over the whole canvas, in place: quicker than a sprite for what changes with every frame."""
     mask = cv2.merge([coverage] * 3)
     kept = cv2.multiply(canvas, cv2.bitwise_not(mask), scale=1 / FULL)
@@ -93,7 +93,7 @@ def copied(sprite: Sprite) -> Sprite:
 # Shapes
 
 
-def rounded(size: Size, radius: float) -> Coverage:
+def rounded_rectangle(size: Size, radius: float) -> Coverage:
     """A rectangle with round corners, smooth at the edge."""
     width, height = size
     x = np.arange(width) + 0.5
@@ -105,24 +105,24 @@ def rounded(size: Size, radius: float) -> Coverage:
     return covered
 
 
-def outline(size: Size, radius: float, thickness: float) -> Coverage:
+def draw_outline(size: Size, radius: float, thickness: float) -> Coverage:
     """The edge of such a rectangle, drawn inwards."""
     inset = math.ceil(thickness)
-    whole = rounded(size, radius).astype(np.int16)
+    whole = rounded_rectangle(size, radius).astype(np.int16)
     inner = np.zeros_like(whole)
-    inner[inset:-inset, inset:-inset] = rounded((size[0] - 2 * inset, size[1] - 2 * inset), max(0.0, radius - inset))
+    inner[inset:-inset, inset:-inset] = rounded_rectangle((size[0] - 2 * inset, size[1] - 2 * inset), max(0.0, radius - inset))
     return np.clip(whole - inner, 0, FULL).astype(np.uint8)
 
 
 def shadow(size: Size, radius: float, blur: float) -> Coverage:
     """What such a rectangle darkens below itself; larger than `size` by 2·blur on each side."""
     border = math.ceil(2 * blur)
-    padded = np.pad(rounded(size, radius), border)
+    padded = np.pad(rounded_rectangle(size, radius), border)
     return np.asarray(cv2.GaussianBlur(padded, (0, 0), blur), np.uint8)
 
 
-def disc(diameter: int) -> Coverage:
-    return rounded((diameter, diameter), diameter / 2)
+def draw_disc(diameter: int) -> Coverage:
+    return rounded_rectangle((diameter, diameter), diameter / 2)
 
 
 # Text
@@ -151,7 +151,7 @@ def written(text: str, size: int, colour: Colour, bold: bool = False) -> Sprite:
     picture = Pillow.new("L", (max(1, text_width(text, size, bold) + 1), line_height(size)), 0)
     baseline = round(line_height(size) * 0.76)
     ImageDraw.Draw(picture).text((0, baseline), text, fill=FULL, font=typeface(size, bold), anchor="ls")
-    return filled(np.asarray(picture), colour)
+    return solid_sprite(np.asarray(picture), colour)
 
 
 def line_height(size: int) -> int:

@@ -23,14 +23,14 @@ from numpy.typing import NDArray
 
 from livepuppet.cli import main
 from livepuppet.cli.findings import cameras, virtual_cameras
-from livepuppet.devices import find_camera, list_cameras, list_devices, list_virtual
-from livepuppet.devices.choice import remembered
+from livepuppet.devices import find_camera, list_cameras, list_devices, list_virtual_cameras
+from livepuppet.devices.choice import remembered_camera
 from livepuppet.devices.device import READABLE
 from livepuppet.devices.raw import as_bgr
 from livepuppet.devices.v4l2 import request
 from livepuppet.errors import SinkError, SourceError, UsageError
 from livepuppet.sinks.virtual_camera import VirtualCamera
-from livepuppet.sinks.virtual_camera.still import starting
+from livepuppet.sinks.virtual_camera.placeholder import starting_placeholder
 from livepuppet.sources import camera
 from livepuppet.sources.camera import CameraSource
 from livepuppet.types import Frame, Image, Size
@@ -131,7 +131,7 @@ def test_a_program_that_opens_early_sees_the_starting_picture_again_and_again() 
         for _ in range(3):
             fine, picture = capture.read()
             assert fine
-            assert np.abs(picture.astype(int) - starting(size)[:, :, ::-1]).mean() < 4
+            assert np.abs(picture.astype(int) - starting_placeholder(size)[:, :, ::-1]).mean() < 4
 
 
 def test_the_last_frame_goes_on_while_nothing_new_comes() -> None:
@@ -192,7 +192,7 @@ def test_a_kill_frees_the_device() -> None:
 
 
 def test_virtual_cameras_are_found_by_name() -> None:
-    assert [(found.name, found.path) for found in list_virtual()] == [("livepuppet", "/dev/video10"), ("second", "/dev/video11")]
+    assert [(found.name, found.path) for found in list_virtual_cameras()] == [("livepuppet", "/dev/video10"), ("second", "/dev/video11")]
     with virtual_camera((320, 240), device="second") as sink:
         assert "second" in sink.name
     with pytest.raises(SinkError, match='/dev/video10 "livepuppet"'), virtual_camera((320, 240), device="third"):
@@ -231,13 +231,13 @@ def test_the_commands_show_what_is_there(capsys: pytest.CaptureFixture[str]) -> 
         sink.write(Frame(numbered(3, (640, 360)), 0, time.monotonic()))
         assert main(["cameras", "--use", "vivid-001", "--preview", "/mnt/cameras.png"]) == 0
         listing = capsys.readouterr().out
-        assert remembered() == "vivid (platform:vivid-001)"
+        assert remembered_camera() == "vivid (platform:vivid-001)"
         with source(None) as auto:
             assert auto.name == "vivid (platform:vivid-001)"
         assert main(["cameras", "--use", "livepuppet"]) == 2
         assert "virtual camera" in capsys.readouterr().err
         found = [*cameras(), *virtual_cameras()]
-    assert main(["cameras", "--forget"]) == 0 and remembered() == ""
+    assert main(["cameras", "--forget"]) == 0 and remembered_camera() == ""
     capsys.readouterr()
     print(f"\n{listing}")
     for finding in found:

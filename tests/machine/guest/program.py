@@ -10,8 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from livepuppet.devices import list_virtual
-from livepuppet.sinks.virtual_camera.still import starting
+from livepuppet.devices import list_virtual_cameras
+from livepuppet.sinks.virtual_camera.placeholder import starting_placeholder
 
 PUPPET = "/dev/video10"
 SIZE = (320, 240)
@@ -19,12 +19,12 @@ SIZE = (320, 240)
 
 def test_livepuppet_starts_at_once_and_then_moves() -> None:
     command = [sys.executable, "-m", "livepuppet", "--camera", "demo", "--output", "virtual", "--size", "320x240", "--frames", "12"]
-    still = starting(SIZE)[:, :, ::-1].astype(int)
+    still = starting_placeholder(SIZE)[:, :, ::-1].astype(int)
     shown: list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]] = []
     starting_seen = 0
     begin = time.monotonic()
     with subprocess.Popen(command) as program:
-        while not any(found.path == PUPPET and found.captures for found in list_virtual()):
+        while not any(found.path == PUPPET and found.captures for found in list_virtual_cameras()):
             assert program.poll() is None, "it ended before the camera was there"
             time.sleep(0.2)
         capture = cv2.VideoCapture(PUPPET, cv2.CAP_V4L2)
@@ -42,6 +42,6 @@ def test_livepuppet_starts_at_once_and_then_moves() -> None:
         capture.release()
         assert program.wait(60) == 0
     print(f"\nvirtual camera there after {there_s:.0f} s, avatar after {first_s:.0f} s, {len(shown)} different pictures")
-    cv2.imwrite(str(Path("/mnt/program.png")), np.hstack([starting(SIZE)[:, :, ::-1], *shown[:1], *shown[-2:]]))
+    cv2.imwrite(str(Path("/mnt/program.png")), np.hstack([starting_placeholder(SIZE)[:, :, ::-1], *shown[:1], *shown[-2:]]))
     assert starting_seen >= 1
     assert len(shown) >= 3

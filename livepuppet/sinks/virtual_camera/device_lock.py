@@ -40,7 +40,7 @@ def forgets() -> bool:
         return False
 
 
-class Claim:
+class DeviceLock:
     """Holds the device at `path` for this process. Raises SinkError naming who has it."""
 
     def __init__(self, path: str) -> None:

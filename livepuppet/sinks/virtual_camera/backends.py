@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Protocol
 
-from livepuppet.devices import list_virtual
+from livepuppet.devices import list_virtual_cameras
 from livepuppet.devices.device import Device
 from livepuppet.errors import SinkError
 from livepuppet.types import Image, Size
@@ -21,7 +21,7 @@ MAC_SIZE = (1280, 720)
 """The only size OBS's camera extension shows properly."""
 
 
-class Outlet(Protocol):
+class CameraBackend(Protocol):
     """An open virtual camera."""
 
     name: str
@@ -43,7 +43,7 @@ def accepted_size(size: Size) -> Size:
     return max(2, size[0] - size[0] % 2), max(2, size[1] - size[1] % 2)
 
 
-class Pyvirtualcam:
+class PyvirtualcamBackend:
     """OBS or Unity Capture on Windows, OBS on macOS.
 
     device: a camera's name or a backend's (obs, unitycapture); None tries all there are. Raises SinkError.
@@ -64,14 +64,14 @@ class Pyvirtualcam:
                 width=self.size[0], height=self.size[1], fps=max(1.0, fps), device=None if backend else device, backend=backend
             )
         except (RuntimeError, ValueError) as error:
-            raise SinkError(f"virtual camera{f' {device}' if device else ''} cannot be used ({one_line(error)}): {INSTALL}") from error
+            raise SinkError(f"virtual camera{f' {device}' if device else ''} cannot be used ({error_line(error)}): {INSTALL}") from error
         self._open = True
 
     def send(self, image: Image) -> None:
         try:
             self._camera.send(image)
         except (RuntimeError, OSError) as error:
-            raise SinkError(f"virtual camera '{self.name}' takes no more pictures: {one_line(error)}") from error
+            raise SinkError(f"virtual camera '{self.name}' takes no more pictures: {error_line(error)}") from error
 
     def close(self) -> None:
         if self._open:
@@ -79,18 +79,18 @@ class Pyvirtualcam:
             self._camera.close()
 
 
-class Loopback(Pyvirtualcam):
+class LoopbackBackend(PyvirtualcamBackend):
     """v4l2loopback on Linux, claimed for this process. device: path, number or name. Raises SinkError."""
 
     def __init__(self, size: Size, fps: float, device: str | None) -> None:
-        from livepuppet.sinks.virtual_camera.claim import Claim
+        from livepuppet.sinks.virtual_camera.device_lock import DeviceLock
 
         chosen = choose_loopback(device)
         self.name = chosen.label
         self.size = accepted_size(size)
         self._open = False
         self._first = True
-        self._claim = Claim(chosen.path)
+        self._claim = DeviceLock(chosen.path)
         try:
             self._start(fps, chosen.path)
             held, pixels = self._claim.format()
@@ -123,7 +123,7 @@ def choose_loopback(device: str | None) -> Device:
 
     Raises SinkError naming the ones that are there.
     """
-    present = list_virtual()
+    present = list_virtual_cameras()
     if not present:
         raise SinkError(f"no virtual camera on this machine: {INSTALL}")
     if device is None:
@@ -138,19 +138,19 @@ def choose_loopback(device: str | None) -> Device:
     raise SinkError(f"no virtual camera '{device}': there is {names}")
 
 
-def one_line(error: Exception) -> str:
+def error_line(error: Exception) -> str:
     return "; ".join(part.strip() for part in str(error).splitlines() if part.strip())
 
 
-def open_outlet(size: Size, fps: float, device: str | None) -> Outlet:
+def open_backend(size: Size, fps: float, device: str | None) -> CameraBackend:
     """The virtual camera that is meant, or the best one there is. Raises SinkError with the command that brings one."""
     if sys.platform != "linux":
-        return Pyvirtualcam(size, fps, device)
-    from livepuppet.sinks.virtual_camera.pipewire import PipeWire, obstacle
+        return PyvirtualcamBackend(size, fps, device)
+    from livepuppet.sinks.virtual_camera.pipewire import PipeWireBackend, pipewire_obstacle
 
     if device == "pipewire":
-        return PipeWire(size, fps)
-    if device is None and not list_virtual() and not obstacle():
-        log.info("no v4l2loopback camera here: offering one through PipeWire instead (for Zoom, Teams and Chrome: %s)", INSTALL)
-        return PipeWire(size, fps)
-    return Loopback(size, fps, device)
+        return PipeWireBackend(size, fps)
+    if device is None and not list_virtual_cameras() and not pipewire_obstacle():
+        log.info("no v4l2loopback camera here: offering one through PipeWireBackend instead (for Zoom, Teams and Chrome: %s)", INSTALL)
+        return PipeWireBackend(size, fps)
+    return LoopbackBackend(size, fps, device)

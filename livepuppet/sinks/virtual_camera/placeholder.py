@@ -11,7 +11,7 @@ INK = (214, 218, 228)
 FAINT = (120, 126, 140)
 
 
-def starting(size: Size) -> Image:
+def starting_placeholder(size: Size) -> Image:
     """'livepuppet is starting', RGB uint8 (height, width, 3): a meeting program that opens the camera early sees that it works."""
     from PIL import Image as Picture
     from PIL import ImageDraw, ImageFont
@@ -34,7 +34,7 @@ def starting(size: Size) -> Image:
     return np.asarray(picture)
 
 
-def fitted(image: Image, size: Size) -> Image:
+def fit_within(image: Image, size: Size) -> Image:
     """The whole picture in the middle of `size`, as large as fits, black margins; the picture itself where it already has the size.
 
     One row or column too many (an odd size) is cut off instead of scaled, so that every other pixel stays as it is.
