@@ -13,8 +13,8 @@ from livepuppet.version import __version__
 if TYPE_CHECKING:
     from livepuppet.errors import LivepuppetError, NoFaceError, PortraitError, RunError, SinkError, SourceError, UsageError
     from livepuppet.factory import open_engine, open_puppet, open_sink, open_source
-    from livepuppet.puppet import Puppet
-    from livepuppet.session import Session
+    from livepuppet.live.puppet import Puppet
+    from livepuppet.live.session import Session
     from livepuppet.types import Avatar, Engine, Frame, Image, Motion, Sink, Source, Tuning
     from livepuppet.vision.portrait import load_portrait
 

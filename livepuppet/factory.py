@@ -10,7 +10,7 @@ from typing import cast
 
 from livepuppet.devices.choice import remember_camera
 from livepuppet.errors import SourceError, UsageError
-from livepuppet.puppet import Puppet
+from livepuppet.live.puppet import Puppet
 from livepuppet.registry import PARTS, find_part
 from livepuppet.types import Engine, Sink, Size, Source, Tuning
 

@@ -16,8 +16,8 @@ from livepuppet.cli import bench, build_parser
 from livepuppet.cli.bench import Measurement, report
 from livepuppet.cli.bench_plot import plot
 from livepuppet.errors import RunError, UsageError
+from livepuppet.live.stats import Distribution, Statistics
 from livepuppet.machine import cores, machine, packages
-from livepuppet.meter import Spread, Statistics
 
 ROOT = Path(__file__).parents[1]
 AVATAR = str(ROOT / "livepuppet" / "assets" / "avatars" / "ada.jpg")
@@ -34,8 +34,8 @@ def made_up(latencies_ms: list[float], *, bound_ms: float = 50.0, live: bool = T
     p50, p95, p99 = (float(value) for value in np.percentile(late, (50, 95, 99)))
     numbers = Statistics(
         seconds=len(late) / 30, taken=len(late), delivered=len(late), dropped=len(late), fps=30.0, mean_fps=29.97, source_fps=59.94,
-        latency=Spread(len(late), float(late.mean()), p50, p95, p99, float(late.max())), age_bound_ms=bound_ms,
-        stages={"wait": Spread(9, 4, 4, 9, 9, 9), "render": Spread(9, 6.5, 6.25, 7, 8, 9)},
+        latency=Distribution(len(late), float(late.mean()), p50, p95, p99, float(late.max())), age_bound_ms=bound_ms,
+        stages={"wait": Distribution(9, 4, 4, 9, 9, 9), "render": Distribution(9, 6.5, 6.25, 7, 8, 9)},
         about={"engine": "landmark", "device": "CPU", "source": "demo", "picture": "512 x 512", "avatar": "ada"},
     )  # fmt: skip
     return Measurement(

@@ -7,8 +7,8 @@ import threading
 import numpy as np
 import pytest
 
-from livepuppet.channel import Channel
 from livepuppet.errors import SourceError
+from livepuppet.live.latest import LatestFrame
 from livepuppet.types import Frame
 
 
@@ -17,7 +17,7 @@ def frame(index: int) -> Frame:
 
 
 def test_a_live_reader_gets_the_newest_and_never_the_same_twice() -> None:
-    channel = Channel(lossless=False)
+    channel = LatestFrame(lossless=False)
     for index in range(5):
         assert channel.put(frame(index))
     taken = channel.take(0)
@@ -26,7 +26,7 @@ def test_a_live_reader_gets_the_newest_and_never_the_same_twice() -> None:
 
 
 def test_a_lossless_writer_loses_nothing_whatever_the_reader_does() -> None:
-    channel = Channel(lossless=True)
+    channel = LatestFrame(lossless=True)
 
     def write() -> None:
         for index in range(200):
@@ -45,7 +45,7 @@ def test_a_lossless_writer_loses_nothing_whatever_the_reader_does() -> None:
 
 
 def test_the_last_frame_can_be_taken_after_closing_then_the_error_is_raised_once() -> None:
-    channel = Channel(lossless=False)
+    channel = LatestFrame(lossless=False)
     channel.put(frame(7))
     channel.close(SourceError("the camera went away"))
     assert not channel.ended
@@ -56,7 +56,7 @@ def test_the_last_frame_can_be_taken_after_closing_then_the_error_is_raised_once
 
 
 def test_closing_frees_a_writer_that_waits() -> None:
-    channel = Channel(lossless=True)
+    channel = LatestFrame(lossless=True)
     channel.put(frame(0))
     results: list[bool] = []
     writer = threading.Thread(target=lambda: results.append(channel.put(frame(1))))

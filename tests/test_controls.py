@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from livepuppet.controls import BY_KEY, CONTROLS, HELP, press
-from livepuppet.desk import Desk
+from livepuppet.live.control_state import ControlState
+from livepuppet.live.keymap import BY_KEY, HELP, KEY_BINDINGS, press_key
 
 
 def test_no_key_stands_for_two_things() -> None:
-    keys = [key for control in CONTROLS for key in control.keys]
+    keys = [key for control in KEY_BINDINGS for key in control.keys]
     assert len(keys) == len(set(keys))
 
 
 def test_the_help_explains_every_control() -> None:
-    assert len(HELP) == len(CONTROLS) and all("\t" in line for line in HELP)
+    assert len(HELP) == len(KEY_BINDINGS) and all("\t" in line for line in HELP)
 
 
 def test_the_issue_s_keys_are_all_there() -> None:
@@ -23,12 +23,12 @@ def test_the_issue_s_keys_are_all_there() -> None:
 def test_every_action_exists_on_the_desk() -> None:
     class Recorder:
         def __getattr__(self, name: str) -> object:
-            assert callable(getattr(Desk, name)), name
+            assert callable(getattr(ControlState, name)), name
             return lambda *arguments: name
 
-    for control in CONTROLS:
-        assert press(Recorder(), control.keys[0])  # type: ignore[arg-type]
+    for control in KEY_BINDINGS:
+        assert press_key(Recorder(), control.keys[0])  # type: ignore[arg-type]
 
 
 def test_unknown_keys_do_nothing() -> None:
-    assert press(object(), "f13") == ""  # type: ignore[arg-type]
+    assert press_key(object(), "f13") == ""  # type: ignore[arg-type]

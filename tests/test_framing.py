@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from livepuppet.framing import CameraCrop, bounds, even, limited
+from livepuppet.live.camera_crop import CameraCrop, bounds, even, limited
 
 
 @pytest.mark.parametrize("zoom", [1.0, 1.3, 4.0])

@@ -12,7 +12,7 @@ from blob_engine import BlobEngine
 from PIL import Image as Pictures
 
 from livepuppet.errors import NoFaceError, PortraitError, UsageError
-from livepuppet.gallery import Gallery
+from livepuppet.live.avatar_loader import AvatarLoader
 from livepuppet.types import Avatar, Image, Size
 
 
@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def wait_for(gallery: Gallery) -> Avatar:
+def wait_for(gallery: AvatarLoader) -> Avatar:
     until = time.monotonic() + 5
     while time.monotonic() < until:
         avatar = gallery.poll()
@@ -50,7 +50,7 @@ def wait_for(gallery: Gallery) -> Avatar:
 
 def test_first_and_next_come_in_one_size(folder: Path) -> None:
     Pictures.fromarray(np.full((90, 30, 3), 99, np.uint8)).resize((40, 90)).save(folder / "p1.png")
-    gallery = Gallery(BlobEngine(), [folder])
+    gallery = AvatarLoader(BlobEngine(), [folder])
     assert gallery.first().image.max() == 40 and gallery.name == "p0"
     assert gallery.step(+1).startswith("avatar 2/4: p1")
     assert wait_for(gallery).image.shape == (48, 64, 3)
@@ -59,7 +59,7 @@ def test_first_and_next_come_in_one_size(folder: Path) -> None:
 
 def test_only_the_last_wish_is_delivered(folder: Path) -> None:
     engine = PatientEngine()
-    gallery = Gallery(engine, [folder])
+    gallery = AvatarLoader(engine, [folder])
     gallery.first()
     engine.go.clear()
     gallery.choose(1)
@@ -75,7 +75,7 @@ def test_only_the_last_wish_is_delivered(folder: Path) -> None:
 
 def test_a_prepared_portrait_is_not_prepared_twice(folder: Path) -> None:
     engine = PatientEngine()
-    gallery = Gallery(engine, [folder])
+    gallery = AvatarLoader(engine, [folder])
     gallery.first()
     for number in (1, 0, 1, 0):
         gallery.choose(number)
@@ -86,7 +86,7 @@ def test_a_prepared_portrait_is_not_prepared_twice(folder: Path) -> None:
 
 def test_a_portrait_that_cannot_be_used_is_named_and_the_old_one_stays(folder: Path) -> None:
     Pictures.fromarray(np.zeros((48, 64, 3), np.uint8)).save(folder / "p1.png")
-    gallery = Gallery(BlobEngine(), [folder])
+    gallery = AvatarLoader(BlobEngine(), [folder])
     gallery.first()
     gallery.choose(1)
     until = time.monotonic() + 5
@@ -100,7 +100,7 @@ def test_a_portrait_that_cannot_be_used_is_named_and_the_old_one_stays(folder: P
 
 def test_unusable_first_portraits_are_skipped_with_a_line(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     (folder / "a.jpg").write_bytes(b"no picture at all")
-    gallery = Gallery(BlobEngine(), [folder])
+    gallery = AvatarLoader(BlobEngine(), [folder])
     assert gallery.first().image.max() == 40
     assert "a.jpg" in caplog.text and gallery.chosen == 1
 
@@ -108,16 +108,16 @@ def test_unusable_first_portraits_are_skipped_with_a_line(folder: Path, caplog: 
 def test_one_unusable_portrait_is_the_error_itself(tmp_path: Path) -> None:
     Pictures.fromarray(np.zeros((48, 64, 3), np.uint8)).save(tmp_path / "black.png")
     with pytest.raises(NoFaceError, match=r"black\.png"):
-        Gallery(BlobEngine(), [tmp_path]).first()
+        AvatarLoader(BlobEngine(), [tmp_path]).first()
     (tmp_path / "broken.png").write_bytes(b"\x89PNG")
     with pytest.raises(PortraitError):
-        Gallery(BlobEngine(), [tmp_path / "broken.png"]).first()
+        AvatarLoader(BlobEngine(), [tmp_path / "broken.png"]).first()
     with pytest.raises(UsageError, match="none of the 2"):
-        Gallery(BlobEngine(), [tmp_path]).first()
+        AvatarLoader(BlobEngine(), [tmp_path]).first()
 
 
 def test_reload_finds_new_and_changed_files(folder: Path) -> None:
-    gallery = Gallery(BlobEngine(), [folder])
+    gallery = AvatarLoader(BlobEngine(), [folder])
     gallery.first()
     Pictures.fromarray(np.full((48, 64, 3), 222, np.uint8)).save(folder / "p0.png")
     Pictures.fromarray(np.full((48, 64, 3), 200, np.uint8)).save(folder / "p4.png")
@@ -127,5 +127,5 @@ def test_reload_finds_new_and_changed_files(folder: Path) -> None:
 
 
 def test_there_is_no_tenth_of_four(folder: Path) -> None:
-    gallery = Gallery(BlobEngine(), [folder])
+    gallery = AvatarLoader(BlobEngine(), [folder])
     assert gallery.choose(9) == "there are 4 avatars"

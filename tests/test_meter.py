@@ -7,7 +7,7 @@ import weakref
 import numpy as np
 import pytest
 
-from livepuppet.meter import Meter, Series
+from livepuppet.live.stats import Meter, Series
 from livepuppet.types import Frame
 
 

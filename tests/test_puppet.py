@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from blob_engine import SIDE, BlobEngine, driver, frame, portrait
 
-from livepuppet.puppet import BLEND_S, HOLD_S, SETTLE_S, Puppet
+from livepuppet.live.puppet import BLEND_S, HOLD_S, SETTLE_S, Puppet
 from livepuppet.types import Frame, Image, Tuning
 
 UNSMOOTHED = Tuning(smoothing=0.0)

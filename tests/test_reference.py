@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from livepuppet.reference import BetterReference, HoldStill
+from livepuppet.live.reference import BetterReference, HoldStill
 from livepuppet.types import Motion
 
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from blob_engine import SIDE, BlobEngine, driver, portrait
 
-from livepuppet.channel import Channel
 from livepuppet.errors import SinkError, SourceError
-from livepuppet.meter import Meter
-from livepuppet.puppet import Puppet
-from livepuppet.session import SILENCE_S, Limits, Session
+from livepuppet.live.latest import LatestFrame
+from livepuppet.live.puppet import Puppet
+from livepuppet.live.session import SILENCE_S, Limits, Session
+from livepuppet.live.stats import Meter
 from livepuppet.types import Frame, Image, Motion, Size, Status, Tuning
 
 
@@ -126,7 +126,7 @@ class FakeClock:
     def __init__(self) -> None:
         self.now = 0.0
         self.events: list[tuple[float, int, Frame]] = []
-        self.channel: Channel | None = None
+        self.channel: LatestFrame | None = None
 
     def __call__(self) -> float:
         return self.now

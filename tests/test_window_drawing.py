@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import ImageFont
 
-from livepuppet.controls import HELP
+from livepuppet.live.keymap import HELP
 from livepuppet.sinks.window.compose import compose_window, framed
 from livepuppet.sinks.window.display import display_trouble
 from livepuppet.sinks.window.highgui import LARGEST_AT_OPEN, opening_size

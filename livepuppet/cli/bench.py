@@ -15,10 +15,10 @@ from livepuppet.cli.live import add_output_arguments, add_puppet_arguments, choo
 from livepuppet.cli.options import between, positive
 from livepuppet.errors import RunError, UsageError
 from livepuppet.factory import open_sink, open_source
+from livepuppet.live.session import Limits
+from livepuppet.live.stats import Meter, Statistics
 from livepuppet.machine import machine, packages
-from livepuppet.meter import Meter, Statistics
 from livepuppet.provenance.marks import Mark, sign_video
-from livepuppet.session import Limits
 from livepuppet.types import Floats
 
 SUMMARY = "Measure speed and latency with your own camera, engine and outputs."

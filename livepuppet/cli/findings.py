@@ -188,18 +188,18 @@ def repair_of(model: artifacts.ModelDirectory) -> str:
 def speed() -> Iterator[Finding]:
     """The default engine on the built-in performance for two seconds, at the size of a video call."""
     from livepuppet.factory import open_engine, open_sink, open_source
-    from livepuppet.gallery import Gallery
-    from livepuppet.meter import Meter
+    from livepuppet.live.avatar_loader import AvatarLoader
+    from livepuppet.live.puppet import Puppet
+    from livepuppet.live.session import Session
+    from livepuppet.live.stats import Meter
     from livepuppet.provenance.marks import Mark
-    from livepuppet.puppet import Puppet
-    from livepuppet.session import Session
     from livepuppet.types import Sink
     from livepuppet.vision.portrait import shipped_avatars
 
     engine = None
     try:
         engine = open_engine()
-        gallery = Gallery(engine, shipped_avatars()[:1], BENCHMARK_SIZE)
+        gallery = AvatarLoader(engine, shipped_avatars()[:1], BENCHMARK_SIZE)
         puppet = Puppet(engine, gallery.first())
         sinks: list[Sink] = [open_sink("none")]
         meter = Meter()

@@ -23,12 +23,12 @@ from livepuppet.cli.options import (
 )
 from livepuppet.errors import SinkError, UsageError
 from livepuppet.factory import free_name, open_engine, open_sink, open_source, output_size, parse_size, screen_available
-from livepuppet.gallery import Gallery
-from livepuppet.meter import Meter, Statistics
+from livepuppet.live.avatar_loader import AvatarLoader
+from livepuppet.live.puppet import Puppet
+from livepuppet.live.session import Limits, Session
+from livepuppet.live.stats import Meter, Statistics
 from livepuppet.provenance.consent import consent_line
 from livepuppet.provenance.marks import sign_video
-from livepuppet.puppet import Puppet
-from livepuppet.session import Limits, Session
 from livepuppet.types import Sink, Source
 from livepuppet.vision.portrait import shipped_avatars
 
@@ -116,7 +116,7 @@ def open_session(options: argparse.Namespace, source: Source, sinks: list[Sink],
                 sink.open(size, options.fps or source.fps, lossless=False)
                 opened.append(sink)
     engine = open_engine(options.engine, options.device, options.model)
-    gallery = Gallery(engine, [Path(path) for path in options.avatar] if options.avatar else shipped_avatars(), size)
+    gallery = AvatarLoader(engine, [Path(path) for path in options.avatar] if options.avatar else shipped_avatars(), size)
     avatar = gallery.first()
     puppet = Puppet(engine, avatar, tuning_from(options), meter=meter)
     height, width = avatar.image.shape[:2]

@@ -15,10 +15,10 @@ from livepuppet.vision.portrait import find_portraits, load_portrait
 KEPT_READY = 12
 """Prepared avatars kept; each holds a few pictures of the output's size."""
 
-log = logging.getLogger("livepuppet.gallery")
+log = logging.getLogger("livepuppet.live.avatar_loader")
 
 
-class Gallery:
+class AvatarLoader:
     """Portraits by number. paths: images and folders, as the person gave them; size: of every avatar's picture.
 
     The first portrait that can be used is prepared at once (`first`), all others in one background thread.

@@ -12,7 +12,7 @@ import threading
 from livepuppet.types import Frame
 
 
-class Channel:
+class LatestFrame:
     """One writer, one reader. lossless: `put` waits until the previous frame was taken."""
 
     def __init__(self, *, lossless: bool) -> None:

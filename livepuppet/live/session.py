@@ -12,13 +12,13 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from livepuppet.channel import Channel
-from livepuppet.controls import press
-from livepuppet.desk import Desk
 from livepuppet.errors import LivepuppetError, SinkError
-from livepuppet.gallery import Gallery
-from livepuppet.meter import Meter, Statistics
-from livepuppet.puppet import Puppet, seconds_of
+from livepuppet.live.avatar_loader import AvatarLoader
+from livepuppet.live.control_state import ControlState
+from livepuppet.live.keymap import press_key
+from livepuppet.live.latest import LatestFrame
+from livepuppet.live.puppet import Puppet, frame_seconds
+from livepuppet.live.stats import Meter, Statistics
 from livepuppet.types import Frame, Image, Screen, Sink, Source
 
 TICK_S = 1 / 30
@@ -26,7 +26,7 @@ TICK_S = 1 / 30
 SILENCE_S = 0.5
 """A live source that delivers nothing for this long counts as lost; the puppet then rests."""
 
-log = logging.getLogger("livepuppet.session")
+log = logging.getLogger("livepuppet.live.session")
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Session:
         puppet: Puppet,
         sinks: Sequence[Sink],
         *,
-        gallery: Gallery | None = None,
+        gallery: AvatarLoader | None = None,
         meter: Meter | None = None,
         mirror: bool = False,
         limits: Limits | None = None,
@@ -76,7 +76,7 @@ class Session:
         self.mark = mark
         self.new_recording = new_recording
         self._recording: Sink | None = None
-        self.desk = Desk(puppet, self.meter, gallery, mirror=mirror, record=self._toggle_recording, end=self.end, clock=clock)
+        self.desk = ControlState(puppet, self.meter, gallery, mirror=mirror, record=self._toggle_recording, end=self.end, clock=clock)
         self._shown: Image = puppet.avatar.image
         self._first_at: float | None = None
         self._last: Frame | None = None
@@ -85,7 +85,7 @@ class Session:
         self._over = threading.Event()
         live = source.live
         self._lossless = not live and not any(sink.live for sink in self._sinks)
-        self._channel = Channel(lossless=not live)
+        self._channel = LatestFrame(lossless=not live)
 
     # The run
 
@@ -150,7 +150,7 @@ class Session:
 
     def _due(self, frame: Frame) -> bool:
         """Whether this frame is wanted: the end is not reached, and no more than so many a second."""
-        now = seconds_of(frame)
+        now = frame_seconds(frame)
         if self._first_at is None:
             self._first_at = now
         limits = self._limits
@@ -158,7 +158,7 @@ class Session:
             self.end(f"{limits.seconds:g} seconds are over")
             return False
         if limits.fps is not None and self._last is not None:
-            since = now - seconds_of(self._last)
+            since = now - frame_seconds(self._last)
             return since < 0 or since >= 0.9 / limits.fps  # a tenth of tolerance, so that a 30 fps camera passes a cap of 30
         return True
 
@@ -240,7 +240,7 @@ class Session:
             if isinstance(sink, Screen):
                 pressed = sink.keys()
                 for key in pressed:
-                    self.desk.say(press(self.desk, key))
+                    self.desk.say(press_key(self.desk, key))
 
     def _swap_avatar(self) -> None:
         if self.gallery is None:

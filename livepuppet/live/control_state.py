@@ -11,11 +11,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from livepuppet.controls import HELP
-from livepuppet.framing import CameraCrop
-from livepuppet.gallery import Gallery
-from livepuppet.meter import Meter
-from livepuppet.puppet import Puppet
+from livepuppet.live.avatar_loader import AvatarLoader
+from livepuppet.live.camera_crop import CameraCrop
+from livepuppet.live.keymap import HELP
+from livepuppet.live.puppet import Puppet
+from livepuppet.live.stats import Meter
 from livepuppet.types import Image, Status
 
 NOTE_S = 2.5
@@ -23,14 +23,14 @@ NOTE_S = 2.5
 ONE_AVATAR = "there is one avatar"
 
 
-class Desk:
+class ControlState:
     """Settings of a running session. record: starts or stops a recording and says so; end: ends the session for a reason."""
 
     def __init__(
         self,
         puppet: Puppet,
         meter: Meter,
-        gallery: Gallery | None,
+        gallery: AvatarLoader | None,
         *,
         mirror: bool,
         record: Callable[[], str],

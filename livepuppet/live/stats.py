@@ -53,16 +53,16 @@ class Series:
         first = self.count % kept
         return np.roll(self._moments, -first), np.roll(self._values, -first)
 
-    def spread(self) -> Spread:
+    def spread(self) -> Distribution:
         if not self.count:
-            return Spread()
+            return Distribution()
         p50, p95, p99 = np.percentile(self._values[: min(self.count, len(self._values))], PERCENTILES)
         mean = self.total / self.count
-        return Spread(self.count, mean * MS, float(p50) * MS, float(p95) * MS, float(p99) * MS, self.worst * MS)
+        return Distribution(self.count, mean * MS, float(p50) * MS, float(p95) * MS, float(p99) * MS, self.worst * MS)
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class Distribution:
     """How one quantity was distributed, in milliseconds. count, mean and worst: whole run; percentiles: the newest KEPT."""
 
     count: int = 0
@@ -91,11 +91,11 @@ class Statistics:
     fps: float = 0.0
     mean_fps: float = 0.0
     source_fps: float = 0.0
-    latency: Spread = Spread()
-    interval: Spread = Spread()
+    latency: Distribution = Distribution()
+    interval: Distribution = Distribution()
     age_bound_ms: float = 0.0
     cpu_ms: float = 0.0
-    stages: Mapping[str, Spread] = field(default_factory=dict)
+    stages: Mapping[str, Distribution] = field(default_factory=dict)
     about: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -12,8 +12,8 @@ from types import TracebackType
 import cv2
 import numpy as np
 
-from livepuppet.meter import Meter
-from livepuppet.reference import HOLD_STILL_S, BetterReference, HoldStill
+from livepuppet.live.reference import HOLD_STILL_S, BetterReference, HoldStill
+from livepuppet.live.stats import Meter
 from livepuppet.types import Avatar, Engine, Floats, Frame, Image, Motion, Tuning
 from livepuppet.vision.smoothing import MotionFilter
 
@@ -26,7 +26,7 @@ SETTLE_S = 1.5
 
 
 @dataclass(frozen=True, eq=False)
-class Condition:
+class DriverCondition:
     """How the puppet is, for those who show it.
 
     face: the driver's face was seen in the last frame.  referenced: motion is being counted from a reference.
@@ -39,7 +39,7 @@ class Condition:
     points: Floats = field(default_factory=lambda: np.zeros((0, 2)))
 
 
-def seconds_of(frame: Frame) -> float:
+def frame_seconds(frame: Frame) -> float:
     """The clock that motion runs on: the recording's own where there is one, else the capture time."""
     return frame.captured_at if frame.media_time is None else frame.media_time
 
@@ -59,7 +59,7 @@ class Puppet:
         self.meter = meter or Meter()
         self.hold_s = hold_s
         self.searching = False
-        self.condition = Condition()
+        self.condition = DriverCondition()
         self._filter = MotionFilter(self.tuning.smoothing)
         self._reference: Motion | None = None
         self._hold = HoldStill(hold_s)
@@ -82,7 +82,7 @@ class Puppet:
 
     def animate(self, frame: Frame) -> Frame:
         """The avatar's frame for a driving frame: same index, same time. Until a reference is armed, the portrait at rest."""
-        now = seconds_of(frame)
+        now = frame_seconds(frame)
         if self._last_seconds is not None and now < self._last_seconds:  # the recording began again
             self._forget_time(now)
         self._last_seconds = now
@@ -90,7 +90,7 @@ class Puppet:
             seen = self.engine.observe(frame.image)
         if seen is None:
             self._hold.lost()
-            self.condition = Condition(face=False, referenced=self._reference is not None)
+            self.condition = DriverCondition(face=False, referenced=self._reference is not None)
             return self._finish(frame, self._unattended(now), now)
         if self._lost_since is not None:
             self._lost_since = None
@@ -100,7 +100,7 @@ class Puppet:
             self._filter.strength = self.tuning.smoothing
             self._driving = self._filter(seen, now)
         self._choose_reference(seen, now)
-        self.condition = Condition(True, self._reference is not None, self._hold.progress, seen.points)
+        self.condition = DriverCondition(True, self._reference is not None, self._hold.progress, seen.points)
         return self._finish(frame, self._wanted(), now)
 
     def rest(self, index: int, captured_at: float) -> Frame:
