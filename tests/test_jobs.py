@@ -16,12 +16,12 @@ import pytest
 from blob_engine import BlobEngine
 from test_render import ADA, PERFORMANCE, blob_film, blob_job, run, sound_hash, times
 
-from livepuppet import pieces
-from livepuppet.crew import Crew, LocalCrew, Outcome, count_gpus, open_crew
 from livepuppet.errors import RunError, UsageError
-from livepuppet.jobs import Jobs, Row
-from livepuppet.pieces import key_pts, split
-from livepuppet.rendering import Rendering
+from livepuppet.rendering import chunks as pieces
+from livepuppet.rendering.batch import BatchRow, RenderBatch
+from livepuppet.rendering.chunks import keyframe_pts, split_into_chunks
+from livepuppet.rendering.executors import Executor, LocalExecutor, TaskResult, count_gpus, open_executor
+from livepuppet.rendering.pipeline import RenderPipeline
 from livepuppet.video.reader import VideoReader
 from livepuppet.video.writer import VideoWriter, h264
 
@@ -33,7 +33,7 @@ class HereCrew:
 
     def __init__(self, shares_disk: bool = True, size: int = 4) -> None:
         self.size, self.shares_disk = size, shares_disk
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[TaskResult] = []
         self.calls: list[str] = []
 
     def share(self, data: bytes) -> Any:
@@ -43,12 +43,12 @@ class HereCrew:
         ticket = len(self.calls)
         self.calls.append(arguments[0].__name__)
         try:
-            self.outcomes.append(Outcome(ticket, function(*arguments)))
+            self.outcomes.append(TaskResult(ticket, function(*arguments)))
         except Exception as error:
-            self.outcomes.append(Outcome(ticket, error=error))
+            self.outcomes.append(TaskResult(ticket, error=error))
         return ticket
 
-    def wait(self, seconds: float) -> list[Outcome]:
+    def wait(self, seconds: float) -> list[TaskResult]:
         done, self.outcomes = self.outcomes, []
         return done
 
@@ -70,13 +70,13 @@ def images(path: Path) -> list[np.ndarray[Any, np.dtype[np.int64]]]:
 
 def test_films_are_split_at_key_frames(tmp_path: Path) -> None:
     film = blob_film(tmp_path / "d.mp4", PLACES)  # a key frame each second
-    keys = key_pts(str(film))
+    keys = keyframe_pts(str(film))
     assert len(keys) == 6
-    spans = split(blob_job(tmp_path, film), 2.0)
+    spans = split_into_chunks(blob_job(tmp_path, film), 2.0)
     assert [s.first for s in spans] == [keys[0], keys[2], keys[4]] and [s.before for s in spans] == [keys[2], keys[4], None]
-    assert [s.first for s in split(blob_job(tmp_path, film, start=1.0, end=4.0), 1.0)] == [keys[1], keys[2], keys[3]]
-    assert split(blob_job(tmp_path, film), 60.0) == []
-    assert split(blob_job(tmp_path, film, output=tmp_path / "o.gif"), 1.0) == []
+    assert [s.first for s in split_into_chunks(blob_job(tmp_path, film, start=1.0, end=4.0), 1.0)] == [keys[1], keys[2], keys[3]]
+    assert split_into_chunks(blob_job(tmp_path, film), 60.0) == []
+    assert split_into_chunks(blob_job(tmp_path, film, output=tmp_path / "o.gif"), 1.0) == []
 
 
 @pytest.mark.parametrize("shares_disk", [True, False])
@@ -90,12 +90,12 @@ def test_joins_cannot_be_seen(tmp_path: Path, blob_workers: None, shares_disk: b
     from livepuppet.types import Tuning
 
     settings: dict[str, Any] = {"reference": choice, "tuning": Tuning(smoothing=1.0)}
-    Rendering(blob_job(tmp_path, film, output=whole, **settings), BlobEngine()).run()
+    RenderPipeline(blob_job(tmp_path, film, output=whole, **settings), BlobEngine()).run()
     crew = HereCrew(shares_disk)
-    row = Row(2, name, blob_job(tmp_path, film, output=tmp_path / name, **settings))
-    assert Jobs([row], crew, piece_s=1.0).run(), row.reason
+    row = BatchRow(2, name, blob_job(tmp_path, film, output=tmp_path / name, **settings))
+    assert RenderBatch([row], crew, piece_s=1.0).run(), row.reason
     assert row.state == "done" and row.frames == 150 and row.lost == 30
-    assert row.job is not None and crew.calls.count("make_piece") == len(split(row.job, 1.0)) >= 4
+    assert row.job is not None and crew.calls.count("make_piece") == len(split_into_chunks(row.job, 1.0)) >= 4
     assert times(tmp_path / name) == times(whole)
     assert sound_hash(tmp_path / name) == sound_hash(whole)
     far = [float(np.abs(a - b).mean()) for a, b in zip(images(tmp_path / name), images(whole), strict=True)]
@@ -106,10 +106,10 @@ def test_joins_cannot_be_seen(tmp_path: Path, blob_workers: None, shares_disk: b
 def test_a_cut_at_a_join_begins_a_shot(tmp_path: Path, blob_workers: None) -> None:
     one = blob_film(tmp_path / "a.mp4", [0.3] * 50)
     job = blob_job(tmp_path, one, reference="best")
-    spans = split(job, 1.0)
-    parcel = pieces.Parcel(job, None, None)
-    found = [pieces.search_piece(parcel, span, None) for span in spans]
-    assert [f.continues for f in found] == [False, True] and len(pieces.merged(found)) == 1
+    spans = split_into_chunks(job, 1.0)
+    parcel = pieces.WorkerJob(job, None, None)
+    found = [pieces.search_chunk(parcel, span, None) for span in spans]
+    assert [f.continues for f in found] == [False, True] and len(pieces.merge_searches(found)) == 1
 
 
 def test_a_bad_row_fails_alone(tmp_path: Path, blob_workers: None) -> None:
@@ -117,14 +117,14 @@ def test_a_bad_row_fails_alone(tmp_path: Path, blob_workers: None) -> None:
     nobody = blob_film(tmp_path / "n.mp4", [-1.0] * 10)
     (tmp_path / "broken.mp4").write_text("no film")
     rows = [
-        Row(2, "a", blob_job(tmp_path, film, output=tmp_path / "a.mp4")),
-        Row(3, "b", blob_job(tmp_path, nobody, output=tmp_path / "b.mp4")),
-        Row(4, "c", blob_job(tmp_path, tmp_path / "broken.mp4", output=tmp_path / "c.mp4")),
-        Row(5, "d", None, reason="the row is wrong"),
-        Row(6, "e", blob_job(tmp_path, film, output=tmp_path / "nowhere" / "e.mp4")),
-        Row(7, "f", blob_job(tmp_path, film, output=tmp_path / "f.mp4")),
+        BatchRow(2, "a", blob_job(tmp_path, film, output=tmp_path / "a.mp4")),
+        BatchRow(3, "b", blob_job(tmp_path, nobody, output=tmp_path / "b.mp4")),
+        BatchRow(4, "c", blob_job(tmp_path, tmp_path / "broken.mp4", output=tmp_path / "c.mp4")),
+        BatchRow(5, "d", None, reason="the row is wrong"),
+        BatchRow(6, "e", blob_job(tmp_path, film, output=tmp_path / "nowhere" / "e.mp4")),
+        BatchRow(7, "f", blob_job(tmp_path, film, output=tmp_path / "f.mp4")),
     ]
-    assert not Jobs(rows, HereCrew(), summary=tmp_path / "s.csv").run()
+    assert not RenderBatch(rows, HereCrew(), summary=tmp_path / "s.csv").run()
     with (tmp_path / "s.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
     assert [r["state"] for r in table] == ["done", "failed", "failed", "failed", "failed", "done"]
@@ -132,17 +132,17 @@ def test_a_bad_row_fails_alone(tmp_path: Path, blob_workers: None) -> None:
     reasons = [r["reason"] for r in table]
     assert "no face found" in reasons[1] and "no film that can be read" in reasons[2] and reasons[3] == "the row is wrong"
     assert "there is no folder" in reasons[4] and reasons[5] == ""
-    rows = [Row(2, "a", blob_job(tmp_path, film, output=tmp_path / "a.mp4", resume=True))]
+    rows = [BatchRow(2, "a", blob_job(tmp_path, film, output=tmp_path / "a.mp4", resume=True))]
     crew = HereCrew()
-    assert Jobs(rows, crew).run() and rows[0].state == "there already" and not crew.calls
+    assert RenderBatch(rows, crew).run() and rows[0].state == "there already" and not crew.calls
 
 
 def test_stopping_leaves_a_summary(tmp_path: Path, blob_workers: None) -> None:
     film = blob_film(tmp_path / "d.mp4", PLACES[:10])
     stop = threading.Event()
     stop.set()
-    rows = [Row(2, "a", blob_job(tmp_path, film, output=tmp_path / "a.mp4"))]
-    assert not Jobs(rows, HereCrew(), summary=tmp_path / "s.csv", stop=stop).run()
+    rows = [BatchRow(2, "a", blob_job(tmp_path, film, output=tmp_path / "a.mp4"))]
+    assert not RenderBatch(rows, HereCrew(), summary=tmp_path / "s.csv", stop=stop).run()
     assert "stopped" in (tmp_path / "s.csv").read_text()
 
 
@@ -219,8 +219,8 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def finished(crew: Crew, tickets: list[int], seconds: float = 120) -> dict[int, Outcome]:
-    found: dict[int, Outcome] = {}
+def finished(crew: Executor, tickets: list[int], seconds: float = 120) -> dict[int, TaskResult]:
+    found: dict[int, TaskResult] = {}
     until = time.monotonic() + seconds
     while len(found) < len(tickets) and time.monotonic() < until:
         found |= {o.ticket: o for o in crew.wait(1.0)}
@@ -229,8 +229,8 @@ def finished(crew: Crew, tickets: list[int], seconds: float = 120) -> dict[int, 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL")
 def test_local_workers(tmp_path: Path) -> None:
-    crew = open_crew(None, size=2)
-    assert isinstance(crew, LocalCrew)
+    crew = open_executor(None, size=2)
+    assert isinstance(crew, LocalExecutor)
     tickets = [crew.submit(square, i) for i in range(6)]
     found = finished(crew, tickets)
     assert [found[t].result for t in tickets] == [i * i for i in range(6)]
@@ -306,18 +306,18 @@ def test_a_node_of_a_ray_cluster_dies_in_the_middle(tmp_path: Path, two_nodes: A
     """A film in pieces and a bad row on two nodes; one node is killed once the first pieces are there. Nothing is lost or doubled."""
     import ray
 
-    from livepuppet.crew import RayCrew
-    from livepuppet.film_job import Job
+    from livepuppet.rendering.executors import RayExecutor
+    from livepuppet.rendering.job import RenderJob
 
     cluster, second = two_nodes
     ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False)
     try:
-        crew = RayCrew("ray")
+        crew = RayExecutor("ray")
         assert crew.size == 2
         film = talk(tmp_path / "talk.mp4", 180)
-        job = Job(ADA, str(film), tmp_path / "o.mp4", size=(128, 128))
-        rows = [Row(2, "o.mp4", job), Row(3, "bad.mp4", Job(ADA, str(tmp_path / "nothing.mp4"), tmp_path / "bad.mp4"))]
-        jobs = Jobs(rows, crew, summary=tmp_path / "s.csv", piece_s=1.0)
+        job = RenderJob(ADA, str(film), tmp_path / "o.mp4", size=(128, 128))
+        rows = [BatchRow(2, "o.mp4", job), BatchRow(3, "bad.mp4", RenderJob(ADA, str(tmp_path / "nothing.mp4"), tmp_path / "bad.mp4"))]
+        jobs = RenderBatch(rows, crew, summary=tmp_path / "s.csv", piece_s=1.0)
         killed = threading.Event()
 
         def kill() -> None:

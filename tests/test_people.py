@@ -12,8 +12,17 @@ from blob_engine import BlobEngine
 from test_render import blob_film, blob_job, run, times
 
 from livepuppet.errors import UsageError
-from livepuppet.people import Appearance, Cast, Person, Place, apart, colours_round, find_cast, people_of
-from livepuppet.rendering import Rendering
+from livepuppet.rendering.people import (
+    Detection,
+    PeopleTracks,
+    PersonTracks,
+    Track,
+    colour_histograms,
+    detection_distance,
+    find_people,
+    group_tracks,
+)
+from livepuppet.rendering.pipeline import RenderPipeline
 from livepuppet.types import Image
 from livepuppet.video.reader import VideoReader
 from livepuppet.video.writer import VideoWriter, h264
@@ -54,7 +63,7 @@ def film_of(path: Path, scenes: list[tuple[Image, int]]) -> Path:
 def test_the_largest_and_steadiest_drives(tmp_path: Path, faces: dict[str, Image], caplog: pytest.LogCaptureFixture) -> None:
     film = film_of(tmp_path / "d.mp4", [(scene(faces["ada"], faces["bruno"], small=True), 20)])
     with caplog.at_level(logging.INFO, "livepuppet"):
-        cast = find_cast(str(film), None)
+        cast = find_people(str(film), None)
     assert cast is not None and len(cast.people) == 2 and cast.driver == 0
     assert "2 people" in caplog.text and "the largest and steadiest drives" in caplog.text
     first, second = (person.places[0] for person in cast.people)
@@ -62,17 +71,17 @@ def test_the_largest_and_steadiest_drives(tmp_path: Path, faces: dict[str, Image
     image = scene(faces["ada"], faces["bruno"], small=True)
     seen = cast.alone(image, 0)
     assert np.array_equal(seen[:, :240], image[:, :240]) and not np.array_equal(seen, image)
-    other = find_cast(str(film), 2)
+    other = find_people(str(film), 2)
     assert other is not None and not np.array_equal(other.alone(image, 0)[:, :240], image[:, :240])
     with pytest.raises(UsageError, match="only 2 people are seen"):
-        find_cast(str(film), 3)
+        find_people(str(film), 3)
 
 
 def test_one_person_needs_no_choice(tmp_path: Path, faces: dict[str, Image]) -> None:
     film = film_of(tmp_path / "d.mp4", [(scene(faces["ada"], None), 20)])
-    assert find_cast(str(film), None) is None and find_cast(str(film), 1) is None
+    assert find_people(str(film), None) is None and find_people(str(film), 1) is None
     with pytest.raises(UsageError, match="only 1 people"):
-        find_cast(str(film), 2)
+        find_people(str(film), 2)
 
 
 def test_the_driver_is_recognised_after_cuts(tmp_path: Path, faces: dict[str, Image]) -> None:
@@ -88,7 +97,7 @@ def test_the_driver_is_recognised_after_cuts(tmp_path: Path, faces: dict[str, Im
     clock.close()
     whereabouts = set()
     for face in (1, 2, 3):
-        cast = find_cast(str(film), face)
+        cast = find_people(str(film), face)
         assert cast is not None and len(cast.people) == 3
         places = cast.people[cast.driver].places
         lefts = [{p.x < 0.5 for p in places if a * tick <= p.pts < b * tick} for a, b in ((0, 20), (20, 35), (35, 47))]
@@ -100,14 +109,14 @@ def test_the_driver_is_recognised_after_cuts(tmp_path: Path, faces: dict[str, Im
 
 
 def test_places_between_two_looks() -> None:
-    person = Person([Place(0, 0.2, 0.2, 0.1), Place(10, 0.4, 0.2, 0.3), Place(100, 0.9, 0.9, 0.1)])
+    person = PersonTracks([Detection(0, 0.2, 0.2, 0.1), Detection(10, 0.4, 0.2, 0.3), Detection(100, 0.9, 0.9, 0.1)])
     middle = person.at(5, 20)
     assert middle is not None and middle.x == pytest.approx(0.3) and middle.side == pytest.approx(0.2)
     assert person.at(50, 20) is None and person.at(95, 20) == person.places[2] and person.at(12, 20) == person.places[1]
 
 
 def test_heads_close_together_stay_whole() -> None:
-    cast = Cast([Person([Place(0, 0.4, 0.5, 0.2)]), Person([Place(0, 0.55, 0.5, 0.2)])], 0, 10)
+    cast = PeopleTracks([PersonTracks([Detection(0, 0.4, 0.5, 0.2)]), PersonTracks([Detection(0, 0.55, 0.5, 0.2)])], 0, 10)
     seen = cast.alone(np.zeros((100, 100, 3), np.uint8), 0)
     assert seen[50, 40].max() == 0 and seen[50, 49].max() == 0 and seen[50, 60].min() == 128
 
@@ -116,24 +125,24 @@ def test_who_is_put_together() -> None:
     red, blue = np.zeros((100, 100, 3), np.uint8), np.zeros((100, 100, 3), np.uint8)
     red[..., 0] = blue[..., 2] = 200
 
-    def seen(image: Image, start: int, x: float) -> Appearance:
-        appearance = Appearance(0)
+    def seen(image: Image, start: int, x: float) -> Track:
+        appearance = Track(0)
         for pts in range(start, start + 10):
-            appearance.add(Place(pts, x, 0.4, 0.3), colours_round(image, Place(pts, x, 0.4, 0.3)))
+            appearance.add(Detection(pts, x, 0.4, 0.3), colour_histograms(image, Detection(pts, x, 0.4, 0.3)))
         return appearance
 
-    assert len(people_of([seen(red, 0, 0.3), seen(red, 20, 0.7)], 5)) == 1
-    assert len(people_of([seen(red, 0, 0.3), seen(red, 5, 0.7)], 5)) == 2, "nobody is in two places at once"
-    assert len(people_of([seen(red, 0, 0.3), seen(blue, 20, 0.3)], 5)) == 2
-    assert len(people_of([seen(red, 0, 0.3)], 50)) == 0, "too short to count"
-    assert apart(Place(0, 0.3, 0.3, 0.2), Place(0, 0.5, 0.3, 0.2)) == pytest.approx(1.0)
+    assert len(group_tracks([seen(red, 0, 0.3), seen(red, 20, 0.7)], 5)) == 1
+    assert len(group_tracks([seen(red, 0, 0.3), seen(red, 5, 0.7)], 5)) == 2, "nobody is in two places at once"
+    assert len(group_tracks([seen(red, 0, 0.3), seen(blue, 20, 0.3)], 5)) == 2
+    assert len(group_tracks([seen(red, 0, 0.3)], 50)) == 0, "too short to count"
+    assert detection_distance(Detection(0, 0.3, 0.3, 0.2), Detection(0, 0.5, 0.3, 0.2)) == pytest.approx(1.0)
 
 
 def test_a_face_cannot_be_asked_of_a_motion(tmp_path: Path) -> None:
     film = blob_film(tmp_path / "d.mp4", [0.5] * 5)
-    Rendering(blob_job(tmp_path, film, motion=tmp_path / "m.npz"), BlobEngine()).run()
+    RenderPipeline(blob_job(tmp_path, film, motion=tmp_path / "m.npz"), BlobEngine()).run()
     with pytest.raises(UsageError, match="one person's motion"):
-        Rendering(blob_job(tmp_path, tmp_path / "m.npz", face=1), BlobEngine()).run()
+        RenderPipeline(blob_job(tmp_path, tmp_path / "m.npz", face=1), BlobEngine()).run()
 
 
 def test_the_second_person_drives(tmp_path: Path, faces: dict[str, Image]) -> None:

@@ -16,8 +16,8 @@ from test_film import make, make_sound
 
 from livepuppet.cli import main
 from livepuppet.errors import SinkError, UsageError
-from livepuppet.film_job import Job
-from livepuppet.rendering import Rendering, in_order, side_by_side
+from livepuppet.rendering.job import RenderJob
+from livepuppet.rendering.pipeline import RenderPipeline, map_in_order, side_by_side
 from livepuppet.types import Image, Tuning
 from livepuppet.video.audio import AudioTrack
 from livepuppet.video.reader import VideoReader
@@ -71,9 +71,9 @@ def blob_portrait(folder: Path) -> Path:
     return folder / "portrait.png"
 
 
-def blob_job(folder: Path, driving: Path, **options: object) -> Job:
+def blob_job(folder: Path, driving: Path, **options: object) -> RenderJob:
     defaults = {"output": folder / "out.mp4", "reference": "first", "watermark": False, "tuning": Tuning(smoothing=0), "crf": 4}
-    return Job(avatar=blob_portrait(folder), driving=str(driving), **(defaults | options))  # type: ignore[arg-type]
+    return RenderJob(avatar=blob_portrait(folder), driving=str(driving), **(defaults | options))  # type: ignore[arg-type]
 
 
 def shift_of(image: Image) -> int:
@@ -83,7 +83,7 @@ def shift_of(image: Image) -> int:
 
 def test_every_driving_frame_becomes_one_output_frame(tmp_path: Path) -> None:
     film = blob_film(tmp_path / "d.mp4", [0.5 + 0.005 * i for i in range(50)], sound=True)
-    report = Rendering(blob_job(tmp_path, film), BlobEngine()).run()
+    report = RenderPipeline(blob_job(tmp_path, film), BlobEngine()).run()
     assert report.frames == 50 and report.whole and report.lost == 0
     assert times(tmp_path / "out.mp4") == times(film)
     assert sound_hash(tmp_path / "out.mp4") == sound_hash(film)
@@ -93,7 +93,7 @@ def test_every_driving_frame_becomes_one_output_frame(tmp_path: Path) -> None:
 
 def test_a_moment_of_the_film(tmp_path: Path) -> None:
     film = blob_film(tmp_path / "d.mp4", [0.5] * 75, sound=True)
-    report = Rendering(blob_job(tmp_path, film, start=1.0, end=2.0), BlobEngine()).run()
+    report = RenderPipeline(blob_job(tmp_path, film, start=1.0, end=2.0), BlobEngine()).run()
     assert report.frames == 25
     assert times(tmp_path / "out.mp4")[0] == 0
     with av.open(str(tmp_path / "out.mp4")) as container:
@@ -104,7 +104,7 @@ def test_a_moment_of_the_film(tmp_path: Path) -> None:
 def test_the_best_reference_is_found_in_the_whole_film(tmp_path: Path) -> None:
     """The blob's distance is how far it is from the middle: frame 30 of these."""
     places = [0.5 + abs(i - 30) * 0.005 for i in range(50)]
-    Rendering(blob_job(tmp_path, blob_film(tmp_path / "d.mp4", places), reference="best"), BlobEngine()).run()
+    RenderPipeline(blob_job(tmp_path, blob_film(tmp_path / "d.mp4", places), reference="best"), BlobEngine()).run()
     shifts = [shift_of(p.image) for p in VideoReader(tmp_path / "out.mp4")]
     assert shifts[30] == 0 and abs(shifts[0] - round(0.15 * 64)) <= 1
 
@@ -112,14 +112,14 @@ def test_the_best_reference_is_found_in_the_whole_film(tmp_path: Path) -> None:
 def test_the_first_frame_is_the_reference(tmp_path: Path) -> None:
     """Also with steadying, which looks at the frames around it: the first picture is the portrait, and all others count from there."""
     film = blob_film(tmp_path / "d.mp4", [0.3 + 0.01 * i for i in range(30)])
-    Rendering(blob_job(tmp_path, film, tuning=Tuning(smoothing=1.0)), BlobEngine()).run()
+    RenderPipeline(blob_job(tmp_path, film, tuning=Tuning(smoothing=1.0)), BlobEngine()).run()
     shifts = [shift_of(p.image) for p in VideoReader(tmp_path / "out.mp4")]
     assert shifts[0] == 0 and abs(shifts[20] - round(0.2 * 64)) <= 1
 
 
 def test_a_time_as_reference(tmp_path: Path) -> None:
     places = [0.4] * 25 + [0.6] * 25
-    Rendering(blob_job(tmp_path, blob_film(tmp_path / "d.mp4", places), reference=1.5), BlobEngine()).run()
+    RenderPipeline(blob_job(tmp_path, blob_film(tmp_path / "d.mp4", places), reference=1.5), BlobEngine()).run()
     shifts = [shift_of(p.image) for p in VideoReader(tmp_path / "out.mp4")]
     assert shifts[40] == 0 and abs(shifts[5] - (64 - round(0.2 * 64))) <= 1
 
@@ -128,7 +128,7 @@ def test_nobody_in_the_film(tmp_path: Path) -> None:
     film = blob_film(tmp_path / "d.mp4", [-1.0] * 10)
     for choice in ("best", "first"):
         with pytest.raises(UsageError, match="no face found in"):
-            Rendering(blob_job(tmp_path, film, reference=choice), BlobEngine()).run()
+            RenderPipeline(blob_job(tmp_path, film, reference=choice), BlobEngine()).run()
     assert not (tmp_path / "out.mp4").exists()
 
 
@@ -137,7 +137,7 @@ def test_a_face_that_leaves_and_returns(tmp_path: Path, caplog: pytest.LogCaptur
     places = [0.5] * 10 + [-1.0] * 5 + [0.7] * 10 + [-1.0] * 60 + [0.6] * 15
     film = blob_film(tmp_path / "d.mp4", places)
     with caplog.at_level(logging.INFO, "livepuppet"):
-        report = Rendering(blob_job(tmp_path, film), BlobEngine()).run()
+        report = RenderPipeline(blob_job(tmp_path, film), BlobEngine()).run()
     assert report.frames == 100 and report.lost == 65
     assert "nobody is seen from 1.0 to 3.4 s" in caplog.text
     shifts = np.array([(shift_of(p.image) + 32) % 64 - 32 for p in VideoReader(tmp_path / "out.mp4")])
@@ -152,7 +152,7 @@ def test_each_shot_has_a_rest_of_its_own(tmp_path: Path) -> None:
         image = driver(0.4 + 0.002 * (i % 50) if i < 50 else 0.7 + 0.002 * (i % 50))
         writer.write(image if i < 50 else np.maximum(image, np.uint8(120)), i * 512)
     writer.close()
-    Rendering(blob_job(tmp_path, tmp_path / "d.mp4", reference="best"), BlobEngine()).run()
+    RenderPipeline(blob_job(tmp_path, tmp_path / "d.mp4", reference="best"), BlobEngine()).run()
     shifts = [(shift_of(p.image) + 32) % 64 - 32 for p in VideoReader(tmp_path / "out.mp4")]
     assert shifts[49] == 0 and abs(shifts[0] + 6) <= 1  # the first shot's best is its end, nearest to the middle
     assert shifts[50] == 0 and abs(shifts[99] - 6) <= 1  # the second's its beginning
@@ -163,9 +163,9 @@ def test_a_full_disk_is_said_and_the_film_can_be_gone_on_with(tmp_path: Path) ->
     film = blob_film(tmp_path / "d.mp4", [0.5 + 0.1 * float(np.sin(i)) for i in range(150)])
     (tmp_path / "out.mp4").symlink_to("/dev/full")
     with pytest.raises(SinkError, match="the disk is full"):
-        Rendering(blob_job(tmp_path, film), BlobEngine()).run()
+        RenderPipeline(blob_job(tmp_path, film), BlobEngine()).run()
     (tmp_path / "out.mp4").unlink()
-    assert Rendering(blob_job(tmp_path, film, resume=True), BlobEngine()).run().frames == 150
+    assert RenderPipeline(blob_job(tmp_path, film, resume=True), BlobEngine()).run().frames == 150
 
 
 def test_a_damaged_stretch_is_said(tmp_path: Path) -> None:
@@ -175,12 +175,12 @@ def test_a_damaged_stretch_is_said(tmp_path: Path) -> None:
     data = film.read_bytes()
     at = data.index(packets[45])
     film.write_bytes(data[:at] + b"\xff" * len(packets[45]) + data[at + len(packets[45]) :])
-    report = Rendering(blob_job(tmp_path, film), BlobEngine()).run()
+    report = RenderPipeline(blob_job(tmp_path, film), BlobEngine()).run()
     assert report.frames == 59 and report.skipped == 1
 
 
 def test_beside_the_driver(tmp_path: Path) -> None:
-    report = Rendering(blob_job(tmp_path, blob_film(tmp_path / "d.mp4", [0.3] * 5), compare=True), BlobEngine()).run()
+    report = RenderPipeline(blob_job(tmp_path, blob_film(tmp_path / "d.mp4", [0.3] * 5), compare=True), BlobEngine()).run()
     assert report.size == (128, 64)
     image = next(iter(VideoReader(tmp_path / "out.mp4"))).image
     assert image[32, 19].min() > 200 and image[32, 45].max() < 40  # the blob, and nothing beside it
@@ -188,7 +188,7 @@ def test_beside_the_driver(tmp_path: Path) -> None:
 
 
 def test_results_come_in_order() -> None:
-    assert list(in_order(lambda x: x * x, range(100), workers=4)) == [x * x for x in range(100)]
+    assert list(map_in_order(lambda x: x * x, range(100), workers=4)) == [x * x for x in range(100)]
 
 
 def run(*arguments: str | Path) -> int:

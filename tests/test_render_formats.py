@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from PIL import Image as Pictures
 from test_render import ADA, PERFORMANCE, blob_film, blob_job, run, shift_of, sound_hash, times
 
-from livepuppet.cutout import Cutout
 from livepuppet.errors import UsageError
-from livepuppet.film_job import Clock
-from livepuppet.footage import Silent
-from livepuppet.motion_file import BLOCK, MotionFile
-from livepuppet.rendering import Rendering
-from livepuppet.unfinished import note_of
+from livepuppet.rendering.driver import SilentProgress
+from livepuppet.rendering.job import TimestampMapper
+from livepuppet.rendering.matting import PersonMatting
+from livepuppet.rendering.motion_file import BLOCK, MotionFile
+from livepuppet.rendering.pipeline import RenderPipeline
+from livepuppet.rendering.resume import note_path
 from livepuppet.video.reader import VideoReader
 from livepuppet.vision.portrait import load_portrait
 
@@ -49,7 +49,7 @@ def shifts(path: Path) -> list[int]:
     ("name", "sound", "within_s"), [("o.mkv", True, 0.001), ("o.webm", True, 0.001), ("o.mov", True, 0.0), ("o.gif", False, 0.01)]
 )
 def test_other_kinds_of_film(tmp_path: Path, film: Path, name: str, sound: bool, within_s: float) -> None:
-    report = Rendering(blob_job(tmp_path, film, output=tmp_path / name), BlobEngine()).run()
+    report = RenderPipeline(blob_job(tmp_path, film, output=tmp_path / name), BlobEngine()).run()
     out = tmp_path / name
     assert report.frames == 75
     ours, theirs = times(out), times(film)
@@ -62,18 +62,18 @@ def test_other_kinds_of_film(tmp_path: Path, film: Path, name: str, sound: bool,
 
 
 def test_numbered_pictures(tmp_path: Path, film: Path) -> None:
-    Rendering(blob_job(tmp_path, film, output=tmp_path / "frame_%05d.png", end=0.4), BlobEngine()).run()
+    RenderPipeline(blob_job(tmp_path, film, output=tmp_path / "frame_%05d.png", end=0.4), BlobEngine()).run()
     assert sorted(p.name for p in tmp_path.glob("frame_*.png")) == [f"frame_{i:05d}.png" for i in range(1, 11)]
     lines = (tmp_path / "timecodes.txt").read_text().splitlines()
     assert lines[0] == "# timecode format v2" and [float(t) for t in lines[1:]] == pytest.approx([40.0 * i for i in range(10)])
     with pytest.raises(UsageError, match=r"frame_%05d\.png"):
-        Rendering(blob_job(tmp_path, film, output=tmp_path / "frame.png"), BlobEngine()).run()
+        RenderPipeline(blob_job(tmp_path, film, output=tmp_path / "frame.png"), BlobEngine()).run()
 
 
 def test_a_clock_that_ticks_coarsely_still_grows() -> None:
-    clock = Clock(Fraction(1, 90_000), Fraction(1, 100), 0)
+    clock = TimestampMapper(Fraction(1, 90_000), Fraction(1, 100), 0)
     assert [clock(t) for t in (0, 100, 200, 3000, 6000)] == [0, 1, 2, 3, 7]
-    again = Clock(Fraction(1, 90_000), Fraction(1, 100), 0)
+    again = TimestampMapper(Fraction(1, 90_000), Fraction(1, 100), 0)
     assert again.source(3) < 3500 and again(6000) == 7
 
 
@@ -102,19 +102,19 @@ def test_transparent_background(tmp_path: Path, name: str) -> None:
 
 def test_mp4_cannot_be_transparent(tmp_path: Path, film: Path) -> None:
     with pytest.raises(UsageError, match=r"name the output \.mov"):
-        Rendering(blob_job(tmp_path, film, transparent=True), BlobEngine()).run()
+        RenderPipeline(blob_job(tmp_path, film, transparent=True), BlobEngine()).run()
 
 
 def test_a_cutout_follows_the_picture() -> None:
     portrait = load_portrait(ADA, 256)
-    cutout = Cutout()
+    cutout = PersonMatting()
     alpha = cutout(portrait, portrait)[..., 3]
     cutout.close()
     cutout.close()
     assert 0.15 < (alpha > 127).mean() < 0.8 and ((alpha > 10) & (alpha < 245)).mean() < 0.2
 
 
-class StopAfter(Silent):
+class StopAfter(SilentProgress):
     """Asks the rendering to stop after so many frames."""
 
     def __init__(self, stop: threading.Event, frames: int) -> None:
@@ -133,32 +133,32 @@ class StopAfter(Silent):
 @pytest.mark.parametrize("name", ["o.mp4", "o.mkv", "o.webm", "o.mov"])
 def test_an_interrupted_film_is_playable_and_can_be_gone_on_with(tmp_path: Path, film: Path, name: str) -> None:
     whole, out = tmp_path / f"whole{Path(name).suffix}", tmp_path / name
-    Rendering(blob_job(tmp_path, film, output=whole), BlobEngine()).run()
+    RenderPipeline(blob_job(tmp_path, film, output=whole), BlobEngine()).run()
     stop = threading.Event()
     job = blob_job(tmp_path, film, output=out, resume=True)
-    report = Rendering(job, BlobEngine(), progress=StopAfter(stop, 30), stop=stop).run()
+    report = RenderPipeline(job, BlobEngine(), progress=StopAfter(stop, 30), stop=stop).run()
     assert not report.whole and report.frames == 30
-    assert len(times(out)) == report.frames and note_of(out).exists()
-    report = Rendering(job, BlobEngine()).run()
+    assert len(times(out)) == report.frames and note_path(out).exists()
+    report = RenderPipeline(job, BlobEngine()).run()
     assert report.whole and report.frames == 75 and report.resumed >= 30
     assert times(out) == times(whole)
     assert np.abs(np.array(shifts(out)) - np.array(shifts(whole))).max() <= 1
     assert sound_hash(out) == sound_hash(whole)
-    assert not note_of(out).exists() and not list(tmp_path.glob("*resumed*"))
-    assert Rendering(job, BlobEngine()).run().resumed == 75  # whole already: left as it is
+    assert not note_path(out).exists() and not list(tmp_path.glob("*resumed*"))
+    assert RenderPipeline(job, BlobEngine()).run().resumed == 75  # whole already: left as it is
 
 
 def test_other_settings_are_not_gone_on_with(tmp_path: Path, film: Path) -> None:
     stop = threading.Event()
     job = blob_job(tmp_path, film)
-    Rendering(job, BlobEngine(), progress=StopAfter(stop, 30), stop=stop).run()
+    RenderPipeline(job, BlobEngine(), progress=StopAfter(stop, 30), stop=stop).run()
     with pytest.raises(UsageError, match="crf was 4 and is 20"):
-        Rendering(blob_job(tmp_path, film, resume=True, crf=20), BlobEngine()).run()
-    note_of(job.output).write_text("{}")
+        RenderPipeline(blob_job(tmp_path, film, resume=True, crf=20), BlobEngine()).run()
+    note_path(job.output).write_text("{}")
     with pytest.raises(UsageError, match="is damaged"):
-        Rendering(blob_job(tmp_path, film, resume=True), BlobEngine()).run()
+        RenderPipeline(blob_job(tmp_path, film, resume=True), BlobEngine()).run()
     with pytest.raises(UsageError, match=r"a \.gif cannot be gone on with"):
-        Rendering(blob_job(tmp_path, film, resume=True, output=tmp_path / "o.gif"), BlobEngine()).run()
+        RenderPipeline(blob_job(tmp_path, film, resume=True, output=tmp_path / "o.gif"), BlobEngine()).run()
 
 
 KILLED = """
@@ -166,8 +166,8 @@ import os, signal, sys
 sys.path[:0] = [{root!r}, {root!r} + "/tests"]
 from pathlib import Path
 from blob_engine import BlobEngine
-from livepuppet.footage import Silent
-from livepuppet.rendering import Rendering
+from livepuppet.rendering.driver import Silent
+from livepuppet.rendering.pipeline import Rendering
 from test_render import blob_job
 
 class Killer(Silent):
@@ -191,7 +191,7 @@ def test_a_killed_rendering_can_be_gone_on_with(tmp_path: Path) -> None:
     assert subprocess.run([sys.executable, "-c", program]).returncode == -signal.SIGKILL
     shutil.copy(tmp_path / "out.mp4", tmp_path / "killed.mp4")
     assert len(times(tmp_path / "killed.mp4")) >= 25
-    report = Rendering(blob_job(tmp_path, film, resume=True), BlobEngine()).run()
+    report = RenderPipeline(blob_job(tmp_path, film, resume=True), BlobEngine()).run()
     assert report.resumed >= 25 and times(tmp_path / "out.mp4") == times(film)
     assert sound_hash(tmp_path / "out.mp4") == sound_hash(film)
 
@@ -224,16 +224,16 @@ def test_ctrl_c_leaves_a_playable_film_and_resume_goes_on(tmp_path: Path) -> Non
 def test_a_motion_is_saved_and_played_back(tmp_path: Path) -> None:
     places = [0.5 + 0.15 * float(np.sin(i / 8)) for i in range(BLOCK + 40)]
     film = blob_film(tmp_path / "d.mp4", places)
-    Rendering(blob_job(tmp_path, film, motion=tmp_path / "m.npz"), BlobEngine()).run()
-    report = Rendering(blob_job(tmp_path, tmp_path / "m.npz", output=tmp_path / "again.mp4"), BlobEngine()).run()
+    RenderPipeline(blob_job(tmp_path, film, motion=tmp_path / "m.npz"), BlobEngine()).run()
+    report = RenderPipeline(blob_job(tmp_path, tmp_path / "m.npz", output=tmp_path / "again.mp4"), BlobEngine()).run()
     assert report.frames == len(places) and times(tmp_path / "again.mp4") == times(film)
     assert shifts(tmp_path / "again.mp4") == shifts(tmp_path / "out.mp4")
     with zipfile.ZipFile(tmp_path / "m.npz") as archive:
         assert not [name for name in archive.namelist() if "detail" in name or "picture" in name or "points" in name]
     with pytest.raises(UsageError, match="holds no pictures to compare with"):
-        Rendering(blob_job(tmp_path, tmp_path / "m.npz", compare=True), BlobEngine()).run()
+        RenderPipeline(blob_job(tmp_path, tmp_path / "m.npz", compare=True), BlobEngine()).run()
     with pytest.raises(UsageError, match="cannot be mirrored"):
-        Rendering(blob_job(tmp_path, tmp_path / "m.npz", mirror=True), BlobEngine()).run()
+        RenderPipeline(blob_job(tmp_path, tmp_path / "m.npz", mirror=True), BlobEngine()).run()
 
 
 def test_a_motion_with_the_real_engine(tmp_path: Path) -> None:
@@ -262,7 +262,7 @@ def tampered(source: Path, target: Path, **arrays: object) -> Path:
 def test_motion_files_that_are_none_or_damaged(tmp_path: Path) -> None:
     film = blob_film(tmp_path / "d.mp4", [0.5] * 20)
     good = tmp_path / "m.npz"
-    Rendering(blob_job(tmp_path, film, motion=good), BlobEngine()).run()
+    RenderPipeline(blob_job(tmp_path, film, motion=good), BlobEngine()).run()
     assert len(list(MotionFile(good))) == 20
     bad = tmp_path / "bad.npz"
     cases: list[tuple[dict[str, object], str]] = [
@@ -303,7 +303,7 @@ def test_a_motion_file_that_claims_to_be_huge_is_refused_unread(tmp_path: Path) 
 
 def test_a_motion_of_another_engine(tmp_path: Path) -> None:
     film = blob_film(tmp_path / "d.mp4", [0.5] * 5)
-    Rendering(blob_job(tmp_path, film, motion=tmp_path / "m.npz"), BlobEngine()).run()
+    RenderPipeline(blob_job(tmp_path, film, motion=tmp_path / "m.npz"), BlobEngine()).run()
     other = tampered(tmp_path / "m.npz", tmp_path / "o.npz", engine="fomm")
     with pytest.raises(UsageError, match="choose it with --engine"):
-        Rendering(blob_job(tmp_path, other), BlobEngine()).run()
+        RenderPipeline(blob_job(tmp_path, other), BlobEngine()).run()

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from livepuppet.footage import Progress, Silent
+from livepuppet.rendering.driver import Progress, SilentProgress
 
 log = logging.getLogger("livepuppet")
 
@@ -19,7 +19,7 @@ LINE_EVERY_S = 10.0
 def open_progress(quiet: bool, unit: str = "frames") -> Iterator[Progress]:
     """Progress as it suits where stderr goes."""
     if quiet:
-        yield Silent()
+        yield SilentProgress()
     elif sys.stderr.isatty():
         with Bar(unit) as bar:
             yield bar

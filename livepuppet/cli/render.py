@@ -15,13 +15,13 @@ from typing import NoReturn
 
 from livepuppet.cli.options import add_engine_arguments, add_marking_arguments, between, tuning_from, whole
 from livepuppet.cli.progress import open_progress
-from livepuppet.crew import count_gpus, open_crew
 from livepuppet.errors import UsageError
 from livepuppet.factory import open_engine, parse_size
-from livepuppet.film_job import DEFAULT_CRF, Job, Report
-from livepuppet.footage import Choice
-from livepuppet.jobs import Jobs, Row
-from livepuppet.rendering import Rendering
+from livepuppet.rendering.batch import BatchRow, RenderBatch
+from livepuppet.rendering.driver import ReferenceChoice
+from livepuppet.rendering.executors import count_gpus, open_executor
+from livepuppet.rendering.job import DEFAULT_CRF, RenderJob, RenderResult
+from livepuppet.rendering.pipeline import RenderPipeline
 
 SUMMARY = "A photo and a video in, a finished film out; or a table of them."
 EPILOG = """\
@@ -90,7 +90,7 @@ def time(text: str) -> float:
     return between(text, 0.0, 1e6)
 
 
-def reference(text: str) -> Choice:
+def reference(text: str) -> ReferenceChoice:
     if text == "best":
         return "best"
     if text == "first":
@@ -101,7 +101,7 @@ def reference(text: str) -> Choice:
         raise argparse.ArgumentTypeError(f"must be best, first or a time in seconds, not {text}") from None
 
 
-def job_of(options: argparse.Namespace) -> Job:
+def job_of(options: argparse.Namespace) -> RenderJob:
     """The film the options ask for. Raises UsageError where something is missing or they contradict each other."""
     missing = [f"--{name}" for name in FILES if not getattr(options, name)]
     if missing:
@@ -111,7 +111,7 @@ def job_of(options: argparse.Namespace) -> Job:
     inputs = [options.avatar, Path(options.driving)]
     if any(path.exists() and options.output.exists() and path.samefile(options.output) for path in inputs):
         raise UsageError(f"{options.output} is also what the film is made from: choose another name")
-    return Job(
+    return RenderJob(
         avatar=options.avatar,
         driving=options.driving,
         output=options.output,
@@ -146,14 +146,14 @@ def run(options: argparse.Namespace) -> int:
     engine = open_engine(job.engine, job.device, job.model)
     try:
         with stopping() as stop, open_progress(options.quiet) as progress:
-            report = Rendering(job, engine, progress=progress, stop=stop).run()
+            report = RenderPipeline(job, engine, progress=progress, stop=stop).run()
     finally:
         engine.close()
     tell(job, report)
     return 0 if report.whole else 130
 
 
-def tell(job: Job, report: Report) -> None:
+def tell(job: RenderJob, report: RenderResult) -> None:
     """The closing lines."""
     if report.lost:
         log.info("nobody was seen in %d of %d frames", report.lost, report.frames)
@@ -174,9 +174,9 @@ def run_jobs(options: argparse.Namespace) -> int:
     rows = read_rows(options.jobs, options)
     summary = options.jobs.with_suffix(".summary.csv")
     neural = any(row.job is not None and row.job.engine != "landmark" and row.job.device in ("auto", "cuda") for row in rows)
-    crew = open_crew(options.on, size=options.workers, gpus=count_gpus() if neural else 0)
+    crew = open_executor(options.on, size=options.workers, gpus=count_gpus() if neural else 0)
     with stopping() as stop, open_progress(options.quiet, unit="films") as progress:
-        good = Jobs(rows, crew, summary=summary, progress=progress, stop=stop).run()
+        good = RenderBatch(rows, crew, summary=summary, progress=progress, stop=stop).run()
     done = sum(row.state in ("done", "there already") for row in rows)
     log.info("%d of %d films are there; %s says more", done, len(rows), summary)
     return 130 if stop.is_set() else 0 if good else 1
@@ -189,7 +189,7 @@ class RowParser(argparse.ArgumentParser):
         raise UsageError(message)
 
 
-def read_rows(path: Path, options: argparse.Namespace) -> list[Row]:
+def read_rows(path: Path, options: argparse.Namespace) -> list[BatchRow]:
     """The rows of a jobs file, with the command line's options where a cell is empty. A row that makes no sense carries its reason.
 
     Raises UsageError for a file that cannot be read, lacks a column or has one that means nothing.
@@ -211,10 +211,10 @@ def read_rows(path: Path, options: argparse.Namespace) -> list[Row]:
         )
     if not content:
         raise UsageError(f"the jobs file {path} has no rows")
-    rows: list[Row] = []
+    rows: list[BatchRow] = []
     outputs: set[Path] = set()
     for number, cells in enumerate(content, start=2):
-        row = Row(number, (cells.get("output") or "").strip(), None)
+        row = BatchRow(number, (cells.get("output") or "").strip(), None)
         rows.append(row)
         try:
             if None in cells:

@@ -23,7 +23,7 @@ EDGE = 1 / 48
 """Reach of the edge's refinement, part of the short side."""
 
 
-class Cutout:
+class PersonMatting:
     """Cuts the person out of one film's pictures, in order. Raises UsageError where the installed MediaPipe cannot tell people apart."""
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Cutout:
         self._before = likely
         reach = max(2, round(min(picture.shape[:2]) * EDGE))
         grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
-        edged = guided(grey, likely, reach)
+        edged = guided_filter(grey, likely, reach)
         alpha = np.clip((edged - SURE[0]) / (SURE[1] - SURE[0]), 0, 1)
         return np.dstack([shown, np.rint(alpha * 255).astype(np.uint8)])
 
@@ -53,7 +53,7 @@ class Cutout:
             self._model = None
 
 
-def guided(guide: NDArray[np.float32], mask: NDArray[np.float32], reach: int, slack: float = 1e-4) -> NDArray[np.float32]:
+def guided_filter(guide: NDArray[np.float32], mask: NDArray[np.float32], reach: int, slack: float = 1e-4) -> NDArray[np.float32]:
     """The mask with the guide's edges (He, Sun and Tang, "Guided Image Filtering", ECCV 2010); guide and mask 0 … 1, (H, W)."""
     side = (2 * reach + 1, 2 * reach + 1)
     mean_guide, mean_mask = cv2.blur(guide, side), cv2.blur(mask, side)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livepuppet.errors import UsageError
-from livepuppet.performance import Cuts
+from livepuppet.rendering.tracking import CutDetector
 from livepuppet.types import Image
 from livepuppet.video.reader import VideoReader
 from livepuppet.vision.face_landmarks import Window, carries_models, distant_faces
@@ -42,7 +42,7 @@ Colours = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Place:
+class Detection:
     """Where a face is at one time: centre and side of its box, in shares of the picture's width."""
 
     pts: int
@@ -52,30 +52,30 @@ class Place:
 
 
 @dataclass
-class Appearance:
+class Track:
     """One person without interruption, within a shot."""
 
     shot: int
-    places: list[Place] = field(default_factory=list)
+    places: list[Detection] = field(default_factory=list)
     colours: Colours = field(default_factory=lambda: np.zeros(0))
 
-    def add(self, place: Place, colours: Colours) -> None:
+    def add(self, place: Detection, colours: Colours) -> None:
         self.places.append(place)
         self.colours = colours if not self.colours.size else self.colours + (colours - self.colours) / len(self.places)
 
 
 @dataclass(frozen=True)
-class Person:
+class PersonTracks:
     """Somebody, wherever they are seen; places in order of time."""
 
-    places: list[Place]
+    places: list[Detection]
 
     @property
     def weight(self) -> float:
         """Large and long in the picture."""
         return sum(place.side for place in self.places)
 
-    def at(self, pts: int, within: int) -> Place | None:
+    def at(self, pts: int, within: int) -> Detection | None:
         """Where they are then, between the two places nearest in time; None where those are farther away than `within`."""
         i = bisect.bisect_left(self.places, pts, key=lambda place: place.pts)
         before = self.places[i - 1] if i and pts - self.places[i - 1].pts <= within else None
@@ -83,7 +83,7 @@ class Person:
         if before is None or after is None:
             return before or after
         share = (pts - before.pts) / (after.pts - before.pts)
-        return Place(
+        return Detection(
             pts,
             before.x + share * (after.x - before.x),
             before.y + share * (after.y - before.y),
@@ -92,10 +92,10 @@ class Person:
 
 
 @dataclass(frozen=True)
-class Cast:
+class PeopleTracks:
     """The people of a film, the largest and steadiest first, and who of them drives. within: how far places hold, in timestamps."""
 
-    people: list[Person]
+    people: list[PersonTracks]
     driver: int
     within: int
 
@@ -120,14 +120,14 @@ class Cast:
         return painted
 
 
-def find_cast(path: str, face: int | None, advance: Callable[[], None] | None = None) -> Cast | None:
+def find_people(path: str, face: int | None, advance: Callable[[], None] | None = None) -> PeopleTracks | None:
     """Who is in the film; None where there is at most one person, so that nobody need be chosen. face: 1, 2, … who drives.
 
     advance: called for every frame looked at. Raises UsageError where there are fewer people.
     """
     film = VideoReader(path, limit=LIMIT_PX)
     try:
-        people = people_of(list(appearances(film, advance)), round(LEAST_S / film.time_base))
+        people = group_tracks(list(detect_tracks(film, advance)), round(LEAST_S / film.time_base))
         within = round(2.5 * EVERY_S / film.time_base)
     finally:
         film.close()
@@ -138,15 +138,15 @@ def find_cast(path: str, face: int | None, advance: Callable[[], None] | None = 
     driver = (face or 1) - 1
     which = "the largest and steadiest" if driver == 0 else f"the {driver + 1}. by size"
     log.info("%d people in %s: %s drives (choose with --face)", len(people), path, which)
-    return Cast(people, driver, within)
+    return PeopleTracks(people, driver, within)
 
 
-def appearances(film: VideoReader, advance: Callable[[], None] | None = None) -> Iterator[Appearance]:
+def detect_tracks(film: VideoReader, advance: Callable[[], None] | None = None) -> Iterator[Track]:
     """All appearances in the film."""
-    cuts, shot = Cuts(), 0
-    current: list[Appearance] = []
+    cuts, shot = CutDetector(), 0
+    current: list[Track] = []
     looked: float | None = None
-    with Finder() as finder:
+    with FaceFinder() as finder:
         for picture in film:
             if advance is not None:
                 advance()
@@ -164,10 +164,10 @@ def appearances(film: VideoReader, advance: Callable[[], None] | None = None) ->
             current = [a for a in current if picture.pts - a.places[-1].pts <= gap]
             free = list(current)
             for place in finder(picture.image, picture.pts):
-                colours = colours_round(picture.image, place)
-                near = min(free, key=lambda a: apart(a.places[-1], place), default=None)
-                if near is None or apart(near.places[-1], place) > NEAR:
-                    near = Appearance(shot)
+                colours = colour_histograms(picture.image, place)
+                near = min(free, key=lambda a: detection_distance(a.places[-1], place), default=None)
+                if near is None or detection_distance(near.places[-1], place) > NEAR:
+                    near = Track(shot)
                     current.append(near)
                 else:
                     free.remove(near)
@@ -175,10 +175,10 @@ def appearances(film: VideoReader, advance: Callable[[], None] | None = None) ->
     yield from current
 
 
-class Finder:
+class FaceFinder:
     """Finds all faces of a picture, large and small."""
 
-    def __enter__(self) -> Finder:
+    def __enter__(self) -> FaceFinder:
         self._model: Any = None
         if carries_models():
             from mediapipe.python.solutions.face_detection import FaceDetection
@@ -190,30 +190,30 @@ class Finder:
         if self._model is not None:
             self._model.close()
 
-    def __call__(self, image: Image, pts: int) -> list[Place]:
+    def __call__(self, image: Image, pts: int) -> list[Detection]:
         height, width = image.shape[:2]
         if self._model is None:
-            return [place_of(window, width, pts) for window in distant_faces(image, 8)]
+            return [detection_from_window(window, width, pts) for window in distant_faces(image, 8)]
         found = self._model.process(np.ascontiguousarray(image)).detections or []
         boxes = [face.location_data.relative_bounding_box for face in found]
         return [
-            Place(pts, b.xmin + b.width / 2, (b.ymin + b.height / 2) * height / width, max(b.width, b.height * height / width))
+            Detection(pts, b.xmin + b.width / 2, (b.ymin + b.height / 2) * height / width, max(b.width, b.height * height / width))
             for b in boxes
         ]
 
 
-def place_of(window: Window, width: int, pts: int) -> Place:
+def detection_from_window(window: Window, width: int, pts: int) -> Detection:
     left, top, reach = window
-    return Place(pts, (left + reach / 2) / width, (top + reach / 2) / width, reach / 2.2 / width)
+    return Detection(pts, (left + reach / 2) / width, (top + reach / 2) / width, reach / 2.2 / width)
 
 
-def apart(one: Place, other: Place) -> float:
+def detection_distance(one: Detection, other: Detection) -> float:
     """Distance of two places, in sides of the larger face; a change of size counts too."""
     side = max(one.side, other.side)
     return float(np.hypot(one.x - other.x, one.y - other.y) / side + abs(np.log(one.side / other.side)))
 
 
-def colours_round(image: Image, place: Place) -> Colours:
+def colour_histograms(image: Image, place: Detection) -> Colours:
     """How often each of BINS ** 3 colours is met in hair, face and clothes, one after the other, each third summing to 1."""
     height, width = image.shape[:2]
     parts = []
@@ -229,36 +229,36 @@ def colours_round(image: Image, place: Place) -> Colours:
     return np.asarray(np.concatenate(parts), np.float64)
 
 
-def alike(one: Colours, other: Colours) -> float:
+def histogram_similarity(one: Colours, other: Colours) -> float:
     """Mean Bhattacharyya coefficient of the three parts, 0 … 1."""
     return float(np.sqrt(one * other).sum() / 3)
 
 
-def people_of(found: list[Appearance], least: int) -> list[Person]:
+def group_tracks(found: list[Track], least: int) -> list[PersonTracks]:
     """Appearances put together to people: no two of one person at one time, colours alike. The largest and steadiest first.
 
     least: timestamps that somebody must be seen for in all.
     """
-    groups: list[list[Appearance]] = []
+    groups: list[list[Track]] = []
     for one in sorted(found, key=lambda a: -sum(p.side for p in a.places)):
-        fitting = [g for g in groups if not any(at_once(one, other) for other in g)]
-        best = max(fitting, key=lambda g: likeness(one, g), default=None)
-        if best is not None and likeness(one, best) >= ALIKE:
+        fitting = [g for g in groups if not any(overlap_in_time(one, other) for other in g)]
+        best = max(fitting, key=lambda g: group_similarity(one, g), default=None)
+        if best is not None and group_similarity(one, best) >= ALIKE:
             best.append(one)
         else:
             groups.append([one])
-    people = [Person(sorted((p for a in g for p in a.places), key=lambda p: p.pts)) for g in groups if seen_for(g) >= least]
+    people = [PersonTracks(sorted((p for a in g for p in a.places), key=lambda p: p.pts)) for g in groups if visible_duration(g) >= least]
     return sorted(people, key=lambda person: -person.weight)
 
 
-def at_once(one: Appearance, other: Appearance) -> bool:
+def overlap_in_time(one: Track, other: Track) -> bool:
     return one.places[0].pts <= other.places[-1].pts and other.places[0].pts <= one.places[-1].pts
 
 
-def likeness(one: Appearance, group: list[Appearance]) -> float:
+def group_similarity(one: Track, group: list[Track]) -> float:
     """To the most alike of the group."""
-    return max(alike(one.colours, other.colours) for other in group)
+    return max(histogram_similarity(one.colours, other.colours) for other in group)
 
 
-def seen_for(group: list[Appearance]) -> int:
+def visible_duration(group: list[Track]) -> int:
     return sum(a.places[-1].pts - a.places[0].pts for a in group)

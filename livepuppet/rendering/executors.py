@@ -24,7 +24,7 @@ ATTEMPTS = 4
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TaskResult:
     """What became of a task. ticket: as `submit` gave it. error: what it raised, or that its workers died."""
 
     ticket: int
@@ -32,7 +32,7 @@ class Outcome:
     error: Exception | None = None
 
 
-class Crew(Protocol):
+class Executor(Protocol):
     """Workers. Used by one thread."""
 
     size: int
@@ -47,7 +47,7 @@ class Crew(Protocol):
     def submit(self, function: Callable[..., Any], *arguments: Any) -> int:
         """Give out a task; returns its ticket."""
 
-    def wait(self, seconds: float) -> list[Outcome]:
+    def wait(self, seconds: float) -> list[TaskResult]:
         """What has finished within so many seconds."""
 
     def close(self) -> None:
@@ -55,13 +55,13 @@ class Crew(Protocol):
 
 
 @dataclass
-class Task:
+class PendingTask:
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
     attempts: int = 1
 
 
-class LocalCrew:
+class LocalExecutor:
     """One process per core (or per GPU, for engines that compute there)."""
 
     shares_disk = True
@@ -71,7 +71,7 @@ class LocalCrew:
         self._gpus = gpus
         self._tickets = 0
         self._running: dict[concurrent.futures.Future[Any], int] = {}
-        self._tasks: dict[int, Task] = {}
+        self._tasks: dict[int, PendingTask] = {}
         self._orphans: list[int] = []
         self._pool: concurrent.futures.ProcessPoolExecutor | None = None
 
@@ -80,13 +80,13 @@ class LocalCrew:
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> int:
         self._tickets += 1
-        self._tasks[self._tickets] = Task(function, arguments)
+        self._tasks[self._tickets] = PendingTask(function, arguments)
         self._start(self._tickets)
         return self._tickets
 
-    def wait(self, seconds: float) -> list[Outcome]:
+    def wait(self, seconds: float) -> list[TaskResult]:
         done, _ = concurrent.futures.wait(self._running, seconds, concurrent.futures.FIRST_COMPLETED)
-        outcomes: list[Outcome] = []
+        outcomes: list[TaskResult] = []
         broken, self._orphans = self._orphans, []
         for future in done:
             ticket = self._running.pop(future)
@@ -96,12 +96,12 @@ class LocalCrew:
                 continue
             del self._tasks[ticket]
             if error is None:
-                outcomes.append(Outcome(ticket, future.result()))
+                outcomes.append(TaskResult(ticket, future.result()))
             else:
-                outcomes.append(Outcome(ticket, error=error if isinstance(error, Exception) else RunError(str(error))))
+                outcomes.append(TaskResult(ticket, error=error if isinstance(error, Exception) else RunError(str(error))))
         return outcomes + (self._start_again(broken) if broken else [])
 
-    def _start_again(self, broken: list[int]) -> list[Outcome]:
+    def _start_again(self, broken: list[int]) -> list[TaskResult]:
         """A worker died and took the pool with it: all that was under way begins anew."""
         broken += list(self._running.values())
         self._running.clear()
@@ -113,7 +113,7 @@ class LocalCrew:
             task.attempts += 1
             if task.attempts > ATTEMPTS:
                 del self._tasks[ticket]
-                outcomes.append(Outcome(ticket, error=RunError(f"its worker died {ATTEMPTS} times (out of memory?)")))
+                outcomes.append(TaskResult(ticket, error=RunError(f"its worker died {ATTEMPTS} times (out of memory?)")))
             else:
                 self._start(ticket)
         return outcomes
@@ -166,7 +166,7 @@ def count_gpus() -> int:
         return 0
 
 
-class RayCrew:
+class RayExecutor:
     """The workers of a Ray cluster (extra `ray`): livepuppet must be installed on its nodes, files need not be there."""
 
     shares_disk = False
@@ -212,7 +212,7 @@ class RayCrew:
         self._running[remote.remote(*arguments)] = self._tickets
         return self._tickets
 
-    def wait(self, seconds: float) -> list[Outcome]:
+    def wait(self, seconds: float) -> list[TaskResult]:
         if not self._running:
             return []
         done, _ = self._ray.wait(list(self._running), num_returns=1, timeout=seconds)
@@ -220,13 +220,13 @@ class RayCrew:
         for reference in done:
             ticket = self._running.pop(reference)
             try:
-                outcomes.append(Outcome(ticket, self._ray.get(reference)))
+                outcomes.append(TaskResult(ticket, self._ray.get(reference)))
             except self._ray.exceptions.RayTaskError as error:
                 cause = error.cause if isinstance(error.cause, Exception) else RunError(str(error.cause))
-                outcomes.append(Outcome(ticket, error=cause))
+                outcomes.append(TaskResult(ticket, error=cause))
             except self._ray.exceptions.RayError as error:
                 reason = str(error).strip().splitlines()[0]
-                outcomes.append(Outcome(ticket, error=RunError(f"its worker died {ATTEMPTS} times: {reason}")))
+                outcomes.append(TaskResult(ticket, error=RunError(f"its worker died {ATTEMPTS} times: {reason}")))
         return outcomes
 
     def close(self) -> None:
@@ -237,6 +237,6 @@ class RayCrew:
             self._ray.shutdown()
 
 
-def open_crew(on: str | None, *, size: int | None = None, gpus: int = 0) -> Crew:
+def open_executor(on: str | None, *, size: int | None = None, gpus: int = 0) -> Executor:
     """This machine for None, else the Ray cluster that `on` names. Raises MissingPartError, RunError."""
-    return LocalCrew(size, gpus) if on is None else RayCrew(on)
+    return LocalExecutor(size, gpus) if on is None else RayExecutor(on)

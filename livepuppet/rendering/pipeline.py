@@ -16,17 +16,26 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from livepuppet.acting import Act, act
-from livepuppet.cutout import Cutout
 from livepuppet.errors import UsageError
-from livepuppet.film_job import Clock, Job, Report, film_writer, finished_film, resumed_name, sign, sound_of
-from livepuppet.footage import AROUND_S, Footage, Progress, Silent, open_footage
-from livepuppet.motion_file import MotionWriter
-from livepuppet.performance import Moment, Reference
 from livepuppet.provenance.marks import Mark
 from livepuppet.provenance.signing import load_identity
+from livepuppet.rendering.driver import AROUND_S, Driver, Progress, SilentProgress, open_driver
+from livepuppet.rendering.job import (
+    RenderJob,
+    RenderResult,
+    TimestampMapper,
+    existing_result,
+    open_audio,
+    open_video_writer,
+    resumed_name,
+    sign_output,
+)
+from livepuppet.rendering.matting import PersonMatting
+from livepuppet.rendering.motion_file import MotionWriter
+from livepuppet.rendering.resume import ResumeNote, read_note, remove_note, write_note
+from livepuppet.rendering.retargeting import RetargetedFrame, retarget_frames
+from livepuppet.rendering.tracking import DriverFrame, Reference
 from livepuppet.types import Avatar, Engine, Image, Motion, Size
-from livepuppet.unfinished import Unfinished, forget, recall, remember
 from livepuppet.video.image_sequence import ImageSequenceWriter, is_image_sequence
 from livepuppet.video.writer import VideoWriter, output_time_base, video_format
 from livepuppet.vision.portrait import LIVE_LIMIT, load_portrait
@@ -37,12 +46,12 @@ LARGEST_PX = 4096
 """Longest side of a portrait in a film: what players of H.264 can be expected to show."""
 
 
-class Rendering:
+class RenderPipeline:
     """Makes one film. engine: shared between renderings one after the other, closed by whoever opened it."""
 
     def __init__(
         self,
-        job: Job,
+        job: RenderJob,
         engine: Engine,
         *,
         progress: Progress | None = None,
@@ -52,19 +61,19 @@ class Rendering:
         """session_id: the watermark's, drawn at random unless given. Raises UsageError for a label or a certificate that cannot be used."""
         self.job = job
         self.engine = engine
-        self.progress = progress or Silent()
+        self.progress = progress or SilentProgress()
         self.stop = stop or threading.Event()
         self.lost = 0
         self.mark = Mark(session_id, watermark=job.watermark, label=job.label, corner=job.label_position, film=True)
         if job.sign_with:
             load_identity(*job.sign_with)  # refused before anything is worked on
 
-    def run(self) -> Report:
+    def run(self) -> RenderResult:
         """Make the film. Raises UsageError, PortraitError, SourceError or SinkError in one line; a stopped or failed film is playable."""
         job = self.job
         if not is_image_sequence(job.output):
             video_format(job.output.suffix.lower(), transparent=job.transparent)  # refused before anything is worked on
-        footage = open_footage(job.driving, mirror=job.mirror, progress=self.progress, stop=self.stop, face=job.face)
+        footage = open_driver(job.driving, mirror=job.mirror, progress=self.progress, stop=self.stop, face=job.face)
         try:
             if job.compare and footage.size is None:
                 raise UsageError(f"{job.driving} holds no pictures to compare with: leave --compare out")
@@ -72,17 +81,17 @@ class Rendering:
         finally:
             footage.close()
 
-    def _make(self, footage: Footage) -> Report:
+    def _make(self, footage: Driver) -> RenderResult:
         job = self.job
         before = self._recall()
         if before is None and job.resume and job.output.is_file():
             log.info("%s is whole already", job.output)
-            return finished_film(job.output)
+            return existing_result(job.output)
         first = footage.first_pts(job.start or 0.0)
         avatar = self.prepare()
         references = before.references if before else footage.references(self.engine, avatar, job.reference, job.start or 0.0, job.end)
         if self.stop.is_set():
-            return Report(0, 0, 0, False, self._size(avatar, footage))
+            return RenderResult(0, 0, 0, False, self._size(avatar, footage))
         if not references:
             raise UsageError(f"no face found in {job.driving}: choose a clip in which one face is well visible")
         rest = footage.at_rest(self.engine, references, job.tuning.smoothing)
@@ -90,7 +99,7 @@ class Rendering:
         writer = self.open_writer(job.output if before is None else resumed_name(job.output), avatar, footage, shift)
         resumable = isinstance(writer, VideoWriter) and job.output.suffix.lower() != ".gif"
         if resumable:
-            remember(job.output, Unfinished(job.settings(), references, self.mark.session_id))
+            write_note(job.output, ResumeNote(job.settings(), references, self.mark.session_id))
         motion = self._motion_writer(footage, rest)
         resumed = 0
         taken_over = before is None
@@ -100,7 +109,7 @@ class Rendering:
             self.progress.stage("rendering", footage.count(job.start or 0.0, job.end))
             for _ in range(resumed):
                 self.progress.advance()
-            clock = Clock(footage.time_base, output_time_base(job.output.suffix.lower(), footage.time_base), shift)
+            clock = TimestampMapper(footage.time_base, output_time_base(job.output.suffix.lower(), footage.time_base), shift)
             after = None if done is None else clock.source(done)
             for moment, picture in self.pictures(avatar, footage, rest, after=after, each=motion.write if motion else None):
                 if self.stop.is_set():  # what was only looked ahead at is left for whoever goes on
@@ -121,19 +130,19 @@ class Rendering:
                 else:
                     writer.path.unlink()
         if whole:
-            sign(job, self.mark)
-            forget(job.output)
-        return Report(writer.written, self.lost, footage.skipped, whole, self._size(avatar, footage), resumed)
+            sign_output(job, self.mark)
+            remove_note(job.output)
+        return RenderResult(writer.written, self.lost, footage.skipped, whole, self._size(avatar, footage), resumed)
 
-    def piece(self, footage: Footage, references: list[Reference], path: Path, after: int, before: int | None) -> Report:
+    def piece(self, footage: Driver, references: list[Reference], path: Path, after: int, before: int | None) -> RenderResult:
         """Make the pictures later than `after` and earlier than `before` as a silent film of their own, to be joined with others."""
         job = self.job
         avatar = self.prepare()
         shift = footage.first_pts(job.start) if job.start else 0
         margin = round(2 * AROUND_S / footage.time_base)
-        needed = near(references, after - margin, None if before is None else before + margin)
+        needed = references_between(references, after - margin, None if before is None else before + margin)
         rest = footage.at_rest(self.engine, needed, job.tuning.smoothing)
-        clock = Clock(footage.time_base, output_time_base(job.output.suffix.lower(), footage.time_base), shift)
+        clock = TimestampMapper(footage.time_base, output_time_base(job.output.suffix.lower(), footage.time_base), shift)
         writer = self.open_writer(path, avatar, footage, shift, silent=True)
         try:
             for moment, picture in self.pictures(avatar, footage, rest, after=after, before=before):
@@ -142,7 +151,7 @@ class Rendering:
         except BaseException:
             writer.abandon()
             raise
-        return Report(writer.written, self.lost, footage.skipped, True, self._size(avatar, footage))
+        return RenderResult(writer.written, self.lost, footage.skipped, True, self._size(avatar, footage))
 
     def prepare(self) -> Avatar:
         """The portrait made ready, at its own size: live, an engine may reduce a large one, a film has the time for all of it."""
@@ -153,23 +162,25 @@ class Rendering:
         return self.engine.prepare(portrait, self.job.size or own)
 
     def open_writer(
-        self, path: Path, avatar: Avatar, footage: Footage, shift: int, *, silent: bool = False
+        self, path: Path, avatar: Avatar, footage: Driver, shift: int, *, silent: bool = False
     ) -> VideoWriter | ImageSequenceWriter:
         """What takes the finished pictures. silent: leave the sound to others."""
         if is_image_sequence(path):
             return ImageSequenceWriter(path, time_base=footage.time_base)
-        return film_writer(self.job, path, self._size(avatar, footage), footage, None if silent else sound_of(self.job, footage, shift))
+        return open_video_writer(
+            self.job, path, self._size(avatar, footage), footage, None if silent else open_audio(self.job, footage, shift)
+        )
 
     def pictures(
         self,
         avatar: Avatar,
-        footage: Footage,
+        footage: Driver,
         rest: list[tuple[int, Motion]],
         *,
         after: int | None = None,
         before: int | None = None,
-        each: Callable[[Moment], None] | None = None,
-    ) -> Iterator[tuple[Moment, NDArray[np.uint8]]]:
+        each: Callable[[DriverFrame], None] | None = None,
+    ) -> Iterator[tuple[DriverFrame, NDArray[np.uint8]]]:
         """Finished pictures in order, several being drawn at once; only those later than `after` and earlier than `before` (timestamps).
 
         The moments around them are looked at as well, so that pieces of a film made apart fit together.
@@ -183,21 +194,21 @@ class Rendering:
             piece_end = float((before - footage.start_pts) * footage.time_base) + AROUND_S
             end = piece_end if end is None else min(end, piece_end)
         moments = footage.moments(self.engine, start, end, tuning.smoothing, pictures=job.compare, each=each)
-        acts = act(self.engine, avatar, moments, rest, tuning)
+        acts = retarget_frames(self.engine, avatar, moments, rest, tuning)
 
-        def wanted() -> Iterator[Act]:
+        def wanted() -> Iterator[RetargetedFrame]:
             for one in acts:
                 if before is not None and one.moment.pts >= before:
                     return
                 if after is None or one.moment.pts > after:
                     yield one
 
-        def draw(one: Act) -> tuple[Moment, Image, Image | None]:
+        def draw(one: RetargetedFrame) -> tuple[DriverFrame, Image, Image | None]:
             return replace(one.moment, picture=None), self.engine.render(avatar, one.motion, tuning), one.moment.picture
 
-        cutout = Cutout() if job.transparent else None
+        cutout = PersonMatting() if job.transparent else None
         try:
-            for moment, picture, driver in in_order(draw, self._counted(wanted()), workers=min(4, os.cpu_count() or 1)):
+            for moment, picture, driver in map_in_order(draw, self._counted(wanted()), workers=min(4, os.cpu_count() or 1)):
                 finished: NDArray[np.uint8] = self.mark.apply(picture)
                 if cutout is not None:
                     finished = cutout(picture, finished)
@@ -208,18 +219,18 @@ class Rendering:
             if cutout is not None:
                 cutout.close()
 
-    def _recall(self) -> Unfinished | None:
+    def _recall(self) -> ResumeNote | None:
         job = self.job
         if not job.resume:
             return None
         if is_image_sequence(job.output) or job.output.suffix.lower() == ".gif":
             raise UsageError(f"a {job.output.suffix} cannot be gone on with: render it again without --resume")
-        before = recall(job.output, job.settings())
+        before = read_note(job.output, job.settings())
         if before is not None:
             self.mark = Mark(before.session_id, watermark=job.watermark, label=job.label, corner=job.label_position, film=True)
         return before
 
-    def _motion_writer(self, footage: Footage, rest: list[tuple[int, Motion]]) -> MotionWriter | None:
+    def _motion_writer(self, footage: Driver, rest: list[tuple[int, Motion]]) -> MotionWriter | None:
         if self.job.motion is None:
             return None
         return MotionWriter(
@@ -231,7 +242,7 @@ class Rendering:
             fps=footage.fps,
         )
 
-    def _counted(self, acts: Iterable[Act]) -> Iterator[Act]:
+    def _counted(self, acts: Iterable[RetargetedFrame]) -> Iterator[RetargetedFrame]:
         """The acts; those without a driver are counted, and longer absences said."""
         gap: float | None = None
         for one in acts:
@@ -244,18 +255,18 @@ class Rendering:
                 gap = None
             yield one
 
-    def _size(self, avatar: Avatar, footage: Footage) -> Size:
+    def _size(self, avatar: Avatar, footage: Driver) -> Size:
         height, width = avatar.image.shape[:2]
-        return (compared_width(footage.size, height) + width, height) if self.job.compare and footage.size else (width, height)
+        return (comparison_width(footage.size, height) + width, height) if self.job.compare and footage.size else (width, height)
 
 
-def near(references: list[Reference], low: int, high: int | None) -> list[Reference]:
+def references_between(references: list[Reference], low: int, high: int | None) -> list[Reference]:
     """Those references that count somewhere between two timestamps."""
     following: list[int | None] = [*(r.since for r in references[1:]), None]
     return [r for r, end in zip(references, following, strict=True) if (end is None or end > low) and (high is None or r.since < high)]
 
 
-def compared_width(driver: Size, height: int) -> int:
+def comparison_width(driver: Size, height: int) -> int:
     """Width of the driver's picture beside an avatar of this height."""
     return max(2, round(driver[0] * height / driver[1] / 2) * 2)
 
@@ -263,7 +274,7 @@ def compared_width(driver: Size, height: int) -> int:
 def side_by_side(driver: Image, avatar: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The driver's picture at the avatar's height, left of it; opaque where the avatar has transparency."""
     height = avatar.shape[0]
-    width = compared_width((driver.shape[1], driver.shape[0]), height)
+    width = comparison_width((driver.shape[1], driver.shape[0]), height)
     way = cv2.INTER_AREA if driver.shape[0] > height else cv2.INTER_LINEAR
     left = np.asarray(cv2.resize(driver, (width, height), interpolation=way), np.uint8)
     if avatar.shape[2] == 4:
@@ -275,7 +286,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def in_order(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
+def map_in_order(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
     """`function` of every item, several at once in threads, results in the items' order, few of them waiting."""
     with ThreadPoolExecutor(workers) as pool:
         waiting: deque[Future[Result]] = deque()

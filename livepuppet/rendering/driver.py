@@ -11,18 +11,18 @@ from typing import Literal, Protocol, TypeAlias
 import numpy as np
 
 from livepuppet.errors import UsageError
-from livepuppet.motion_file import MotionFile
-from livepuppet.people import Cast, find_cast
-from livepuppet.performance import (
+from livepuppet.rendering.motion_file import MotionFile
+from livepuppet.rendering.people import PeopleTracks, find_people
+from livepuppet.rendering.tracking import (
     LIMIT_PX,
     SEARCH_LIMIT_PX,
-    Gaze,
-    Moment,
+    DriverFrame,
+    FramePreprocessor,
     Reference,
     measure_references,
-    observe,
     search_references,
-    steadied,
+    smooth_driver_frames,
+    track_driver,
 )
 from livepuppet.types import Avatar, Engine, Image, Motion, Size
 from livepuppet.video.audio import AudioTrack
@@ -30,10 +30,10 @@ from livepuppet.video.reader import VideoReader, is_url
 
 log = logging.getLogger(__name__)
 
-Choice: TypeAlias = Literal["best", "first"] | float
+ReferenceChoice: TypeAlias = Literal["best", "first"] | float
 """Which frame is the driver at rest: the nearest to the portrait, the first with a face, or the one at a time in seconds."""
 
-Each: TypeAlias = Callable[[Moment], None]
+FrameCallback: TypeAlias = Callable[[DriverFrame], None]
 
 AROUND_S = 1.0
 """Moments needed on both sides of those that are made: for steadying, and for bridging gaps."""
@@ -49,7 +49,7 @@ class Progress(Protocol):
         """One more frame of it is done."""
 
 
-class Silent:
+class SilentProgress:
     """Progress that nobody watches."""
 
     def stage(self, name: str, total: int | None) -> None:
@@ -59,7 +59,7 @@ class Silent:
         return None
 
 
-class Footage(Protocol):
+class Driver(Protocol):
     """What rendering needs of a driver. Times in seconds since the first frame; timestamps in units of `time_base`."""
 
     fps: float
@@ -77,15 +77,22 @@ class Footage(Protocol):
     def count(self, start: float, end: float | None) -> int | None:
         """How many frames lie between, as far as it is known beforehand."""
 
-    def references(self, engine: Engine, avatar: Avatar, choice: Choice, start: float, end: float | None) -> list[Reference]:
+    def references(self, engine: Engine, avatar: Avatar, choice: ReferenceChoice, start: float, end: float | None) -> list[Reference]:
         """The frames that count as rest; empty where nobody is seen."""
 
     def at_rest(self, engine: Engine, references: list[Reference], smoothing: float) -> list[tuple[int, Motion]]:
         """The driver's motion there, each with the timestamp from which it counts."""
 
     def moments(
-        self, engine: Engine, start: float, end: float | None, smoothing: float, *, pictures: bool = False, each: Each | None = None
-    ) -> Iterator[Moment]:
+        self,
+        engine: Engine,
+        start: float,
+        end: float | None,
+        smoothing: float,
+        *,
+        pictures: bool = False,
+        each: FrameCallback | None = None,
+    ) -> Iterator[DriverFrame]:
         """Steadied moments from `start` until before `end`. each: called with every moment as it was seen, before it is steadied."""
 
     def sound(self, start: Fraction | None, end: float | None) -> AudioTrack | None:
@@ -95,15 +102,15 @@ class Footage(Protocol):
         """Free what is open. May be called twice."""
 
 
-def open_footage(
+def open_driver(
     path: str,
     *,
     mirror: bool,
     progress: Progress,
     stop: threading.Event,
     face: int | None = None,
-    cast: Cast | Literal["unknown"] | None = "unknown",
-) -> Footage:
+    cast: PeopleTracks | Literal["unknown"] | None = "unknown",
+) -> Driver:
     """A film, or a motion file by its suffix .npz. face: who drives, of several people; cast: who is there, where that is known already.
 
     Raises UsageError, SourceError.
@@ -113,15 +120,15 @@ def open_footage(
             raise UsageError("a motion file cannot be mirrored: leave --mirror out, or save it from a mirrored film")
         if face is not None:
             raise UsageError("a motion file holds one person's motion: leave --face out")
-        return MotionFootage(path)
+        return MotionFileDriver(path)
     if cast == "unknown" and is_url(path):
         if face is not None:
             raise UsageError("--face needs a film that can be read twice: save the stream to a file first")
         cast = None
-    return FilmFootage(path, mirror=mirror, progress=progress, stop=stop, face=face, cast=cast)
+    return VideoDriver(path, mirror=mirror, progress=progress, stop=stop, face=face, cast=cast)
 
 
-class FilmFootage:
+class VideoDriver:
     """A driver in a film."""
 
     def __init__(
@@ -132,7 +139,7 @@ class FilmFootage:
         progress: Progress,
         stop: threading.Event,
         face: int | None,
-        cast: Cast | Literal["unknown"] | None,
+        cast: PeopleTracks | Literal["unknown"] | None,
     ) -> None:
         self._path = path
         self._progress, self._stop = progress, stop
@@ -141,8 +148,8 @@ class FilmFootage:
         self.size: Size | None = self._film.size
         if cast == "unknown":
             progress.stage("looking who is there", self.count(0.0, None))
-            cast = find_cast(path, face, progress.advance)
-        self._look = gaze(mirror, cast)
+            cast = find_people(path, face, progress.advance)
+        self._look = frame_preprocessor(mirror, cast)
 
     @property
     def skipped(self) -> int:
@@ -167,12 +174,12 @@ class FilmFootage:
             frames = max(0, round((min(end if end is not None else length, length) - start) * film.fps))
         return frames or None
 
-    def references(self, engine: Engine, avatar: Avatar, choice: Choice, start: float, end: float | None) -> list[Reference]:
+    def references(self, engine: Engine, avatar: Avatar, choice: ReferenceChoice, start: float, end: float | None) -> list[Reference]:
         if choice == "best":
             return self._best(engine, avatar, start, end)
         at = start if choice == "first" else float(choice)
         self._progress.stage("looking for the face", None)
-        for moment in self._until_stopped(observe(engine, self._film, look=self._look, start=at, end=end)):
+        for moment in self._until_stopped(track_driver(engine, self._film, look=self._look, start=at, end=end)):
             if moment.motion is not None:
                 if moment.seconds > at + 1 / self.fps:
                     log.info("nobody is seen at %.2f s: the reference is taken at %.2f s", at, moment.seconds)
@@ -183,7 +190,7 @@ class FilmFootage:
         film = VideoReader(self._path, limit=SEARCH_LIMIT_PX)
         try:
             self._progress.stage("searching the reference", self.count(start, end))
-            moments = self._until_stopped(observe(engine, film, look=self._look, start=start, end=end))
+            moments = self._until_stopped(track_driver(engine, film, look=self._look, start=start, end=end))
             references = search_references(engine, avatar, moments)
         finally:
             film.close()
@@ -195,10 +202,17 @@ class FilmFootage:
         return measure_references(engine, self._film, references, look=self._look, strength=smoothing)
 
     def moments(
-        self, engine: Engine, start: float, end: float | None, smoothing: float, *, pictures: bool = False, each: Each | None = None
-    ) -> Iterator[Moment]:
-        seen = observe(engine, self._film, look=self._look, start=start, end=end, pictures=pictures)
-        return steadied(_told(seen, each), smoothing)
+        self,
+        engine: Engine,
+        start: float,
+        end: float | None,
+        smoothing: float,
+        *,
+        pictures: bool = False,
+        each: FrameCallback | None = None,
+    ) -> Iterator[DriverFrame]:
+        seen = track_driver(engine, self._film, look=self._look, start=start, end=end, pictures=pictures)
+        return smooth_driver_frames(_told(seen, each), smoothing)
 
     def sound(self, start: Fraction | None, end: float | None) -> AudioTrack | None:
         if not self._film.audio:
@@ -208,7 +222,7 @@ class FilmFootage:
     def close(self) -> None:
         self._film.close()
 
-    def _until_stopped(self, moments: Iterable[Moment]) -> Iterator[Moment]:
+    def _until_stopped(self, moments: Iterable[DriverFrame]) -> Iterator[DriverFrame]:
         for moment in moments:
             if self._stop.is_set():
                 return
@@ -216,7 +230,7 @@ class FilmFootage:
             self._progress.advance()
 
 
-class MotionFootage:
+class MotionFileDriver:
     """A driver's motion that was saved before; see motion_file.py."""
 
     size: Size | None = None
@@ -236,7 +250,7 @@ class MotionFootage:
     def count(self, start: float, end: float | None) -> int | None:
         return self._file.head.frames if not start and end is None else None
 
-    def references(self, engine: Engine, avatar: Avatar, choice: Choice, start: float, end: float | None) -> list[Reference]:
+    def references(self, engine: Engine, avatar: Avatar, choice: ReferenceChoice, start: float, end: float | None) -> list[Reference]:
         """Those of the file for 'best': they were chosen for a portrait in rest, and distances to another mean little."""
         if engine.name != self._file.head.engine:
             raise UsageError(f"{self._path} was made with the engine '{self._file.head.engine}': choose it with --engine")
@@ -251,15 +265,24 @@ class MotionFootage:
             return [(r.since, saved[r.since]) for r in references]
         found = []
         for reference in references:
-            for moment in steadied(self._between(max(0.0, reference.seconds - AROUND_S), reference.seconds + AROUND_S), smoothing):
+            for moment in smooth_driver_frames(
+                self._between(max(0.0, reference.seconds - AROUND_S), reference.seconds + AROUND_S), smoothing
+            ):
                 if moment.pts == reference.pts and moment.motion is not None:
                     found.append((reference.since, moment.motion))
         return found
 
     def moments(
-        self, engine: Engine, start: float, end: float | None, smoothing: float, *, pictures: bool = False, each: Each | None = None
-    ) -> Iterator[Moment]:
-        return steadied(_told(self._between(start, end), each), smoothing)
+        self,
+        engine: Engine,
+        start: float,
+        end: float | None,
+        smoothing: float,
+        *,
+        pictures: bool = False,
+        each: FrameCallback | None = None,
+    ) -> Iterator[DriverFrame]:
+        return smooth_driver_frames(_told(self._between(start, end), each), smoothing)
 
     def sound(self, start: Fraction | None, end: float | None) -> AudioTrack | None:
         return None
@@ -267,7 +290,7 @@ class MotionFootage:
     def close(self) -> None:
         self._file.close()
 
-    def _between(self, start: float, end: float | None) -> Iterator[Moment]:
+    def _between(self, start: float, end: float | None) -> Iterator[DriverFrame]:
         for moment in self._file:
             if end is not None and moment.seconds >= end:
                 return
@@ -275,7 +298,7 @@ class MotionFootage:
                 yield moment
 
 
-def gaze(mirror: bool, cast: Cast | None) -> Gaze:
+def frame_preprocessor(mirror: bool, cast: PeopleTracks | None) -> FramePreprocessor:
     """How frames are looked at: without other people than the driver, and mirrored where asked."""
 
     def look(image: Image, pts: int) -> Image:
@@ -285,14 +308,14 @@ def gaze(mirror: bool, cast: Cast | None) -> Gaze:
     return look
 
 
-def _told(moments: Iterable[Moment], each: Each | None) -> Iterator[Moment]:
+def _told(moments: Iterable[DriverFrame], each: FrameCallback | None) -> Iterator[DriverFrame]:
     for moment in moments:
         if each is not None:
             each(moment)
         yield moment
 
 
-def _first(moments: Iterator[Moment]) -> Iterator[Moment]:
+def _first(moments: Iterator[DriverFrame]) -> Iterator[DriverFrame]:
     for moment in moments:
         yield moment
         return

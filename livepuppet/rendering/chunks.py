@@ -18,17 +18,17 @@ from typing import Any
 
 from livepuppet.errors import UsageError
 from livepuppet.factory import open_engine
-from livepuppet.film_job import Job, Report, film_writer, sign, sound_of
-from livepuppet.footage import Silent, gaze, open_footage
-from livepuppet.people import Cast, find_cast
-from livepuppet.performance import SEARCH_LIMIT_PX, Moment, Reference, Shot, observe, shots_of
 from livepuppet.provenance.marks import Mark
-from livepuppet.rendering import Rendering
+from livepuppet.rendering.driver import SilentProgress, frame_preprocessor, open_driver
+from livepuppet.rendering.job import RenderJob, RenderResult, open_audio, open_video_writer, sign_output
+from livepuppet.rendering.people import PeopleTracks, find_people
+from livepuppet.rendering.pipeline import RenderPipeline
+from livepuppet.rendering.tracking import SEARCH_LIMIT_PX, DriverFrame, Reference, ShotReference, best_of_each_shot, track_driver
 from livepuppet.types import Engine, Size
 from livepuppet.version import __version__
 from livepuppet.video.reader import VideoReader, open_container
 
-PIECE_S = 20.0
+CHUNK_S = 20.0
 """Length of a piece: long enough that looking beyond its ends costs little, short enough to be done again."""
 
 JOINABLE = frozenset({".mp4", ".m4v", ".mkv", ".mov", ".webm"})
@@ -41,7 +41,7 @@ LOOK_BACK_S = 0.5
 
 
 @dataclass(frozen=True)
-class Span:
+class VideoChunk:
     """A piece of the driving film by its timestamps: from the key frame `first` until before `before`; None: to the end."""
 
     first: int
@@ -49,24 +49,24 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Parcel:
+class WorkerJob:
     """A job for a worker that may not see this machine's files. avatar, driving: their bytes, or None where the paths can be used."""
 
-    job: Job
+    job: RenderJob
     avatar: bytes | None
     driving: bytes | None
     version: str = __version__
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class ChunkSearch:
     """What the search of one piece gave: its shots, and whether the first goes on from the piece before."""
 
-    shots: list[Shot]
+    shots: list[ShotReference]
     continues: bool
 
 
-def split(job: Job, length: float = PIECE_S) -> list[Span]:
+def split_into_chunks(job: RenderJob, length: float = CHUNK_S) -> list[VideoChunk]:
     """The pieces of a job's film: [] where it is short, or cannot be split or joined."""
     joinable = job.output.suffix.lower() in JOINABLE and job.motion is None
     if not joinable or job.driving.lower().endswith(".npz") or "://" in job.driving:
@@ -75,7 +75,7 @@ def split(job: Job, length: float = PIECE_S) -> list[Span]:
     try:
         start, end = job.start or 0.0, job.end
         starts = [film.start_pts + round(start / film.time_base)] if start else [film.start_pts]
-        keys = key_pts(job.driving)
+        keys = keyframe_pts(job.driving)
         limit = None if end is None else film.start_pts + round(end / film.time_base)
         step = round(length / film.time_base)
         whole = film.start_pts + round((film.duration or 0.0) / film.time_base)
@@ -87,38 +87,38 @@ def split(job: Job, length: float = PIECE_S) -> list[Span]:
         film.close()
     if len(starts) < 2:
         return []
-    return [Span(first, before) for first, before in zip(starts, [*starts[1:], None], strict=True)]
+    return [VideoChunk(first, before) for first, before in zip(starts, [*starts[1:], None], strict=True)]
 
 
-def key_pts(path: str) -> list[int]:
+def keyframe_pts(path: str) -> list[int]:
     """Timestamps of the film's key frames, in order, found without decoding."""
     with open_container(path) as container:
         stream = container.streams.video[0]
         return sorted(p.pts for p in container.demux(stream) if p.is_keyframe and p.pts is not None and p.size)
 
 
-def whole_film(parcel: Parcel) -> tuple[Report, bytes | None]:
+def render_whole(parcel: WorkerJob) -> tuple[RenderResult, bytes | None]:
     """Make a film. Returns what was made, and the film itself where it could not be written to its place."""
-    with unpacked(parcel) as job:
-        report = Rendering(job, worker_engine(job.engine, job.device, job.model)).run()
+    with unpack_job(parcel) as job:
+        report = RenderPipeline(job, worker_engine(job.engine, job.device, job.model)).run()
         return report, job.output.read_bytes() if job.output != parcel.job.output else None
 
 
-def search_piece(parcel: Parcel, span: Span, cast: Cast | None) -> Found:
+def search_chunk(parcel: WorkerJob, span: VideoChunk, cast: PeopleTracks | None) -> ChunkSearch:
     """Look for reference frames in one piece."""
-    with unpacked(parcel) as job:
+    with unpack_job(parcel) as job:
         engine = worker_engine(job.engine, job.device, job.model)
         film = VideoReader(job.driving, limit=SEARCH_LIMIT_PX)
         try:
             start = film.seconds(span.first)
             end = job.end if span.before is None else film.seconds(span.before)
-            look = gaze(job.mirror, cast)
+            look = frame_preprocessor(job.mirror, cast)
             before: int | None = None
-            inside: list[Moment] = []
+            inside: list[DriverFrame] = []
 
-            def moments() -> Iterator[Moment]:
+            def moments() -> Iterator[DriverFrame]:
                 nonlocal before
-                for moment in observe(engine, film, look=look, start=max(0.0, start - LOOK_BACK_S), end=end):
+                for moment in track_driver(engine, film, look=look, start=max(0.0, start - LOOK_BACK_S), end=end):
                     if moment.pts < span.first:
                         before = moment.shot
                     else:
@@ -126,19 +126,19 @@ def search_piece(parcel: Parcel, span: Span, cast: Cast | None) -> Found:
                             inside.append(replace(moment, motion=None))
                         yield moment
 
-            shots = shots_of(engine, Rendering(job, engine).prepare(), moments())
-            return Found(shots, bool(inside) and before == inside[0].shot)
+            shots = best_of_each_shot(engine, RenderPipeline(job, engine).prepare(), moments())
+            return ChunkSearch(shots, bool(inside) and before == inside[0].shot)
         finally:
             film.close()
 
 
-def make_piece(
-    parcel: Parcel, span: Span, cast: Cast | None, references: list[Reference], session_id: int, folder: str | None
-) -> tuple[Report, bytes | str]:
+def render_chunk(
+    parcel: WorkerJob, span: VideoChunk, cast: PeopleTracks | None, references: list[Reference], session_id: int, folder: str | None
+) -> tuple[RenderResult, bytes | str]:
     """Make the pictures of one piece. folder: where to put it (returns its path); None: return the film's bytes."""
-    with unpacked(parcel) as job:
-        rendering = Rendering(job, worker_engine(job.engine, job.device, job.model), session_id=session_id)
-        footage = open_footage(job.driving, mirror=job.mirror, progress=Silent(), stop=rendering.stop, cast=cast)
+    with unpack_job(parcel) as job:
+        rendering = RenderPipeline(job, worker_engine(job.engine, job.device, job.model), session_id=session_id)
+        footage = open_driver(job.driving, mirror=job.mirror, progress=SilentProgress(), stop=rendering.stop, cast=cast)
         name = f"piece-{span.first}{job.output.suffix.lower()}"
         with tempfile.TemporaryDirectory(prefix="livepuppet-") as temporary:
             path = Path(folder or temporary) / name
@@ -149,33 +149,33 @@ def make_piece(
             return report, str(path) if folder else path.read_bytes()
 
 
-def cast_of(parcel: Parcel) -> Cast | None:
+def find_job_people(parcel: WorkerJob) -> PeopleTracks | None:
     """Who is in the driving film."""
-    with unpacked(parcel) as job:
-        return find_cast(job.driving, job.face)
+    with unpack_job(parcel) as job:
+        return find_people(job.driving, job.face)
 
 
-def first_reference(parcel: Parcel, cast: Cast | None) -> list[Reference]:
+def first_reference(parcel: WorkerJob, cast: PeopleTracks | None) -> list[Reference]:
     """The reference of a job that names it: 'first', or a time."""
-    with unpacked(parcel) as job:
+    with unpack_job(parcel) as job:
         engine = worker_engine(job.engine, job.device, job.model)
-        footage = open_footage(job.driving, mirror=job.mirror, progress=Silent(), stop=threading.Event(), cast=cast)
+        footage = open_driver(job.driving, mirror=job.mirror, progress=SilentProgress(), stop=threading.Event(), cast=cast)
         try:
-            return footage.references(engine, Rendering(job, engine).prepare(), job.reference, job.start or 0.0, job.end)
+            return footage.references(engine, RenderPipeline(job, engine).prepare(), job.reference, job.start or 0.0, job.end)
         finally:
             footage.close()
 
 
-def join(job: Job, paths: list[Path], size: Size, session_id: int) -> int:
+def join_chunks(job: RenderJob, paths: list[Path], size: Size, session_id: int) -> int:
     """Put pieces together, with the sound, into the job's film, and sign it. Returns the number of frames.
 
     The film appears in its place when it is whole. Raises SinkError.
     """
-    footage = open_footage(job.driving, mirror=job.mirror, progress=Silent(), stop=threading.Event(), cast=None)
+    footage = open_driver(job.driving, mirror=job.mirror, progress=SilentProgress(), stop=threading.Event(), cast=None)
     joined = job.output.with_stem(job.output.stem + ".joining")
     try:
         shift = footage.first_pts(job.start) if job.start else 0
-        writer = film_writer(job, joined, size, footage, sound_of(job, footage, shift))
+        writer = open_video_writer(job, joined, size, footage, open_audio(job, footage, shift))
         try:
             for path in paths:
                 writer.append(path)
@@ -187,18 +187,18 @@ def join(job: Job, paths: list[Path], size: Size, session_id: int) -> int:
             raise
     finally:
         footage.close()
-    sign(job, Mark(session_id, watermark=job.watermark, label=job.label, corner=job.label_position, film=True))
+    sign_output(job, Mark(session_id, watermark=job.watermark, label=job.label, corner=job.label_position, film=True))
     return writer.written
 
 
-def merged(pieces: list[Found]) -> list[Shot]:
+def merge_searches(pieces: list[ChunkSearch]) -> list[ShotReference]:
     """The shots of the whole film: those that go on across a join are one."""
-    shots: list[Shot] = []
+    shots: list[ShotReference] = []
     for piece in pieces:
         for i, shot in enumerate(piece.shots):
             if i == 0 and piece.continues and shots:
                 better = min(shots[-1], shot, key=lambda s: s.distance)
-                shots[-1] = Shot(shots[-1].first, shot.last, better.best, better.distance)
+                shots[-1] = ShotReference(shots[-1].first, shot.last, better.best, better.distance)
             else:
                 shots.append(shot)
     return shots
@@ -211,7 +211,7 @@ def worker_engine(name: str, device: str, model: str | None) -> Engine:
 
 
 @contextmanager
-def unpacked(parcel: Parcel) -> Iterator[Job]:
+def unpack_job(parcel: WorkerJob) -> Iterator[RenderJob]:
     """The job with paths that exist here. Raises UsageError where this worker runs another version."""
     if parcel.version != __version__:
         raise UsageError(f"a worker runs livepuppet {__version__}, the job comes from {parcel.version}: install the same on all nodes")

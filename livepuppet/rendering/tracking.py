@@ -27,7 +27,7 @@ OWN_REFERENCE_S = 1.0
 
 
 @dataclass(frozen=True, eq=False)
-class Moment:
+class DriverFrame:
     """One frame of the driving film. seconds: since the film's first frame. shot: grows by 1 at each cut. motion: None where nobody is
     seen. picture: the frame, only where it was asked for."""
 
@@ -38,7 +38,7 @@ class Moment:
     picture: Image | None = None
 
 
-class Cuts:
+class CutDetector:
     """Tells where a film cuts to another shot: the picture changes as a whole, and much more than it just did."""
 
     CHANGE = 0.16
@@ -62,22 +62,22 @@ class Cuts:
         return cut
 
 
-Gaze = Callable[[Image, int], Image]
+FramePreprocessor = Callable[[Image, int], Image]
 """Prepares a frame (with its pts) for being observed: mirrors it, hides other people."""
 
 
-def observe(
+def track_driver(
     engine: Engine,
     film: VideoReader,
     *,
-    look: Gaze,
+    look: FramePreprocessor,
     start: float = 0.0,
     end: float | None = None,
     pictures: bool = False,
-) -> Iterator[Moment]:
+) -> Iterator[DriverFrame]:
     """The moments from `start` until before `end` (seconds); the film is watched from LEAD_S before."""
     film.seek(max(0.0, start - LEAD_S))
-    cuts, shot = Cuts(), 0
+    cuts, shot = CutDetector(), 0
     for picture in film:
         seconds = film.seconds(picture.pts)
         if end is not None and seconds >= end:
@@ -86,12 +86,12 @@ def observe(
         shot += cuts(seen)
         motion = engine.observe(seen)
         if seconds >= start - 1e-9:
-            yield Moment(picture.pts, seconds, shot, motion, picture.image if pictures else None)
+            yield DriverFrame(picture.pts, seconds, shot, motion, picture.image if pictures else None)
 
 
-def steadied(moments: Iterable[Moment], strength: float) -> Iterator[Moment]:
+def smooth_driver_frames(moments: Iterable[DriverFrame], strength: float) -> Iterator[DriverFrame]:
     """The same moments with their motions smoothed by those around them, within a shot. Reads WINDOW_SECONDS ahead."""
-    window: deque[Moment] = deque()
+    window: deque[DriverFrame] = deque()
     position = 0
     coming = iter(moments)
     ended = False
@@ -128,27 +128,27 @@ class Reference:
 
 
 @dataclass
-class Shot:
+class ShotReference:
     """The best reference found so far in one shot."""
 
-    first: Moment
-    last: Moment
-    best: Moment | None = None
+    first: DriverFrame
+    last: DriverFrame
+    best: DriverFrame | None = None
     distance: float = float("inf")
 
 
-def search_references(engine: Engine, avatar: Avatar, moments: Iterable[Moment]) -> list[Reference]:
+def search_references(engine: Engine, avatar: Avatar, moments: Iterable[DriverFrame]) -> list[Reference]:
     """For each shot the frame whose pose and expression are nearest the portrait's (FOMM's best-frame search over the whole film); short
     shots take the film's best. Empty where nobody is seen at all."""
-    return references_of(shots_of(engine, avatar, moments))
+    return references_from_shots(best_of_each_shot(engine, avatar, moments))
 
 
-def shots_of(engine: Engine, avatar: Avatar, moments: Iterable[Moment]) -> list[Shot]:
+def best_of_each_shot(engine: Engine, avatar: Avatar, moments: Iterable[DriverFrame]) -> list[ShotReference]:
     """The film's shots, each with the frame nearest to the portrait."""
-    shots: list[Shot] = []
+    shots: list[ShotReference] = []
     for moment in moments:
         if not shots or shots[-1].first.shot != moment.shot:
-            shots.append(Shot(replace(moment, motion=None), moment))
+            shots.append(ShotReference(replace(moment, motion=None), moment))
         shot = shots[-1]
         shot.last = replace(moment, motion=None)
         if moment.motion is not None:
@@ -158,7 +158,7 @@ def shots_of(engine: Engine, avatar: Avatar, moments: Iterable[Moment]) -> list[
     return shots
 
 
-def references_of(shots: list[Shot]) -> list[Reference]:
+def references_from_shots(shots: list[ShotReference]) -> list[Reference]:
     """One reference per shot; see `search_references`."""
     found = [shot for shot in shots if shot.best is not None]
     if not found:
@@ -174,7 +174,7 @@ def references_of(shots: list[Shot]) -> list[Reference]:
 
 
 def measure_references(
-    engine: Engine, film: VideoReader, references: list[Reference], *, look: Gaze, strength: float
+    engine: Engine, film: VideoReader, references: list[Reference], *, look: FramePreprocessor, strength: float
 ) -> list[tuple[int, Motion]]:
     """The driver's motion at each reference, steadied as all others are: (since, motion) in order."""
     motions: dict[int, Motion] = {}
@@ -182,7 +182,7 @@ def measure_references(
         if reference.pts in motions:
             continue
         begin, end = max(0.0, reference.seconds - WINDOW_SECONDS), reference.seconds + WINDOW_SECONDS + 0.1
-        for moment in steadied(observe(engine, film, look=look, start=begin, end=end), strength):
+        for moment in smooth_driver_frames(track_driver(engine, film, look=look, start=begin, end=end), strength):
             if moment.motion is not None and moment.pts >= reference.pts:
                 motions[reference.pts] = moment.motion
                 break

@@ -8,12 +8,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from livepuppet.footage import Choice, Footage
 from livepuppet.provenance.label import Corner
 from livepuppet.provenance.marks import Mark, sign_video
 from livepuppet.provenance.signing import load_identity
+from livepuppet.rendering.driver import Driver, ReferenceChoice
+from livepuppet.rendering.resume import fingerprint
 from livepuppet.types import Size, Tuning
-from livepuppet.unfinished import fingerprint
 from livepuppet.video.audio import AudioTrack
 from livepuppet.video.reader import VideoReader
 from livepuppet.video.writer import VideoWriter, output_time_base, video_format
@@ -24,7 +24,7 @@ DEFAULT_CRF = 16
 
 
 @dataclass(frozen=True)
-class Job:
+class RenderJob:
     """One film to make. Times in seconds of the driving film. size: None takes the portrait's own. face: which of several people
     drives, None the largest and steadiest. motion: where to save the driver's motion. resume: go on with an interrupted film."""
 
@@ -37,7 +37,7 @@ class Job:
     device: str = "auto"
     mirror: bool = False
     tuning: Tuning = field(default_factory=Tuning)
-    reference: Choice = "best"
+    reference: ReferenceChoice = "best"
     start: float | None = None
     end: float | None = None
     face: int | None = None
@@ -77,7 +77,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Report:
+class RenderResult:
     """What was made. lost: frames in which nobody was seen. skipped: damaged packets. whole: not stopped on the way. resumed: frames
     that were there already."""
 
@@ -89,7 +89,7 @@ class Report:
     resumed: int = 0
 
 
-class Clock:
+class TimestampMapper:
     """Timestamps of the driving film -> those of the output, which may tick more coarsely (a GIF in hundredths); they always grow."""
 
     def __init__(self, source: Fraction, target: Fraction, shift: int) -> None:
@@ -107,7 +107,7 @@ class Clock:
         return int((ticks + Fraction(1, 2)) / self._factor) + self._shift
 
 
-def film_writer(job: Job, path: Path, size: Size, footage: Footage, sound: AudioTrack | None) -> VideoWriter:
+def open_video_writer(job: RenderJob, path: Path, size: Size, footage: Driver, sound: AudioTrack | None) -> VideoWriter:
     """A film of the job's kind."""
     suffix = job.output.suffix.lower()
     return VideoWriter(
@@ -121,7 +121,7 @@ def film_writer(job: Job, path: Path, size: Size, footage: Footage, sound: Audio
     )
 
 
-def sound_of(job: Job, footage: Footage, shift: int) -> AudioTrack | None:
+def open_audio(job: RenderJob, footage: Driver, shift: int) -> AudioTrack | None:
     """The driving film's sound, from the timestamp `shift` on where the job begins later than the film."""
     sound = footage.sound(Fraction(shift) * footage.time_base if job.start else None, job.end)
     if sound is not None and job.output.suffix.lower() == ".gif":
@@ -131,17 +131,17 @@ def sound_of(job: Job, footage: Footage, shift: int) -> AudioTrack | None:
     return sound
 
 
-def sign(job: Job, mark: Mark) -> None:
+def sign_output(job: RenderJob, mark: Mark) -> None:
     """Put content credentials into the finished film, where its format has a place for them."""
     sign_video(job.output, job.engine, mark, load_identity(*job.sign_with) if job.sign_with else None)
 
 
-def finished_film(path: Path) -> Report:
+def existing_result(path: Path) -> RenderResult:
     """The report on a film that is there."""
     film = VideoReader(path)
     try:
         frames = film.frame_count or film.count_packets()
-        return Report(frames, 0, 0, True, film.size, frames)
+        return RenderResult(frames, 0, 0, True, film.size, frames)
     finally:
         film.close()
 

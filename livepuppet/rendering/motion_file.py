@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livepuppet.errors import SinkError, UsageError
-from livepuppet.performance import Moment
+from livepuppet.rendering.tracking import DriverFrame
 from livepuppet.types import Floats, Motion
 
 FORMAT = "livepuppet motion"
@@ -39,7 +39,7 @@ LARGEST_ARRAY_BYTES = 250_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class Head:
+class MotionHeader:
     """What a motion file says about itself. references: the driver at rest, each from a timestamp on."""
 
     engine: str
@@ -60,14 +60,14 @@ class MotionWriter:
         self.path = path
         self._engine, self._references = engine, references
         self._start_pts, self._time_base, self._fps = start_pts, time_base, fps
-        self._moments: list[Moment] = []
+        self._moments: list[DriverFrame] = []
         self._blocks = self._frames = 0
         try:
             self._zip = zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
         except OSError as error:
             raise self._failure(error) from error
 
-    def write(self, moment: Moment) -> None:
+    def write(self, moment: DriverFrame) -> None:
         """Add one moment; must come in order."""
         self._moments.append(moment)
         if len(self._moments) == BLOCK:
@@ -147,7 +147,7 @@ class MotionFile:
             self._zip.close()
             raise
 
-    def _read_head(self) -> Head:
+    def _read_head(self) -> MotionHeader:
         if self._text("format") != FORMAT:
             raise UsageError(f"{self.path} is no motion file of livepuppet's")
         version = self._whole("version", 1, 1_000_000)
@@ -164,7 +164,7 @@ class MotionFile:
         poses = self._numbers("reference_pose", (len(since), pose), np.float32)
         expressions = self._numbers("reference_expression", (len(since), expression), np.float32)
         views = self._numbers("reference_view", (len(since), 3), np.float32)
-        return Head(
+        return MotionHeader(
             self._text("engine"),
             self._whole("frames", 0, 2**40),
             self._whole("start_pts", -(2**62), 2**62),
@@ -177,7 +177,7 @@ class MotionFile:
         """Seconds since the first frame."""
         return float((pts - self.head.start_pts) * self.head.time_base)
 
-    def __iter__(self) -> Iterator[Moment]:
+    def __iter__(self) -> Iterator[DriverFrame]:
         """The moments, from the beginning."""
         head, left, block, before = self.head, self.head.frames, 0, None
         while left > 0:
@@ -194,7 +194,7 @@ class MotionFile:
                     raise self._damaged("its timestamps do not grow")
                 before = at
                 motion = Motion(pose[i].astype(float), expression[i].astype(float), view[i].astype(float)) if seen[i] else None
-                yield Moment(at, self.seconds(at), int(shot[i]), motion)
+                yield DriverFrame(at, self.seconds(at), int(shot[i]), motion)
             left -= size
             block += 1
 

@@ -16,15 +16,27 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from livepuppet.crew import Crew, Outcome
 from livepuppet.errors import LivepuppetError, SinkError, UsageError
-from livepuppet.film_job import Job, Report, finished_film
-from livepuppet.footage import Progress, Silent
-from livepuppet.people import Cast
-from livepuppet.performance import Reference, references_of
-from livepuppet.pieces import PIECE_S, Parcel, Span, cast_of, first_reference, join, make_piece, merged, search_piece, split, whole_film
 from livepuppet.provenance.marks import Mark
-from livepuppet.unfinished import note_of
+from livepuppet.rendering.chunks import (
+    CHUNK_S,
+    VideoChunk,
+    WorkerJob,
+    find_job_people,
+    first_reference,
+    join_chunks,
+    merge_searches,
+    render_chunk,
+    render_whole,
+    search_chunk,
+    split_into_chunks,
+)
+from livepuppet.rendering.driver import Progress, SilentProgress
+from livepuppet.rendering.executors import Executor, TaskResult
+from livepuppet.rendering.job import RenderJob, RenderResult, existing_result
+from livepuppet.rendering.people import PeopleTracks
+from livepuppet.rendering.resume import note_path
+from livepuppet.rendering.tracking import Reference, references_from_shots
 
 log = logging.getLogger(__name__)
 
@@ -32,12 +44,12 @@ COLUMNS = ("row", "output", "state", "frames", "lost", "seconds", "reason")
 
 
 @dataclass
-class Row:
+class BatchRow:
     """One row of a jobs file. number: of its line. job: None where the row itself is wrong, `reason` says how."""
 
     number: int
     output: str
-    job: Job | None
+    job: RenderJob | None
     state: str = "waiting"
     frames: int = 0
     lost: int = 0
@@ -46,15 +58,15 @@ class Row:
 
 
 @dataclass
-class Work:
+class BatchWork:
     """A row under way. spans: its pieces, [] where it is made whole. results: what the tasks gave, by piece."""
 
-    row: Row
-    job: Job
+    row: BatchRow
+    job: RenderJob
     shared: tuple[Any, Any] = (None, None)
-    spans: list[Span] = field(default_factory=list)
+    spans: list[VideoChunk] = field(default_factory=list)
     results: dict[int, Any] = field(default_factory=dict)
-    cast: Cast | None = None
+    cast: PeopleTracks | None = None
     session_id: int = 0
     folder: str = ""
     began: float = 0.0
@@ -64,28 +76,28 @@ class Work:
 Step = Callable[[], None]
 
 
-class Jobs:
+class RenderBatch:
     """Works off rows. summary: a CSV that is written anew whenever a row is finished, None for none. piece_s: length of the pieces of long
     films. Raises SinkError where the summary cannot be written."""
 
     def __init__(
         self,
-        rows: list[Row],
-        crew: Crew,
+        rows: list[BatchRow],
+        crew: Executor,
         *,
         summary: Path | None = None,
         progress: Progress | None = None,
         stop: threading.Event | None = None,
-        piece_s: float = PIECE_S,
+        piece_s: float = CHUNK_S,
     ) -> None:
         self.rows = rows
         self.crew = crew
         self.summary = summary
-        self.progress = progress or Silent()
+        self.progress = progress or SilentProgress()
         self.stop = stop or threading.Event()
         self._piece_s = piece_s
         self._steps: deque[Step] = deque()
-        self._handlers: dict[int, Callable[[Outcome], None]] = {}
+        self._handlers: dict[int, Callable[[TaskResult], None]] = {}
         self._under_way = 0
 
     def run(self) -> bool:
@@ -115,14 +127,14 @@ class Jobs:
             self.crew.close()
         return all(row.state in ("done", "there already") for row in self.rows)
 
-    def _begin(self, row: Row) -> None:
+    def _begin(self, row: BatchRow) -> None:
         assert row.job is not None
         self._under_way += 1
         row.state = "under way"
-        work = Work(row, row.job, began=time.monotonic())
+        work = BatchWork(row, row.job, began=time.monotonic())
         try:
-            if row.job.resume and row.job.output.is_file() and not note_of(row.job.output).exists():
-                row.frames = finished_film(row.job.output).frames
+            if row.job.resume and row.job.output.is_file() and not note_path(row.job.output).exists():
+                row.frames = existing_result(row.job.output).frames
                 return self._end(work, "there already")
             if not row.job.output.parent.is_dir():
                 raise SinkError(f"cannot write {row.job.output}: there is no folder {row.job.output.parent}")
@@ -130,36 +142,36 @@ class Jobs:
         except (LivepuppetError, OSError) as error:
             self._fail(work, error)
 
-    def _plan(self, work: Work) -> None:
+    def _plan(self, work: BatchWork) -> None:
         job = work.job
         few = sum(row.state in ("waiting", "under way") for row in self.rows) < self.crew.size
         if few or not self.crew.shares_disk:  # otherwise whole films keep all workers busy, and cost less
-            work.spans = split(job, self._piece_s)
+            work.spans = split_into_chunks(job, self._piece_s)
         if not self.crew.shares_disk:
             work.shared = self._share(job.avatar), self._share(Path(job.driving)) if "://" not in job.driving else None
         if not work.spans:
-            return self._give(work, whole_film, (), partial(self._whole, work))
+            return self._give(work, render_whole, (), partial(self._whole, work))
         work.session_id = Mark(watermark=False).session_id
         work.folder = tempfile.mkdtemp(prefix=f".{job.output.stem}-", dir=job.output.parent)
-        self._give(work, cast_of, (), partial(self._cast, work))
+        self._give(work, find_job_people, (), partial(self._cast, work))
 
-    def _cast(self, work: Work, cast: Cast | None) -> None:
+    def _cast(self, work: BatchWork, cast: PeopleTracks | None) -> None:
         work.cast = cast
         if work.job.reference == "best":
             for i, span in enumerate(work.spans):
-                self._steps.append(partial(self._give, work, search_piece, (span, cast), partial(self._found, work, i)))
+                self._steps.append(partial(self._give, work, search_chunk, (span, cast), partial(self._found, work, i)))
         else:
             self._give(work, first_reference, (cast,), partial(self._referenced, work))
 
     def _share(self, path: Path) -> Any:
         return self.crew.share(path.read_bytes())
 
-    def _give(self, work: Work, function: Callable[..., Any], arguments: tuple[Any, ...], then: Callable[[Any], None]) -> None:
+    def _give(self, work: BatchWork, function: Callable[..., Any], arguments: tuple[Any, ...], then: Callable[[Any], None]) -> None:
         """Hand out a task of this row; `then` gets its result."""
         if work.failed:
             return
 
-        def handle(outcome: Outcome) -> None:
+        def handle(outcome: TaskResult) -> None:
             if work.failed:
                 return
             if outcome.error is not None:
@@ -169,10 +181,10 @@ class Jobs:
             except (LivepuppetError, OSError) as error:
                 self._fail(work, error)
 
-        ticket = self.crew.submit(unpack_and, function, work.job, *work.shared, *arguments)
+        ticket = self.crew.submit(run_unpacked, function, work.job, *work.shared, *arguments)
         self._handlers[ticket] = handle
 
-    def _whole(self, work: Work, made: tuple[Report, bytes | None]) -> None:
+    def _whole(self, work: BatchWork, made: tuple[RenderResult, bytes | None]) -> None:
         report, data = made
         if data is not None:
             temporary = work.job.output.with_name(f".{work.job.output.name}.{os.getpid()}")
@@ -181,22 +193,22 @@ class Jobs:
         work.row.frames, work.row.lost = report.frames, report.lost
         self._end(work, "done")
 
-    def _found(self, work: Work, piece: int, found: Any) -> None:
+    def _found(self, work: BatchWork, piece: int, found: Any) -> None:
         work.results[piece] = found
         if len(work.results) == len(work.spans):
             pieces = [work.results[i] for i in range(len(work.spans))]
             work.results = {}
-            self._referenced(work, references_of(merged(pieces)))
+            self._referenced(work, references_from_shots(merge_searches(pieces)))
 
-    def _referenced(self, work: Work, references: list[Reference]) -> None:
+    def _referenced(self, work: BatchWork, references: list[Reference]) -> None:
         if not references:
             raise UsageError(f"no face found in {work.job.driving}: choose a clip in which one face is well visible")
         folder = work.folder if self.crew.shares_disk else None
         for i, span in enumerate(work.spans):
             arguments = (span, work.cast, references, work.session_id, folder)
-            self._steps.append(partial(self._give, work, make_piece, arguments, partial(self._made, work, i)))
+            self._steps.append(partial(self._give, work, render_chunk, arguments, partial(self._made, work, i)))
 
-    def _made(self, work: Work, piece: int, made: tuple[Report, bytes | str]) -> None:
+    def _made(self, work: BatchWork, piece: int, made: tuple[RenderResult, bytes | str]) -> None:
         report, film = made
         if isinstance(film, bytes):
             path = Path(work.folder) / f"piece-{piece}{work.job.output.suffix.lower()}"
@@ -207,23 +219,23 @@ class Jobs:
         if len(work.results) < len(work.spans):
             return
         done = [work.results[i] for i in range(len(work.spans))]
-        work.row.frames = join(work.job, [path for path, _ in done], report.size, work.session_id)
+        work.row.frames = join_chunks(work.job, [path for path, _ in done], report.size, work.session_id)
         work.row.lost = sum(r.lost for _, r in done)
         self._end(work, "done")
 
-    def _fail(self, work: Work, error: Exception) -> None:
+    def _fail(self, work: BatchWork, error: Exception) -> None:
         work.failed = True
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         self._end(work, "failed", reason if isinstance(error, LivepuppetError | OSError) else f"{type(error).__name__}: {reason}")
 
-    def _end(self, work: Work, state: str, reason: str = "") -> None:
+    def _end(self, work: BatchWork, state: str, reason: str = "") -> None:
         self._under_way -= 1
         work.row.seconds = time.monotonic() - work.began
         if work.folder:
             shutil.rmtree(work.folder, ignore_errors=True)
         self._finish(work.row, state, reason)
 
-    def _finish(self, row: Row, state: str, reason: str = "") -> None:
+    def _finish(self, row: BatchRow, state: str, reason: str = "") -> None:
         row.state, row.reason = state, reason
         if state == "failed":
             log.warning("row %d (%s) failed: %s", row.number, row.output, reason)
@@ -247,6 +259,6 @@ class Jobs:
             raise SinkError(f"cannot write the summary {self.summary}: {error.strerror}") from error
 
 
-def unpack_and(function: Callable[..., Any], job: Job, avatar: bytes | None, driving: bytes | None, *arguments: Any) -> Any:
+def run_unpacked(function: Callable[..., Any], job: RenderJob, avatar: bytes | None, driving: bytes | None, *arguments: Any) -> Any:
     """What a worker runs: the function with the job and its files."""
-    return function(Parcel(job, avatar, driving), *arguments)
+    return function(WorkerJob(job, avatar, driving), *arguments)

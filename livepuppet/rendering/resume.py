@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from livepuppet.errors import SinkError, UsageError
-from livepuppet.performance import Reference
+from livepuppet.rendering.tracking import Reference
 
 VERSION = 1
 SUFFIX = ".unfinished"
 
 
 @dataclass(frozen=True)
-class Unfinished:
+class ResumeNote:
     """settings: whatever decides how the film looks, as JSON can say it. references: what was chosen. session_id: the watermark's."""
 
     settings: dict[str, Any]
@@ -28,30 +28,30 @@ class Unfinished:
     session_id: int
 
 
-def note_of(output: Path) -> Path:
+def note_path(output: Path) -> Path:
     return output.with_name(output.name + SUFFIX)
 
 
-def remember(output: Path, unfinished: Unfinished) -> None:
+def write_note(output: Path, unfinished: ResumeNote) -> None:
     """Write the note. Raises SinkError."""
     references = [[r.since, r.pts, r.seconds, r.distance] for r in unfinished.references]
     text = json.dumps(
         {"version": VERSION, "settings": unfinished.settings, "references": references, "session_id": unfinished.session_id}, indent=1
     )
     try:
-        note_of(output).write_text(text + "\n")
+        note_path(output).write_text(text + "\n")
     except OSError as error:
-        raise SinkError(f"cannot write {note_of(output)}: {error.strerror}") from error
+        raise SinkError(f"cannot write {note_path(output)}: {error.strerror}") from error
 
 
-def forget(output: Path) -> None:
+def remove_note(output: Path) -> None:
     """The film is whole."""
-    note_of(output).unlink(missing_ok=True)
+    note_path(output).unlink(missing_ok=True)
 
 
-def recall(output: Path, settings: dict[str, Any]) -> Unfinished | None:
+def read_note(output: Path, settings: dict[str, Any]) -> ResumeNote | None:
     """What was noted; None where nothing was. Raises UsageError where the film was begun with other settings."""
-    note = note_of(output)
+    note = note_path(output)
     try:
         found = json.loads(note.read_text())
         references = [Reference(int(a), int(b), float(c), float(d)) for a, b, c, d in found["references"]]
@@ -67,7 +67,7 @@ def recall(output: Path, settings: dict[str, Any]) -> Unfinished | None:
     if other:
         changes = ", ".join(f"{name} was {before.get(name)} and is {settings.get(name)}" for name in other[:3])
         raise UsageError(f"cannot go on with {output}: {changes}; ask for the same, or render it again without --resume")
-    return Unfinished(before, references, session_id)
+    return ResumeNote(before, references, session_id)
 
 
 def fingerprint(path: str | Path) -> str:

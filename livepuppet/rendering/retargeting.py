@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from livepuppet.performance import Moment
+from livepuppet.rendering.tracking import DriverFrame
 from livepuppet.types import Avatar, Engine, Motion, Tuning
 
 EASE_S = 0.5
@@ -14,17 +14,19 @@ EASE_S = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class Act:
+class RetargetedFrame:
     """One frame of the avatar's: its motion, at the driver's moment. seen: whether the driver was in the picture."""
 
-    moment: Moment
+    moment: DriverFrame
     motion: Motion
     seen: bool
 
 
-def act(engine: Engine, avatar: Avatar, moments: Iterable[Moment], references: list[tuple[int, Motion]], tuning: Tuning) -> Iterator[Act]:
+def retarget_frames(
+    engine: Engine, avatar: Avatar, moments: Iterable[DriverFrame], references: list[tuple[int, Motion]], tuning: Tuning
+) -> Iterator[RetargetedFrame]:
     """The avatar's motion for every moment. references: (pts from which it counts, the driver's motion at rest), in order, at least one."""
-    window: deque[tuple[Moment, Motion | None]] = deque()
+    window: deque[tuple[DriverFrame, Motion | None]] = deque()
     coming = iter(moments)
     last: tuple[float, Motion] | None = None
     ended = False
@@ -40,13 +42,15 @@ def act(engine: Engine, avatar: Avatar, moments: Iterable[Moment], references: l
         moment, motion = window.popleft()
         if motion is not None:
             last = (moment.seconds, motion)
-            yield Act(moment, motion, True)
+            yield RetargetedFrame(moment, motion, True)
         else:
             following = next(((m.seconds, found) for m, found in window if found is not None), None)
-            yield Act(moment, _bridge(engine, avatar, moment.seconds, last, following), False)
+            yield RetargetedFrame(moment, _bridge(engine, avatar, moment.seconds, last, following), False)
 
 
-def _transferred(engine: Engine, avatar: Avatar, moment: Moment, references: list[tuple[int, Motion]], tuning: Tuning) -> Motion | None:
+def _transferred(
+    engine: Engine, avatar: Avatar, moment: DriverFrame, references: list[tuple[int, Motion]], tuning: Tuning
+) -> Motion | None:
     if moment.motion is None:
         return None
     reference = references[0][1]
