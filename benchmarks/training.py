@@ -28,8 +28,8 @@ import torch
 from livepuppet.engines.fomm.networks import checkpoint
 from livepuppet.synthetic.clips import render_clip
 from livepuppet.synthetic.head import Head
+from livepuppet.training.dataset import gather_dataset
 from livepuppet.training.evaluation import evaluate
-from livepuppet.training.footage import gather
 from livepuppet.training.pairs import Pairs, collate
 from livepuppet.training.recipe import RECIPES
 from livepuppet.training.run import beside
@@ -58,7 +58,7 @@ def quality(options: argparse.Namespace, device: torch.device) -> dict[str, Any]
             model.detector.to(device)
             model.generator.to(device)
             size = model.configuration.size
-            album = gather(options.data, Path(cache) / str(size), size)
+            album = gather_dataset(options.data, Path(cache) / str(size), size)
             clips = (album.held_out if (options.data / "test").is_dir() else (*album.training, *album.held_out))[: options.limit]
             figures = evaluate(model, clips, size, frames=options.frames)
             rows.append({"model": str(path), "clips": len(clips), **figures.tree()})
@@ -90,7 +90,7 @@ def speed(options: argparse.Namespace, device: torch.device) -> dict[str, Any]:
             clip.save(Path(folder) / f"clip-{index:06d}.npz")
         rendered = FRAMES / statistics.median(seconds)
         print(f"rendering {recipe.model.size} px: {rendered:.2f} frames per second and process (median of {PEOPLE} clips)", flush=True)
-        clips = gather(Path(folder), Path(folder) / "cache", recipe.model.size).training
+        clips = gather_dataset(Path(folder), Path(folder) / "cache", recipe.model.size).training
         rates = {}
         pairs = Pairs(clips, recipe, 0)
         batch = collate([pairs[number] for number in range(recipe.batch_size)])

@@ -14,10 +14,10 @@ from PIL import Image as Picture
 from livepuppet.cli import main
 from livepuppet.engines.fomm import model_store as artifacts
 from livepuppet.errors import NoFaceError
-from livepuppet.protection.departure import Departure, departure, ssim
-from livepuppet.protection.landmarks import altered, mislead
-from livepuppet.protection.report import AFTER_JPEG, PROTECTED, Line, Report
-from livepuppet.protection.sheet import sheet
+from livepuppet.protection.departure import Departure, measure_departure, ssim
+from livepuppet.protection.landmarks import apply_change, mislead
+from livepuppet.protection.report import AFTER_JPEG, PROTECTED, ProtectionReport, ReportLine
+from livepuppet.protection.sheet import comparison_sheet
 from livepuppet.types import Image
 from livepuppet.vision.face_landmarks import bounding_box, cut_window, find_faces, window_round
 from livepuppet.vision.portrait import load_portrait, shipped_avatars
@@ -34,7 +34,7 @@ def test_landmarks_move_a_little_within_the_limit(photo: Image) -> None:
     misled = mislead(photo, np.zeros(photo.shape, np.float32), strength=8, trials=40)
     assert misled.before == 0 and misled.after > 0.001
     assert 4 < np.abs(misled.change).max() <= 8
-    assert np.abs(altered(photo, misled.change).astype(int) - photo).max() <= 8
+    assert np.abs(apply_change(photo, misled.change).astype(int) - photo).max() <= 8
 
 
 def test_nobody_in_the_picture() -> None:
@@ -43,12 +43,12 @@ def test_nobody_in_the_picture() -> None:
 
 
 def test_departure_tells_alike_shifted_and_destroyed(photo: Image) -> None:
-    same = departure([photo], [photo])
+    same = measure_departure([photo], [photo])
     assert same.l1 == 0 and same.ssim == pytest.approx(1) and same.akd < 1e-6 and same.lost == 0 and not same.disturbed
-    moved = departure([photo], [np.roll(photo, 12, axis=1)])
+    moved = measure_departure([photo], [np.roll(photo, 12, axis=1)])
     width = np.ptp(find_faces(photo)[0][:, 0])
     assert moved.akd == pytest.approx(12 / width, rel=0.25) and moved.disturbed
-    gone = departure([photo], [np.full_like(photo, 60)])
+    gone = measure_departure([photo], [np.full_like(photo, 60)])
     assert gone.lost == 1 and np.isnan(gone.akd) and gone.disturbed
 
 
@@ -59,7 +59,7 @@ def test_ssim_falls_with_noise(photo: Image) -> None:
 
 
 def test_sheet_has_a_row_per_title(photo: Image) -> None:
-    one, two = sheet([("first", [photo])]), sheet([("first", [photo]), ("second", [photo, photo])])
+    one, two = comparison_sheet([("first", [photo])]), comparison_sheet([("first", [photo]), ("second", [photo, photo])])
     assert two.shape[0] == 2 * one.shape[0] and two.shape[1] == 2 * one.shape[1]
 
 
@@ -91,8 +91,8 @@ def test_attack_on_a_model_beats_noise_and_survives_another_crop(photo: Image, v
     change = attack.perturb(4, 6, progress=lambda step, value: seen.append(value))
     assert change.shape == photo.shape and np.abs(change).max() <= 4 + 1e-4
     assert len(seen) == 6 and max(seen[3:]) > 3 * seen[0]
-    protected = altered(photo, change)
-    noisy = altered(photo, np.random.default_rng(0).choice([-4.0, 4.0], photo.shape).astype(np.float32))
+    protected = apply_change(photo, change)
+    noisy = apply_change(photo, np.random.default_rng(0).choice([-4.0, 4.0], photo.shape).astype(np.float32))
     plain, hit, missed = attack.animate(photo), attack.animate(protected), attack.animate(noisy)
     assert len(plain) == 2 and plain[0].shape == (256, 256, 3)
     assert np.abs(hit[1].astype(float) - plain[1]).mean() > 2 * np.abs(missed[1].astype(float) - plain[1]).mean()
@@ -132,11 +132,11 @@ def test_report_says_in_words_what_the_figures_mean() -> None:
     alike, broken = Departure(3, 0.97, 0.004, 0), Departure(20, 0.6, 0.2, 0.1)
     unseen = Departure(90, 0.1, float("nan"), 1)
     lines = [
-        *(Line("first", version, alike) for version in (PROTECTED, AFTER_JPEG)),
-        *(Line("second", version, found) for version, found in ((PROTECTED, broken), (AFTER_JPEG, alike))),
-        *(Line("third", version, unseen) for version in (PROTECTED, AFTER_JPEG)),
+        *(ReportLine("first", version, alike) for version in (PROTECTED, AFTER_JPEG)),
+        *(ReportLine("second", version, found) for version, found in ((PROTECTED, broken), (AFTER_JPEG, alike))),
+        *(ReportLine("third", version, unseen) for version in (PROTECTED, AFTER_JPEG)),
     ]
-    report = Report(Path("in.jpg"), Path("out.png"), Path("out-report.png"), 4, 4, tuple(lines))
+    report = ProtectionReport(Path("in.jpg"), Path("out.png"), Path("out-report.png"), 4, 4, tuple(lines))
     first, second, third = report.verdicts()
     assert "NOT stopped" in first and "no longer after" in second and third == "third: disturbed, also after JPEG 80."
     assert all(sentence in report.text() for sentence in (first, second, third)) and "diffusion" in report.text()

@@ -19,15 +19,15 @@ from livepuppet.cli import main
 from livepuppet.errors import RunError, UsageError
 from livepuppet.synthetic.acting import MOODS, Acting, draw_acting, draw_performance, rotation
 from livepuppet.synthetic.clips import Clip, render_clip, write_atomically
-from livepuppet.synthetic.head import EYE, Head, cached
+from livepuppet.synthetic.head import EYE, Head, cached_head
 from livepuppet.synthetic.looks import LOOKS, draw_look
 from livepuppet.synthetic.person import Person, draw_person
 from livepuppet.synthetic.posing import PIVOT, Body
-from livepuppet.synthetic.renderer import Picture, photograph
-from livepuppet.synthetic.setting import Camera, Film, Setting, draw_setting
-from livepuppet.synthetic.truth import LANDMARKS, MIRRORED, Frames, correspondence
+from livepuppet.synthetic.renderer import RenderedImage, photograph
+from livepuppet.synthetic.setting import Camera, FilmStock, Setting, draw_setting
+from livepuppet.synthetic.truth import LANDMARKS, MIRRORED, LandmarkJacobians, correspondence
 from livepuppet.synthetic.wheel import digest, geometry_files
-from livepuppet.synthetic.writing import spread
+from livepuppet.synthetic.writing import run_workers
 
 NAMES = list(LANDMARKS)
 SIZE = 128
@@ -59,16 +59,16 @@ def body(head: Head, person: Person) -> Body:
 @pytest.fixture(scope="session")
 def setting(head: Head) -> Setting:
     drawn = draw_setting(np.random.default_rng(5))
-    return replace(drawn, camera=Camera(distance=15, height_seen=3.4), film=Film(noise=0.0))
+    return replace(drawn, camera=Camera(distance=15, height_seen=3.4), film=FilmStock(noise=0.0))
 
 
-def shot(body: Body, setting: Setting, acting: Acting) -> Picture:
+def shot(body: Body, setting: Setting, acting: Acting) -> RenderedImage:
     with torch.no_grad():
         return photograph(body, acting, setting, SIZE, SIZE)
 
 
-def landmarks(head: Head, picture: Picture) -> NDArray[np.float32]:
-    return np.asarray(Frames.of(head).read(picture.screen)[0].numpy(), np.float32)
+def landmarks(head: Head, picture: RenderedImage) -> NDArray[np.float32]:
+    return np.asarray(LandmarkJacobians.of(head).read(picture.screen)[0].numpy(), np.float32)
 
 
 def test_the_geometry_counts_only_when_its_hash_is_the_known_one(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_cached_head_is_the_same(head: Head, cache: Path) -> None:
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 cut short"])
 def test_a_damaged_cache_counts_as_none(damage: bytes, tmp_path: Path) -> None:
     (tmp_path / "head.npz").write_bytes(damage)
-    assert cached(tmp_path / "head.npz") is None and cached(tmp_path / "absent.npz") is None
+    assert cached_head(tmp_path / "head.npz") is None and cached_head(tmp_path / "absent.npz") is None
 
 
 def test_a_known_pose_gives_known_landmarks(head: Head, body: Body, setting: Setting) -> None:
@@ -114,8 +114,8 @@ def test_a_known_pose_gives_known_landmarks(head: Head, body: Body, setting: Set
     turn, shift = (0.3, -0.15, 0.1), (0.1, -0.05, 0.2)
     acting = Acting({}, head=turn, shift=shift)
     found = landmarks(head, shot(body, setting, acting))
-    vertices = (body.neutral + body.dressed)[Frames.of(head).vertices]
-    with_head = head.follows[Frames.of(head).vertices] > 0.999
+    vertices = (body.neutral + body.dressed)[LandmarkJacobians.of(head).vertices]
+    with_head = head.follows[LandmarkJacobians.of(head).vertices] > 0.999
     pivot = torch.tensor(PIVOT)
     world = (vertices - pivot) @ rotation(*turn).T + pivot + torch.tensor(shift) - torch.tensor([0.0, 7.2, 0.3])
     scale = 15 * SIZE / 3.4 / (15 - world[:, 2])
@@ -150,7 +150,7 @@ def test_expressions_move_what_they_name(head: Head, body: Body, setting: Settin
 def test_local_frames_are_the_derivative_of_the_motion(head: Head, body: Body, setting: Setting) -> None:
     """A rolled head's frames are the neutral frames, rolled: J' = R J (FOMM, eq. 4 without perspective)."""
     near = replace(setting, camera=Camera(distance=500, height_seen=3.4))  # almost orthographic
-    reader = Frames.of(head)
+    reader = LandmarkJacobians.of(head)
     rest = reader.read(shot(body, near, Acting({})).screen)[1]
     angle = 0.25
     turned = reader.read(shot(body, near, Acting({}, head=(0, 0, angle), shoulders=(0, 0, angle))).screen)[1]
@@ -318,6 +318,6 @@ def test_bad_requests_are_one_clear_line(arguments: list[str], said: str, tmp_pa
 
 
 def test_processes_keep_the_order_and_a_dead_one_is_one_clear_line() -> None:
-    assert list(spread(abs, [-3, 2, -1], 2)) == [3, 2, 1]
+    assert list(run_workers(abs, [-3, 2, -1], 2)) == [3, 2, 1]
     with pytest.raises(RunError, match=r"a rendering process died .* fewer --workers"):
-        list(spread(os._exit, [1, 1], 2))
+        list(run_workers(os._exit, [1, 1], 2))

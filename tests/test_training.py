@@ -32,11 +32,11 @@ from livepuppet.engines.fomm.networks.keypoints import Keypoints
 from livepuppet.engines.fomm.networks.layers import coordinate_grid
 from livepuppet.errors import RunError, UsageError
 from livepuppet.training import checkpoint
+from livepuppet.training.dataset import TrainingClip, gather_dataset
 from livepuppet.training.evaluation import evaluate, rebuild
-from livepuppet.training.footage import Footage, gather
 from livepuppet.training.pairs import Pairs, collate
-from livepuppet.training.recipe import RECIPES, DiscriminatorShape, Recipe, Warp
-from livepuppet.training.run import Order, beside, train
+from livepuppet.training.recipe import RECIPES, DiscriminatorShape, Recipe, ThinPlateWarp
+from livepuppet.training.run import TrainConfig, beside, train
 from livepuppet.training.trainer import NotFinite, Trainer
 
 TINY = RECIPES["tiny-64"]
@@ -62,8 +62,8 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
-def order(data: Path, out: Path, recipe: Recipe = SMALL, **changes: object) -> Order:
-    plain = Order(str(data), recipe, out, say_every=1, save_every=2, sheet_every=100)
+def order(data: Path, out: Path, recipe: Recipe = SMALL, **changes: object) -> TrainConfig:
+    plain = TrainConfig(str(data), recipe, out, say_every=1, save_every=2, sheet_every=100)
     return replace(plain, **changes)  # type: ignore[arg-type]
 
 
@@ -130,12 +130,12 @@ def test_going_on_is_exact(data: Path, tmp_path: Path) -> None:
     """Six steps at once, or three, a fresh process's state, and three more: the same weights to the last bit."""
     whole = train(order(data, tmp_path / "whole"))
     halves = tmp_path / "halves"
-    clips = gather(data, tmp_path / "frames", 32)
+    clips = gather_dataset(data, tmp_path / "frames", 32)
     first = Trainer(SMALL, len(clips.training), torch.device("cpu"))
     pairs = Pairs(clips.training, SMALL, 0)
     for step in range(3):
         first.step(collate([pairs[step * 2], pairs[step * 2 + 1]]))
-    checkpoint.save(halves, first)
+    checkpoint.save_run(halves, first)
     second = train(order(data, halves))
     assert second.step_number == whole.step_number == 6
     assert_equal(weights(second.model), weights(whole.model))
@@ -148,7 +148,7 @@ def test_going_on_is_exact(data: Path, tmp_path: Path) -> None:
 
 
 def test_the_average_is_an_exponential_one(data: Path, tmp_path: Path) -> None:
-    clips = gather(data, tmp_path / "frames", 32).training
+    clips = gather_dataset(data, tmp_path / "frames", 32).training
     recipe = replace(SMALL, own=replace(SMALL.own, ema=0.5))
     trainer = Trainer(recipe, len(clips), torch.device("cpu"))
     pairs = Pairs(clips, recipe, 0)
@@ -174,7 +174,7 @@ def test_motion_learns_first_and_pictures_afterwards(data: Path, tmp_path: Path)
     """While motion learns alone the part that makes pictures keeps its weights, and no loss compares pictures."""
     first = replace(SMALL, own=replace(SMALL.own, motion_first=0.5, adversarial_from=0.0, taught=0.0))
     trainer = Trainer(first, 1, torch.device("cpu"))
-    known = tuple(clip for clip in gather(data, tmp_path / "frames", 32).training if clip.synthetic)
+    known = tuple(clip for clip in gather_dataset(data, tmp_path / "frames", 32).training if clip.synthetic)
     pairs = Pairs(known, first, 0)
     batch = collate([pairs[number] for number in range(4)])
     before = {name: value.clone() for name, value in weights(trainer.model).items()}
@@ -285,16 +285,16 @@ def test_a_model_without_jacobians_or_truth_trains_too(tmp_path: Path) -> None:
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    wild = replace(SMALL, warp=Warp(sigma_affine=float("inf")))
+    wild = replace(SMALL, warp=ThinPlateWarp(sigma_affine=float("inf")))
     with pytest.raises(RunError, match="no number any more at step 0; no checkpoint was saved yet"):
         train(order(data, out, wild))
     assert not checkpoint.states(out)
 
-    clips = gather(data, tmp_path / "frames", 32).training
+    clips = gather_dataset(data, tmp_path / "frames", 32).training
     trainer, pairs = Trainer(SMALL, len(clips), torch.device("cpu")), Pairs(clips, SMALL, 0)
     good = tmp_path / "good"
     trainer.step(collate([pairs[0], pairs[1]]))
-    kept = checkpoint.save(good, trainer)
+    kept = checkpoint.save_run(good, trainer)
     before = {name: value.clone() for name, value in weights(trainer.model).items() if "running" not in name and "num_batches" not in name}
     poisoned = collate([pairs[2], pairs[3]])
     poisoned.driving[0, 0, 0, 0] = float("nan")
@@ -302,20 +302,20 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(data:
         trainer.step(poisoned)
     after = weights(trainer.model)
     assert all(torch.equal(value, after[name]) for name, value in before.items())
-    state = checkpoint.read(kept)
+    state = checkpoint.read_run(kept)
     assert state is not None and state["step"] == 1
 
 
 def test_a_full_disk_never_damages_what_was_saved(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    clips = gather(data, tmp_path / "frames", 32).training
+    clips = gather_dataset(data, tmp_path / "frames", 32).training
     trainer, pairs = Trainer(SMALL, len(clips), torch.device("cpu")), Pairs(clips, SMALL, 0)
     trainer.step(collate([pairs[0], pairs[1]]))
-    kept = checkpoint.save(out, trainer)
+    kept = checkpoint.save_run(out, trainer)
     files = {path: path.read_bytes() for path in (kept, out / "model.pth.tar", out / "model.yaml")}
     trainer.step(collate([pairs[2], pairs[3]]))
     with files_no_larger_than(20_000), pytest.raises(RunError, match=r"cannot write .*untouched"):
-        checkpoint.save(out, trainer)
+        checkpoint.save_run(out, trainer)
     with files_no_larger_than(20_000), pytest.raises(RunError, match=r"cannot write .*model\.pth\.tar"):
         checkpoint.write_model(out, trainer)
     assert {path: path.read_bytes() for path in files} == files
@@ -327,8 +327,8 @@ def test_a_damaged_newest_state_falls_back_to_the_one_before(data: Path, tmp_pat
     train(order(data, out))
     newest = checkpoint.states(out)[-1]
     newest.write_bytes(newest.read_bytes()[:1000])
-    clips = gather(data, tmp_path / "frames", 32).training
-    assert checkpoint.restore(out, Trainer(SMALL, len(clips), torch.device("cpu"))) == 4
+    clips = gather_dataset(data, tmp_path / "frames", 32).training
+    assert checkpoint.restore_run(out, Trainer(SMALL, len(clips), torch.device("cpu"))) == 4
 
 
 def test_checkpoints_of_another_configuration_are_refused(data: Path, tmp_path: Path) -> None:
@@ -365,7 +365,7 @@ def test_an_interrupted_run_saves_and_goes_on(data: Path, tmp_path: Path, number
         train(order(data, out, long, save_every=100_000))
     thread.join()
     (kept,) = checkpoint.states(out)
-    state = checkpoint.read(kept)
+    state = checkpoint.read_run(kept)
     assert state is not None and state["step"] >= 2
     assert signal.getsignal(signal.SIGTERM) in (signal.SIG_DFL, signal.Handlers.SIG_DFL)
 
@@ -405,7 +405,7 @@ def test_bad_requests_are_one_clear_line(
 def test_figures_of_a_model(data: Path, tmp_path: Path) -> None:
     """Without a face in them clips give L1 alone; `still` is what leaving the first frame would give."""
     trainer = train(order(data, tmp_path / "run"))
-    clips = [clip for clip in gather(data, tmp_path / "frames", 32).training if not clip.synthetic]
+    clips = [clip for clip in gather_dataset(data, tmp_path / "frames", 32).training if not clip.synthetic]
     figures = evaluate(trainer.averaged, clips, 32, frames=3)
     assert figures.frames == 4 and figures.found == 0 and np.isnan(figures.akd) and np.isnan(figures.identity)
     assert figures.l1 > 0 and figures.still > 0.01
@@ -440,8 +440,8 @@ def test_faces_are_compared_on_a_real_clip(tmp_path: Path) -> None:
     clip = shared_path("assets/performance.mp4")
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "clip.mp4").symlink_to(clip)
-    (footage,) = gather(tmp_path / "data", tmp_path / "frames", 256).training
-    assert isinstance(footage, Footage)
+    (footage,) = gather_dataset(tmp_path / "data", tmp_path / "frames", 256).training
+    assert isinstance(footage, TrainingClip)
     figures = evaluate(model_files.load_checkpoint(path), [footage], 256, frames=4)
     assert figures.found == 3 and 0 < figures.akd < 15 and 0 < figures.identity < 1
 

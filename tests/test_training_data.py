@@ -16,7 +16,7 @@ from livepuppet.engines.fomm.networks.layers import grid_sample
 from livepuppet.errors import UsageError
 from livepuppet.synthetic.clips import Clip
 from livepuppet.synthetic.truth import Truth as ClipTruth
-from livepuppet.training.footage import MOST_FRAMES, Frames, gather, thinned
+from livepuppet.training.dataset import MOST_FRAMES, FrameStore, gather_dataset, thin_frames
 from livepuppet.training.pairs import Numbers, Pairs, collate, jittered, loader, with_cells
 from livepuppet.training.recipe import RECIPES, Augmentation, Recipe
 
@@ -85,57 +85,57 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_every_format_is_read_and_what_cannot_be_is_listed(folder: Path, tmp_path: Path) -> None:
-    album = gather(folder, tmp_path / "cache", SIZE)
+    album = gather_dataset(folder, tmp_path / "cache", SIZE)
     assert {clip.name for clip in album.training} == {"wide", "tall", "pictures", "whole", "clip-000001"}
     why = {path.name: reason for path, reason in album.skipped}
     assert set(why) == {"single.mp4", "broken.mp4", "damaged", "clip-000002.npz"}
     assert why["single.mp4"] == "one frame shows no motion" and "not readable as a video" in why["broken.mp4"]
     assert "00001.png is no readable picture" in why["damaged"]
-    lengths = {clip.name: len(Frames.load(clip.path)) for clip in album.training if not clip.synthetic}
+    lengths = {clip.name: len(FrameStore.load(clip.path)) for clip in album.training if not clip.synthetic}
     assert lengths == {"wide": 6, "tall": 5, "pictures": 4, "whole": 20}
-    image = Frames.load(next(clip.path for clip in album.training if clip.name == "wide")).image(3)
+    image = FrameStore.load(next(clip.path for clip in album.training if clip.name == "wide")).image(3)
     assert image.shape == (SIZE, SIZE, 3)
     middle = cv2.resize(moving_pattern(6, 48, 96)[3][:, 24:72], (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
     assert np.abs(image.astype(float) - middle).mean() < 6  # the middle square, resized; the rest is the codec's
 
 
 def test_clips_are_decoded_once(folder: Path, tmp_path: Path) -> None:
-    first = gather(folder, tmp_path / "cache", SIZE)
+    first = gather_dataset(folder, tmp_path / "cache", SIZE)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()}
-    assert gather(folder, tmp_path / "cache", SIZE).training == first.training
+    assert gather_dataset(folder, tmp_path / "cache", SIZE).training == first.training
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()} == before
 
 
 def test_train_and_test_folders_are_respected_and_otherwise_every_20th_is_held_out(tmp_path: Path) -> None:
     for name in ("train/a", "train/b", "test/c"):
         write_pictures(tmp_path / "split" / name, moving_pattern(2, 32, 32))
-    album = gather(tmp_path / "split", tmp_path / "cache", 32)
+    album = gather_dataset(tmp_path / "split", tmp_path / "cache", 32)
     assert [clip.name for clip in album.training] == ["a", "b"] and [clip.name for clip in album.held_out] == ["c"]
     for index in range(20):
         write_pictures(tmp_path / "flat" / f"{index:02d}", moving_pattern(2, 32, 32))
-    album = gather(tmp_path / "flat", tmp_path / "cache", 32)
+    album = gather_dataset(tmp_path / "flat", tmp_path / "cache", 32)
     assert len(album.training) == 19 and [clip.name for clip in album.held_out] == ["19"]
 
 
 def test_a_folder_without_clips_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no folder at"):
-        gather(tmp_path / "absent", tmp_path / "cache", SIZE)
+        gather_dataset(tmp_path / "absent", tmp_path / "cache", SIZE)
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="holds no clip to train on: put videos"):
-        gather(tmp_path / "empty", tmp_path / "cache", SIZE)
+        gather_dataset(tmp_path / "empty", tmp_path / "cache", SIZE)
     (tmp_path / "empty" / "bad.mp4").write_bytes(b"x")
     with pytest.raises(UsageError, match=r"1 skipped: bad\.mp4"):
-        gather(tmp_path / "empty", tmp_path / "cache", SIZE)
+        gather_dataset(tmp_path / "empty", tmp_path / "cache", SIZE)
 
 
 def test_long_clips_are_thinned_evenly() -> None:
     images = (np.full((8, 8, 3), i % 256, np.uint8) for i in range(1000))
-    kept = [int(image[0, 0, 0]) + 256 * (n * 8 // 256) for n, image in enumerate(thinned(images, 8))]
+    kept = [int(image[0, 0, 0]) + 256 * (n * 8 // 256) for n, image in enumerate(thin_frames(images, 8))]
     assert len(kept) <= MOST_FRAMES and kept == list(range(0, 1000, 8))
 
 
 def album_of(folder: Path, tmp_path: Path, recipe: Recipe, **options: bool) -> Pairs:
-    return Pairs(gather(folder, tmp_path / "cache", SIZE).training, recipe, seed=5, **options)
+    return Pairs(gather_dataset(folder, tmp_path / "cache", SIZE).training, recipe, seed=5, **options)
 
 
 def test_a_pair_is_known_by_its_number(folder: Path, tmp_path: Path) -> None:

@@ -19,16 +19,16 @@ from livepuppet.engines.fomm.paste import build_paste_region, paste_back
 from livepuppet.engines.fomm.runtime.interface import RuntimeOutput
 from livepuppet.errors import ModelError
 from livepuppet.training import losses, supervision
-from livepuppet.training.appearance import VGG_FILE, Appearance, Vgg, find_vgg, pattern_distance, similarity
-from livepuppet.training.discriminator import MultiScaleDiscriminator, Verdict
-from livepuppet.training.recipe import RECIPES, DiscriminatorShape, Warp
-from livepuppet.training.supervision import Truth, coordinates, detail_loss, flow_loss, frame_units, visibility_loss
+from livepuppet.training.appearance import VGG_FILE, AppearanceLoss, Vgg, find_vgg, pattern_distance, structural_similarity
+from livepuppet.training.discriminator import DiscriminatorOutput, MultiScaleDiscriminator
+from livepuppet.training.recipe import RECIPES, DiscriminatorShape, ThinPlateWarp
+from livepuppet.training.supervision import PairTruth, coordinates, detail_loss, flow_loss, jacobian_units, visibility_loss
 from livepuppet.training.transform import Transform
 
 CPU = torch.device("cpu")
 
 
-def drawn(warp: Warp, batch: int = 2, seed: int = 0) -> Transform:
+def drawn(warp: ThinPlateWarp, batch: int = 2, seed: int = 0) -> Transform:
     return Transform.drawn(warp, batch, torch.Generator().manual_seed(seed), CPU)
 
 
@@ -39,7 +39,7 @@ def some_keypoints(batch: int = 2, count: int = 5) -> Keypoints:
 
 
 def test_the_warps_jacobian_is_its_derivative() -> None:
-    transform = drawn(Warp(0.1, 0.05, 5))
+    transform = drawn(ThinPlateWarp(0.1, 0.05, 5))
     points = some_keypoints().value.clone().requires_grad_()
     moved = transform.points(points)
     for axis in range(2):
@@ -49,9 +49,9 @@ def test_the_warps_jacobian_is_its_derivative() -> None:
 
 def test_warps_are_the_seeds_own_and_nothing_at_strength_zero() -> None:
     points = some_keypoints().value
-    assert torch.equal(drawn(Warp(), seed=3).points(points), drawn(Warp(), seed=3).points(points))
-    assert not torch.equal(drawn(Warp(), seed=3).points(points), drawn(Warp(), seed=4).points(points))
-    still = drawn(Warp(0.0, 0.0, 5))
+    assert torch.equal(drawn(ThinPlateWarp(), seed=3).points(points), drawn(ThinPlateWarp(), seed=3).points(points))
+    assert not torch.equal(drawn(ThinPlateWarp(), seed=3).points(points), drawn(ThinPlateWarp(), seed=4).points(points))
+    still = drawn(ThinPlateWarp(0.0, 0.0, 5))
     assert torch.allclose(still.points(points), points, atol=1e-6)
     picture = torch.rand(2, 3, 16, 16)
     assert torch.allclose(still.picture(picture), picture, atol=1e-4)
@@ -59,24 +59,24 @@ def test_warps_are_the_seeds_own_and_nothing_at_strength_zero() -> None:
 
 def test_equivariance_is_zero_for_keypoints_that_follow_the_warp_and_only_then() -> None:
     """p(X) = T(p(Y)) and J_X = (dT/dp) J_Y: choose Y's keypoints, and let X's follow."""
-    transform, warped = drawn(Warp(0.1, 0.03, 5)), some_keypoints()
+    transform, warped = drawn(ThinPlateWarp(0.1, 0.03, 5)), some_keypoints()
     driving = Keypoints(transform.points(warped.value), jacobian_product(transform.jacobians(warped.value), warped.jacobian))
-    assert float(losses.equivariant_values(driving, warped, transform)) < 1e-6
-    assert float(losses.equivariant_frames(driving, warped, transform)) < 1e-5
+    assert float(losses.equivariance_value_loss(driving, warped, transform)) < 1e-6
+    assert float(losses.equivariance_jacobian_loss(driving, warped, transform)) < 1e-5
     shifted = Keypoints(driving.value + torch.tensor([0.1, 0.0]), driving.jacobian * 2)
-    assert float(losses.equivariant_values(shifted, warped, transform)) == pytest.approx(0.05, abs=1e-6)
-    assert float(losses.equivariant_frames(shifted, warped, transform)) == pytest.approx(0.25, abs=1e-5)  # mean of |I - I/2|
+    assert float(losses.equivariance_value_loss(shifted, warped, transform)) == pytest.approx(0.05, abs=1e-6)
+    assert float(losses.equivariance_jacobian_loss(shifted, warped, transform)) == pytest.approx(0.25, abs=1e-5)  # mean of |I - I/2|
 
 
 def test_adversarial_losses_are_least_squares() -> None:
-    real: list[Verdict] = [([], torch.full((1, 1, 2, 2), 0.8))]
-    fake: list[Verdict] = [([], torch.full((1, 1, 2, 2), 0.3))]
-    assert float(losses.deceived(fake)) == pytest.approx(0.49)
-    assert float(losses.told_apart(real, fake)) == pytest.approx(0.04 + 0.09)
+    real: list[DiscriminatorOutput] = [([], torch.full((1, 1, 2, 2), 0.8))]
+    fake: list[DiscriminatorOutput] = [([], torch.full((1, 1, 2, 2), 0.3))]
+    assert float(losses.generator_loss(fake)) == pytest.approx(0.49)
+    assert float(losses.discriminator_loss(real, fake)) == pytest.approx(0.04 + 0.09)
     maps = [torch.zeros(1, 2, 4, 4), torch.zeros(1, 4, 2, 2)]
     other = [torch.ones(1, 2, 4, 4), torch.full((1, 4, 2, 2), 3.0)]
     verdict = torch.zeros(1, 1, 1, 1)
-    assert float(losses.matched_features([(maps, verdict)], [(other, verdict)], (10.0, 2.0))) == pytest.approx(16.0)
+    assert float(losses.feature_matching_loss([(maps, verdict)], [(other, verdict)], (10.0, 2.0))) == pytest.approx(16.0)
 
 
 def test_the_discriminator_sees_every_scale_and_leaves_keypoints_alone() -> None:
@@ -87,7 +87,7 @@ def test_the_discriminator_sees_every_scale_and_leaves_keypoints_alone() -> None
     verdicts = network(torch.rand(2, 3, 64, 64), keypoints)
     assert len(verdicts) == 2 and all(len(maps) == 3 for maps, _ in verdicts)
     assert verdicts[0][1].shape[2] > verdicts[1][1].shape[2]
-    losses.deceived(verdicts).backward()  # type: ignore[no-untyped-call]
+    losses.generator_loss(verdicts).backward()  # type: ignore[no-untyped-call]
     assert keypoints.value.grad is None
     assert all(p.grad is not None for p in network.parameters())
 
@@ -105,7 +105,7 @@ def test_patterns_differ_where_pictures_do() -> None:
     picture = torch.rand(1, 3, 32, 32)
     blurred = torch.nn.functional.avg_pool2d(picture, 3, 1, 1)
     assert float(pattern_distance(picture, picture)) == pytest.approx(0, abs=1e-5)
-    assert float(similarity(picture, picture)) == pytest.approx(1, abs=1e-5)
+    assert float(structural_similarity(picture, picture)) == pytest.approx(1, abs=1e-5)
     assert float(pattern_distance(blurred, picture)) > 0.2 > float(pattern_distance(picture * 0.99, picture))
 
 
@@ -115,7 +115,7 @@ def test_without_vgg_the_appearance_is_stated_and_with_it_the_paper_s(tmp_path: 
     with pytest.raises(ModelError, match="no VGG-19 weights"):
         find_vgg(tmp_path / "absent.pth")
     recipe = replace(RECIPES["tiny-64"], scales=(1.0, 0.5))
-    plain = Appearance(recipe, None)
+    plain = AppearanceLoss(recipe, None)
     one, other = torch.rand(1, 3, 64, 64), torch.rand(1, 3, 64, 64)
     assert plain.name == "pattern" and float(plain(one, other)) > float(plain(one, one))
 
@@ -125,7 +125,7 @@ def test_without_vgg_the_appearance_is_stated_and_with_it_the_paper_s(tmp_path: 
     torch.save({**weights, "classifier.0.weight": torch.zeros(1)}, file)  # torchvision's file holds a classifier too
     vgg = Vgg.load(file)
     assert [tuple(m.shape[1:2]) for m in vgg(one)] == [(64,), (128,), (256,), (512,), (512,)]
-    perceptual = Appearance(recipe, vgg)
+    perceptual = AppearanceLoss(recipe, vgg)
     made = one.clone().requires_grad_()
     distance = perceptual(made, other)
     distance.backward()
@@ -143,14 +143,14 @@ def test_without_vgg_the_appearance_is_stated_and_with_it_the_paper_s(tmp_path: 
         Vgg.load(tmp_path / "few.pth")
 
 
-def shifted_truth(shift_px: float, size: int = 64, cells: int = 16) -> Truth:
+def shifted_truth(shift_px: float, size: int = 64, cells: int = 16) -> PairTruth:
     """Truth of a driving picture whose every point lies `shift_px` to the right in the source."""
     middle = (torch.arange(cells) + 0.5) * (size / cells)
     y, x = torch.meshgrid(middle, middle, indexing="ij")
     place = torch.stack([x + shift_px, y], -1)[None]
     zeros, eye = torch.zeros(1, 16, 2), torch.eye(2).expand(1, 16, 2, 2)
     flow = coordinates(place, size, cells)
-    return Truth(zeros, eye, zeros, eye, flow, (flow.abs().amax(-1) <= 1).float()[:, None], torch.ones(1))
+    return PairTruth(zeros, eye, zeros, eye, flow, (flow.abs().amax(-1) <= 1).float()[:, None], torch.ones(1))
 
 
 def test_true_flow_deforms_features_as_the_generator_does() -> None:
@@ -226,14 +226,14 @@ def a_generation(size: int = 64, cells: int = 16) -> tuple[torch.Tensor, Generat
 
 def test_what_is_shown_at_rest_is_the_portrait_itself() -> None:
     source, _, rest = a_generation()
-    assert torch.allclose(losses.as_shown(source, rest, rest, True), source, atol=1e-5)
+    assert torch.allclose(losses.composite_as_shown(source, rest, rest, True), source, atol=1e-5)
 
 
 def test_only_the_picture_learns_from_what_is_shown() -> None:
     source, now, rest = a_generation()
     leaves = [x.clone().requires_grad_(True) for x in (now.prediction, now.motion.deformation, now.motion.occlusion)]
     learning = GeneratorOutput(leaves[0], now.motion._replace(deformation=leaves[1], occlusion=leaves[2]))
-    (losses.as_shown(source, learning, rest, True) ** 2).mean().backward()  # type: ignore[no-untyped-call]
+    (losses.composite_as_shown(source, learning, rest, True) ** 2).mean().backward()  # type: ignore[no-untyped-call]
     assert leaves[0].grad is not None and leaves[1].grad is None and leaves[2].grad is None
 
 
@@ -250,9 +250,9 @@ def test_training_compares_what_the_engine_shows() -> None:
     portrait = image(source)
     place = build_paste_region(portrait, Crop(32.0, 32.0, 64.0), portrait, rendered(rest))
     shown = paste_back(portrait, place, rendered(now)).astype(np.float32) / 255
-    ours = losses.as_shown(source, now, rest, True)[0].permute(1, 2, 0).clamp(0, 1).numpy()
+    ours = losses.composite_as_shown(source, now, rest, True)[0].permute(1, 2, 0).clamp(0, 1).numpy()
     inside = slice(10, -10)
-    unmoved = losses.as_shown(source, now._replace(motion=rest.motion), rest, True)[0].permute(1, 2, 0).clamp(0, 1).numpy()
+    unmoved = losses.composite_as_shown(source, now._replace(motion=rest.motion), rest, True)[0].permute(1, 2, 0).clamp(0, 1).numpy()
     difference, control = (float(np.abs(shown - x)[inside, inside].mean()) for x in (ours, unmoved))
     assert difference < 0.01 and difference < control / 3
 
@@ -261,7 +261,7 @@ def test_landmarks_outside_the_picture_do_not_count() -> None:
     wanted = torch.tensor([[[0.0, 0.0], [1.5, 0.0]]])
     found = Keypoints(torch.tensor([[[0.2, 0.0], [0.0, 0.0]]]), torch.eye(2).expand(1, 2, 2, 2) * 2)
     assert float(supervision.landmark_loss(found, wanted, torch.ones(1))) == pytest.approx(0.1)
-    assert float(supervision.frame_loss(found, wanted, torch.eye(2).expand(1, 2, 2, 2), torch.ones(1))) == pytest.approx(0.5)
+    assert float(supervision.jacobian_loss(found, wanted, torch.eye(2).expand(1, 2, 2, 2), torch.ones(1))) == pytest.approx(0.5)
     assert float(supervision.landmark_loss(found, wanted, torch.zeros(1))) == 0
 
 
@@ -271,5 +271,5 @@ def test_frames_and_coordinates_share_a_unit() -> None:
     offset = torch.tensor([0.3, -0.2])
     start, end = torch.tensor([100.0, 90.0]), torch.tensor([100.0, 90.0]) + frame_px @ offset
     moved = coordinates(end, 256, 64) - coordinates(start, 256, 64)
-    assert torch.allclose(moved, frame_units(frame_px, 256, 64) @ (offset / supervision.FRAME_DM), atol=1e-6)
+    assert torch.allclose(moved, jacobian_units(frame_px, 256, 64) @ (offset / supervision.FRAME_DM), atol=1e-6)
     assert torch.allclose(jacobian_product(inverse_jacobians(frame_px[None]), frame_px[None])[0], torch.eye(2), atol=1e-5)

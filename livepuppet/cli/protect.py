@@ -14,8 +14,8 @@ import numpy as np
 
 from livepuppet.cli.options import between, whole
 from livepuppet.errors import NoFaceError, UsageError
-from livepuppet.protection.departure import departure
-from livepuppet.protection.report import AFTER_JPEG, PROTECTED, Line, Report
+from livepuppet.protection.departure import measure_departure
+from livepuppet.protection.report import AFTER_JPEG, PROTECTED, ProtectionReport, ReportLine
 from livepuppet.types import Image
 
 SUMMARY = "Make a photo harder to animate, and report honestly how far that goes."
@@ -58,8 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from livepuppet.protection.landmarks import altered, enlarged, mislead
-    from livepuppet.protection.sheet import sheet
+    from livepuppet.protection.landmarks import apply_change, enlarge_face, mislead
+    from livepuppet.protection.sheet import comparison_sheet
     from livepuppet.vision.portrait import load_portrait
 
     sheet_path = options.sheet or options.output.with_name(options.output.stem + "-report.png")
@@ -78,20 +78,20 @@ def run(options: argparse.Namespace) -> int:
     change = misled.change
 
     height, width = original.shape[:2]
-    save(altered(original, enlarged(change, height, width)), options.output)
+    save(apply_change(original, enlarge_face(change, height, width)), options.output)
     protected = load_portrait(options.output, limit=WORKING_SIDE)
     noise = np.random.default_rng(1).choice([-options.strength, options.strength], photo.shape).astype(np.float32)
     versions = {
         PROTECTED: protected,
         AFTER_JPEG: jpeg(protected, 80),
         "unprotected, JPEG 80": jpeg(photo, 80),
-        "plain noise of the same strength": altered(photo, noise),
+        "plain noise of the same strength": apply_change(photo, noise),
     }
     lines, rows = measured(animators, photo, versions)
-    magnified = altered(np.full_like(photo, 128), change * 10)
-    save(sheet([("the photo; protected; the change, ten times over", (photo, protected, magnified)), *rows]), sheet_path)
+    magnified = apply_change(np.full_like(photo, 128), change * 10)
+    save(comparison_sheet([("the photo; protected; the change, ten times over", (photo, protected, magnified)), *rows]), sheet_path)
     largest = int(np.abs(load_portrait(options.output, limit=None).astype(int) - original).max())
-    report = Report(options.photo, options.output, sheet_path, options.strength, largest, tuple(lines))
+    report = ProtectionReport(options.photo, options.output, sheet_path, options.strength, largest, tuple(lines))
     print(json.dumps(report.as_json(), indent=2) if options.json else report.text())
     return 0
 
@@ -214,16 +214,18 @@ def save(image: Image, path: Path) -> None:
         raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def measured(animators: dict[str, Animate], photo: Image, versions: dict[str, Image]) -> tuple[list[Line], list[tuple[str, list[Image]]]]:
+def measured(
+    animators: dict[str, Animate], photo: Image, versions: dict[str, Image]
+) -> tuple[list[ReportLine], list[tuple[str, list[Image]]]]:
     """Every animator's animation of every version held against that of the original, and the frames of the first of them to look at."""
-    lines: list[Line] = []
+    lines: list[ReportLine] = []
     rows: list[tuple[str, list[Image]]] = []
     for name, animate in animators.items():
         plain = animate(photo)
         rows.append((f"{name}: animation of the original", plain))
         for version, picture in versions.items():
             frames = animate(picture)
-            lines.append(Line(name, version, departure(plain, frames)))
+            lines.append(ReportLine(name, version, measure_departure(plain, frames)))
             if version == PROTECTED:
                 rows.append((f"{name}: animation of the protected photo", frames))
     return lines, rows

@@ -52,12 +52,12 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError("--only belongs to --what demo: clips, avatars and performances are chosen by --first and --people")
     try:
         from livepuppet.synthetic.looks import LOOKS
-        from livepuppet.synthetic.writing import Order, write_all
+        from livepuppet.synthetic.writing import SynthesisRequest, write_all
     except ModuleNotFoundError as error:
         raise MissingPartError(f"synth needs the package {error.name}: pip install 'livepuppet[train]'") from error
     if options.look is not None and options.look not in LOOKS:
         raise UsageError(f"no look named '{options.look}': choose one of {', '.join(LOOKS)}")
-    order = Order(
+    order = SynthesisRequest(
         what=options.what,
         out=options.out,
         seed=options.seed or 0,

@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError("--workers must not be negative")
     try:
         from livepuppet.training.recipe import Recipe
-        from livepuppet.training.run import Order, train
+        from livepuppet.training.run import TrainConfig, train
     except ModuleNotFoundError as error:
         raise MissingPartError(f"train needs the package {error.name}: pip install 'livepuppet[train]'") from error
     recipe = Recipe.read(options.config)
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     own = {name: value for name in ("steps", "people") if (value := getattr(options, name)) is not None}
     recipe = replace(recipe, own=replace(recipe.own, **own))
     train(
-        Order(
+        TrainConfig(
             data=options.data,
             recipe=recipe,
             out=options.out,

@@ -36,7 +36,7 @@ class Departure:
         return self.lost > 0.5 or self.akd > DISTURBED_AKD
 
 
-def departure(originals: Sequence[Image], others: Sequence[Image]) -> Departure:
+def measure_departure(originals: Sequence[Image], others: Sequence[Image]) -> Departure:
     """How far `others` departs from `originals`, frame by frame: as many, and of the same sizes."""
     tracker = FaceTracker(static=True)
     differences, similarities, distances, lost, faces = [], [], [], 0, 0

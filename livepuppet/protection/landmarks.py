@@ -61,14 +61,14 @@ def mislead(photo: Image, change: Change, strength: float, trials: int, seed: in
     rng = np.random.default_rng(seed)
     mesh = open_landmark_detector(True)
     try:
-        plain = seen(mesh, photo, (left, top, side))
+        plain = landmarks_in(mesh, photo, (left, top, side))
         if plain is None:
             log.debug("the face mesh alone finds no face in the original either: its landmarks are left alone")
             return Misled(change, 0.0, 0.0)
         width = float(np.ptp(plain[:, 0]))
 
         def score(candidate: Change) -> float:
-            found = seen(mesh, altered(photo, candidate), (left, top, side))
+            found = landmarks_in(mesh, apply_change(photo, candidate), (left, top, side))
             return NO_FACE if found is None else float(np.linalg.norm(found[:, :2] - plain[:, :2], axis=1).mean()) / width
 
         first = best = score(change)
@@ -88,17 +88,17 @@ def mislead(photo: Image, change: Change, strength: float, trials: int, seed: in
         mesh.close()
 
 
-def altered(photo: Image, change: Change) -> Image:
+def apply_change(photo: Image, change: Change) -> Image:
     """The photo with the change: rounded, within 0 … 255."""
     return np.asarray(np.clip(np.rint(photo + change), 0, 255), np.uint8)
 
 
-def seen(mesh: LandmarkDetector, photo: Image, window: tuple[int, int, int]) -> Landmarks | None:
+def landmarks_in(mesh: LandmarkDetector, photo: Image, window: tuple[int, int, int]) -> Landmarks | None:
     """The landmarks in the window, in its pixels at WINDOW_SIDE_PX."""
     faces = mesh.find(cut_window(photo, window, WINDOW_SIDE_PX))
     return faces[0] if faces else None
 
 
-def enlarged(change: Change, height: int, width: int) -> Change:
+def enlarge_face(change: Change, height: int, width: int) -> Change:
     """The change for a larger copy of the photo."""
     return np.asarray(cv2.resize(change, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)

@@ -17,7 +17,7 @@ LIMITS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ReportLine:
     """An animator, a version of the photo, and how far its animation is from the original's."""
 
     animator: str
@@ -26,7 +26,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ProtectionReport:
     """output: the protected photo.  largest_change: of any value in it, in levels of 255, as measured.  sheet: the before/after picture."""
 
     photo: Path
@@ -34,7 +34,7 @@ class Report:
     sheet: Path
     strength: float
     largest_change: int
-    lines: tuple[Line, ...]
+    lines: tuple[ReportLine, ...]
 
     def verdicts(self) -> list[str]:
         """One sentence per animator."""

@@ -14,22 +14,22 @@ TITLE_PX = 26
 PAPER = 246
 
 
-def sheet(rows: Sequence[tuple[str, Sequence[Image]]]) -> Image:
+def comparison_sheet(rows: Sequence[tuple[str, Sequence[Image]]]) -> Image:
     """Titled rows of pictures below each other, all at TILE_PX height. Raises ValueError for no rows."""
     if not rows:
         raise ValueError("a sheet has at least one row")
-    strips = [titled(title, [tile(image) for image in images]) for title, images in rows]
+    strips = [title_tile(title, [draw_tile(image) for image in images]) for title, images in rows]
     width = max(strip.shape[1] for strip in strips)
     return np.concatenate([np.pad(s, ((0, 0), (0, width - s.shape[1]), (0, 0)), constant_values=PAPER) for s in strips])
 
 
-def tile(image: Image) -> Image:
+def draw_tile(image: Image) -> Image:
     height, width = image.shape[:2]
     size = (max(1, round(width * TILE_PX / height)), TILE_PX)
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def titled(title: str, tiles: Sequence[Image]) -> Image:
+def title_tile(title: str, tiles: Sequence[Image]) -> Image:
     from PIL import Image as Pictures
     from PIL import ImageDraw, ImageFont
 

@@ -178,7 +178,7 @@ def write_performance(frames: Iterator[Image], path: Path, *, crf: int = 18, pre
     return count
 
 
-def write_recipe(out: Path, recipe: dict[str, object]) -> None:
+def write_clip_recipe(out: Path, recipe: dict[str, object]) -> None:
     """What the folder was made by; a later call with other values is refused, so that no folder holds a mixture. Raises UsageError."""
     path = out / "recipe.json"
     wanted = {"format": FORMAT, **recipe}

@@ -84,7 +84,7 @@ def scalp_share(points: Tensor, recede: float, side: float = 0.0) -> Tensor:
     return smooth_step(-0.05, 0.06, points[:, 1] - torch.lerp(heights[after - 1], heights[after], t))
 
 
-def grow(head: Head, cage: Tensor, rng: Generator, *, colour: Tensor, male: float, old: float, bearded: bool, ribbons: int) -> Hair:
+def grow_hair(head: Head, cage: Tensor, rng: Generator, *, colour: Tensor, male: float, old: float, bearded: bool, ribbons: int) -> Hair:
     """Hair, brows and perhaps a beard for one neutral cage (C, 3)."""
     device, uniform = head.device, rng.uniform
     bald = uniform() < 0.10 + 0.25 * male * old
@@ -97,7 +97,7 @@ def grow(head: Head, cage: Tensor, rng: Generator, *, colour: Tensor, male: floa
     places = [(scalp_share(head.centres, recede), n_scalp), (brow_share(head, rng), n_brow)]
     if bearded:
         places.append((beard_share(head, rng), n_beard))
-    triangle = torch.cat([pick(share * head.areas, count, rng) for share, count in places])
+    triangle = torch.cat([pick_hair(share * head.areas, count, rng) for share, count in places])
     weights = torch.from_numpy(rng.dirichlet([1, 1, 1], ribbons)).float().to(device)
 
     surface = head.subdivide(cage)
@@ -110,7 +110,7 @@ def grow(head: Head, cage: Tensor, rng: Generator, *, colour: Tensor, male: floa
     length, direction, lift, weight = styled(head, rng, cut, rest, kinds, bald)
     path = Path(
         skull=skull_radius(head, surface),
-        shell=torch.minimum(0.02 + 0.16 * draw(rng, ribbons, device), 0.3 * length),  # short hair stays at the skin
+        shell=torch.minimum(0.02 + 0.16 * draw_hair(rng, ribbons, device), 0.3 * length),  # short hair stays at the skin
         curl=cut.curl * uniform(0.6, 1.4),
         turns=uniform(2, 5),
         free=kinds == SCALP,
@@ -123,15 +123,15 @@ def grow(head: Head, cage: Tensor, rng: Generator, *, colour: Tensor, male: floa
         weights=weights,
         offsets=offsets - root[:, None],
         kind=kinds,
-        width=base * (0.7 + 0.6 * draw(rng, ribbons, device)),
-        shade=draw(rng, ribbons, device),
+        width=base * (0.7 + 0.6 * draw_hair(rng, ribbons, device)),
+        shade=draw_hair(rng, ribbons, device),
         colour=colour,
         recede=recede,
         scalp=1.0 if not bald else 0.4 * float(uniform() < 0.4),
     )
 
 
-def draw(rng: Generator, count: int, device: torch.device) -> Tensor:
+def draw_hair(rng: Generator, count: int, device: torch.device) -> Tensor:
     return torch.from_numpy(rng.uniform(0, 1, count)).float().to(device)
 
 
@@ -139,7 +139,7 @@ def normals_of(rng: Generator, count: int, device: torch.device) -> Tensor:
     return torch.from_numpy(rng.normal(0, 1, (count, 3))).float().to(device)
 
 
-def pick(share: Tensor, count: int, rng: Generator) -> Tensor:
+def pick_hair(share: Tensor, count: int, rng: Generator) -> Tensor:
     """`count` triangles drawn with these weights (T,)."""
     table = np.cumsum(share.clamp(min=0).double().cpu().numpy() + 1e-12)
     return torch.from_numpy(np.searchsorted(table, rng.uniform(0, table[-1], count))).to(share.device)
@@ -187,9 +187,9 @@ def styled(head: Head, rng: Generator, cut: Haircut, rest: Tensor, kinds: Tensor
         scalp_length = torch.full_like(scalp_length, 0.012)
     brow = torch.stack([side * 0.9, 0.35 - 0.9 * smooth_step(0.3, 0.6, rest[:, 0].abs()), torch.full_like(top, -0.2)], -1)
     beard = torch.stack([0.3 * side, torch.full_like(top, -1.0), torch.full_like(top, 0.2)], -1)
-    brow_length = (0.07 + 0.05 * draw(rng, n, device)) * uniform(0.8, 1.2)
+    brow_length = (0.07 + 0.05 * draw_hair(rng, n, device)) * uniform(0.8, 1.2)
     moustache, chin = uniform(0.05, 0.12), uniform(0.04, 0.3)
-    beard_length = torch.where(rest[:, 1] > head.lip_height, moustache, chin) * (0.6 + 0.8 * draw(rng, n, device))
+    beard_length = torch.where(rest[:, 1] > head.lip_height, moustache, chin) * (0.6 + 0.8 * draw_hair(rng, n, device))
     length = torch.stack([scalp_length, brow_length, beard_length])[kinds, torch.arange(n, device=device)]
     direction = torch.stack([scalp, brow, beard])[kinds, torch.arange(n, device=device)]
     lift = torch.tensor([cut.lift * uniform(0.6, 1.3), 0.12, 0.35], device=device)[kinds]

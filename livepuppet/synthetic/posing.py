@@ -31,20 +31,20 @@ def cloth_share(clothes: Clothes, rest: Tensor) -> Tensor:
     return smooth_step(0.03, -0.03, y - edge)
 
 
-def turned(points: Tensor, follows: Tensor, acting: Acting) -> Tensor:
+def turn_head(points: Tensor, follows: Tensor, acting: Acting) -> Tensor:
     """Head and shoulders rotated about PIVOT, blended by `follows` (N,), then shifted: (N, 3) -> (N, 3)."""
     head, shoulders, shift = rotation(*acting.head), rotation(*acting.shoulders), torch.tensor(acting.shift, dtype=points.dtype)
-    return turned_by(points, follows, *(x.to(points.device) for x in (head, shoulders, shift)))
+    return turn_points(points, follows, *(x.to(points.device) for x in (head, shoulders, shift)))
 
 
-def turned_by(points: Tensor, follows: Tensor, head: Tensor, shoulders: Tensor, shift: Tensor) -> Tensor:
+def turn_points(points: Tensor, follows: Tensor, head: Tensor, shoulders: Tensor, shift: Tensor) -> Tensor:
     """The same by rotations (3, 3) and a shift (3,)."""
     pivot = torch.tensor(PIVOT, device=points.device)
     away = points - pivot
     return torch.lerp(away @ shoulders.T, away @ head.T, follows[:, None]) + pivot + shift
 
 
-def look(mesh: Tensor, neutral: Tensor, head: Head, gaze: tuple[float, float]) -> None:
+def turn_eyes(mesh: Tensor, neutral: Tensor, head: Head, gaze: tuple[float, float]) -> None:
     """Turns the eyeballs of `mesh` (V, 3), in place, about their middles in the `neutral` face (V, 3). gaze: right and up, radians."""
     turn = rotation(gaze[0], -gaze[1], 0.0).to(mesh.device)
     for eye in head.eyes:
@@ -83,25 +83,25 @@ class Body:
             parts.append(rims + count + 2 * POINTS * len(person.hair.width))
         return cls(head, person, neutral, dressed, frame_points, torch.cat(parts), len(head.triangles), len(hair))
 
-    def frame(self, acting: Acting, camera: Camera) -> Posed:
+    def frame(self, acting: Acting, camera: Camera) -> PosedBody:
         head, hair = self.head, self.person.hair
         weights = acting.weights(head.units).to(head.device)
         cage = self.person.cage + torch.einsum("n,ncd->cd", weights, head.expressions)
         mesh = head.subdivide(cage) + self.dressed
-        look(mesh, self.neutral, head, acting.gaze)
+        turn_eyes(mesh, self.neutral, head, acting.gaze)
         roots = (mesh[head.triangles[hair.triangle]] * hair.weights[..., None]).sum(1)
         strands = (roots[:, None] + hair.offsets).reshape(-1, 3)
         everything = torch.cat([mesh, strands, self.frame_points])
         follows = torch.cat([head.follows, smooth_step(5.6, 6.5, strands[:, 1]), torch.ones(len(self.frame_points), device=mesh.device)])
-        centred = camera.centred(turned(everything, follows, acting))
+        centred = camera.centred(turn_head(everything, follows, acting))
         mesh, frame = centred[: len(mesh)], centred[len(mesh) + len(strands) :]
         strands = centred[len(mesh) : len(mesh) + len(strands)].view(-1, POINTS, 3)
         ribbons, tangents = facing_ribbons(strands, hair.width, camera.eye(mesh.device))
-        return Posed(self, torch.cat([mesh, ribbons, frame]), tangents, acting)
+        return PosedBody(self, torch.cat([mesh, ribbons, frame]), tangents, acting)
 
 
 @dataclass(frozen=True, eq=False)
-class Posed:
+class PosedBody:
     """One frame's vertices, centred on what the camera aims at. tangents: (R, POINTS, 3) along the hair."""
 
     body: Body
@@ -116,7 +116,7 @@ class Posed:
     def skull_centre(self, camera: Camera) -> Tensor:
         """Where hair turns its outside away from, (3,)."""
         middle = torch.tensor([[0.0, 7.45, 0.15]], device=self.points.device)
-        return camera.centred(turned(middle, torch.ones(1, device=middle.device), self.acting))[0]
+        return camera.centred(turn_head(middle, torch.ones(1, device=middle.device), self.acting))[0]
 
 
 def ribbon_triangles(ribbons: int, device: torch.device) -> Tensor:

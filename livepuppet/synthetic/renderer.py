@@ -11,12 +11,12 @@ from livepuppet.synthetic.acting import Acting
 from livepuppet.synthetic.backdrop import draw_backdrop
 from livepuppet.synthetic.hair import BROW, POINTS, SCALP
 from livepuppet.synthetic.head import EYE, LASH, SKIN
-from livepuppet.synthetic.materials import paint
+from livepuppet.synthetic.materials import paint_surface
 from livepuppet.synthetic.noise import smooth_step
 from livepuppet.synthetic.occlusion import vertex_normals
-from livepuppet.synthetic.posing import Body, Posed
+from livepuppet.synthetic.posing import Body, PosedBody
 from livepuppet.synthetic.raster import Fragments, Keep, rasterize
-from livepuppet.synthetic.setting import Film, Setting
+from livepuppet.synthetic.setting import FilmStock, Setting
 from livepuppet.synthetic.shading import ambient, in_tones, lit_share, normalize, shade, shade_hair
 
 STRANDS = (5.0, 2.0)
@@ -24,7 +24,7 @@ STRANDS = (5.0, 2.0)
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class RenderedImage:
     """One frame. image: uint8 (H, W, 3) sRGB. screen: (N, 3) pixel x, pixel y, depth of every vertex of `body`, at the picture's size.
     fragments: the visible surface on a grid `supersampling` times finer."""
 
@@ -87,7 +87,7 @@ def cut_outs(body: Body) -> tuple[Tensor, Keep]:
 
 def photograph(
     body: Body, acting: Acting, setting: Setting, width: int, height: int, *, supersampling: float = 1.5, backdrop: Tensor | None = None
-) -> Picture:
+) -> RenderedImage:
     """One frame of a person. backdrop: linear light (h, w, 3) of `grid_size`; None draws the setting's own."""
     grid_height, grid_width = grid_size(width, height, supersampling)
     posed = body.frame(acting, setting.camera)
@@ -101,7 +101,7 @@ def photograph(
 
     end_of_hair = body.mesh_triangles + body.hair_triangles
     chosen = (seen.triangle < body.mesh_triangles).nonzero()[:, 0]
-    surface = paint(posed, seen.chosen(chosen))
+    surface = paint_surface(posed, seen.chosen(chosen))
     shaded = shade(surface, view[chosen], setting.light, lit[chosen])
     colour[chosen] = in_tones(shaded, surface.albedo) if body.person.look == "toon" else shaded
     chosen = ((seen.triangle >= body.mesh_triangles) & (seen.triangle < end_of_hair)).nonzero()[:, 0]
@@ -118,9 +118,9 @@ def photograph(
         backdrop = draw_backdrop(setting.backdrop_seed, grid_height, grid_width, place.device)
     linear = backdrop.reshape(-1, 3).clone()
     linear[seen.pixel] = colour
-    image = developed(linear.view(grid_height, grid_width, 3), setting.film, width, height, grain_seed=setting.backdrop_seed)
+    image = develop(linear.view(grid_height, grid_width, 3), setting.film, width, height, grain_seed=setting.backdrop_seed)
     scale = torch.tensor([width / grid_width, height / grid_height, 1.0], device=screen.device)
-    return Picture(image, body, screen * scale, seen, (grid_height, grid_width))
+    return RenderedImage(image, body, screen * scale, seen, (grid_height, grid_width))
 
 
 def grid_size(width: int, height: int, supersampling: float) -> tuple[int, int]:
@@ -128,7 +128,7 @@ def grid_size(width: int, height: int, supersampling: float) -> tuple[int, int]:
     return round(height * supersampling), round(width * supersampling)
 
 
-def hair_colour(posed: Posed, seen: Fragments, place: Tensor, view: Tensor, setting: Setting, lit: Tensor) -> Tensor:
+def hair_colour(posed: PosedBody, seen: Fragments, place: Tensor, view: Tensor, setting: Setting, lit: Tensor) -> Tensor:
     """Shaded strands, (N, 3)."""
     body, hair = posed.body, posed.body.person.hair
     on = Ribbons.of(body, seen.triangle, seen.weights)
@@ -147,7 +147,7 @@ def hair_colour(posed: Posed, seen: Fragments, place: Tensor, view: Tensor, sett
     return shade_hair(albedo.clamp(0, 1), tangent, outward, view, setting.light, lit, depth)
 
 
-def developed(linear: Tensor, film: Film, width: int, height: int, grain_seed: int) -> Tensor:
+def develop(linear: Tensor, film: FilmStock, width: int, height: int, grain_seed: int) -> Tensor:
     """Linear light (h, w, 3) -> uint8 (H, W, 3): exposure, saturation, a soft shoulder, gamma, grain."""
     light = linear * film.exposure
     grey = light.mean(-1, keepdim=True)

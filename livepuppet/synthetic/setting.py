@@ -56,7 +56,7 @@ class Camera:
 
 
 @dataclass(frozen=True)
-class Film:
+class FilmStock:
     """What happens to linear light on its way to 8 bits."""
 
     exposure: float = 1.0
@@ -69,7 +69,7 @@ class Film:
 class Setting:
     light: Light
     camera: Camera
-    film: Film
+    film: FilmStock
     backdrop_seed: int
 
 
@@ -102,7 +102,7 @@ def draw_setting(rng: Generator, device: torch.device | str = "cpu") -> Setting:
             shadow=uniform(0.3, 1.0),
         ),
         camera=Camera(distance=uniform(9, 22), height_seen=3.0 / uniform(0.72, 1.08), x=rng.normal(0, 0.08), y=rng.normal(-0.12, 0.07)),
-        film=Film(uniform(0.85, 1.25), uniform(0.9, 1.1), uniform(0.8, 1.25), uniform(0, 0.02)),
+        film=FilmStock(uniform(0.85, 1.25), uniform(0.9, 1.1), uniform(0.8, 1.25), uniform(0, 0.02)),
         backdrop_seed=int(rng.integers(1 << 30)),
     )
 
@@ -123,6 +123,6 @@ def portrait_setting(rng: Generator, device: torch.device | str = "cpu") -> Sett
             shadow=0.85,
         ),
         camera=Camera(distance=13.0, height_seen=3.7, y=-0.05),
-        film=Film(),
+        film=FilmStock(),
         backdrop_seed=int(rng.integers(1 << 30)),
     )

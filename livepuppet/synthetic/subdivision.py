@@ -16,7 +16,7 @@ Entries = tuple[Indices, Indices, NDArray[np.float64]]
 """Rows, columns and values of a matrix; equal places add up."""
 
 
-def spread(rows: Indices, groups: Indices, share: NDArray[np.float64]) -> Entries:
+def spread_attribute(rows: Indices, groups: Indices, share: NDArray[np.float64]) -> Entries:
     """Row i gets share[i] / G of each of the G columns in groups[i]."""
     size = groups.shape[1]
     return np.repeat(rows, size), groups.reshape(-1), np.repeat(share / size, size)
@@ -39,10 +39,10 @@ def catmull_clark(quads: Indices, vertices: int) -> tuple[Tensor, Indices]:
 
     face_rows = np.arange(count) + vertices + len(edges)
     edge_rows = np.arange(len(edges)) + vertices
-    face_points = spread(face_rows, quads, np.ones(count))
+    face_points = spread_attribute(face_rows, quads, np.ones(count))
     # an edge point is the mean of the edge's ends and of the faces beside it; on a border, of the ends alone
-    edge_ends = spread(edge_rows, edges, np.where(border, 1.0, 0.5))
-    edge_faces = spread(
+    edge_ends = spread_attribute(edge_rows, edges, np.where(border, 1.0, 0.5))
+    edge_faces = spread_attribute(
         edge_rows[edge_of_corner], quads[face_of_corner], np.where(border, 0.0, 0.5 / np.maximum(faces_at_edge, 1))[edge_of_corner]
     )
 
@@ -51,11 +51,11 @@ def catmull_clark(quads: Indices, vertices: int) -> tuple[Tensor, Indices]:
     degree = np.maximum(np.bincount(edges.reshape(-1), minlength=vertices), 1)
     borders = np.bincount(edges[border].reshape(-1), minlength=vertices)
     inner = borders == 0
-    old_faces = spread(vertex_of_corner, quads[face_of_corner], np.where(inner, 1 / n**2, 0.0)[vertex_of_corner])
+    old_faces = spread_attribute(vertex_of_corner, quads[face_of_corner], np.where(inner, 1 / n**2, 0.0)[vertex_of_corner])
     end, edge_of_end = edges.reshape(-1), np.repeat(np.arange(len(edges)), 2)
     of_inner = np.where(inner, 2 / (n * degree), 0.0)[end]
     of_border = np.where(inner, 0.0, 0.5 / np.maximum(borders, 1))[end] * border[edge_of_end]
-    old_edges = spread(end, edges[edge_of_end], of_inner + of_border)
+    old_edges = spread_attribute(end, edges[edge_of_end], of_inner + of_border)
     itself = (np.arange(vertices), np.arange(vertices), np.where(inner, (n - 3) / n, 0.5))
 
     parts = (face_points, edge_ends, edge_faces, old_faces, old_edges, itself)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from livepuppet.synthetic.head import SKIN, Head
 from livepuppet.synthetic.raster import depth_map
-from livepuppet.synthetic.renderer import Picture
+from livepuppet.synthetic.renderer import RenderedImage
 
 FAR = 1e4
 MESH_SLACK, HAIR_SLACK = 0.06, 0.5
@@ -61,7 +61,7 @@ PATCHES = (
 
 
 @dataclass(frozen=True, eq=False)
-class Frames:
+class LandmarkJacobians:
     """Where the landmarks lie on the mesh, and how to read a local affine frame off the points around each.
 
     vertices: (16,). patches: per landmark the vertex indices (M,) of its neighbourhood and the least-squares fit (M, 2) over them;
@@ -73,7 +73,7 @@ class Frames:
     whole: tuple[Tensor, Tensor]
 
     @classmethod
-    def of(cls, head: Head) -> Frames:
+    def of(cls, head: Head) -> LandmarkJacobians:
         rest, device = head.rest, head.device
         skin = head.vertex_material == SKIN
         vertices = []
@@ -88,9 +88,9 @@ class Frames:
             inside = skin & (distance < patch.radius) & (rest[:, 2] > centre[2] - 0.25)
             inside &= (rest[:, 1] >= patch.low) & (rest[:, 1] <= patch.high)
             index = inside.nonzero()[:, 0]
-            patches.append(fitted(rest, index, torch.exp(-((1.5 * distance[index] / patch.radius) ** 2))))
+            patches.append(fit_affine(rest, index, torch.exp(-((1.5 * distance[index] / patch.radius) ** 2))))
         face = (skin & (rest[:, 2] > 0.6) & (rest[:, 1] > 6.7) & (rest[:, 1] < 8.2)).nonzero()[:, 0]
-        return cls(torch.tensor(vertices, device=device), tuple(patches), fitted(rest, face, torch.ones(len(face), device=device)))
+        return cls(torch.tensor(vertices, device=device), tuple(patches), fit_affine(rest, face, torch.ones(len(face), device=device)))
 
     def read(self, screen: Tensor) -> tuple[Tensor, Tensor]:
         """Vertices on screen (V, 2+), pixels -> landmarks (16, 2) in pixels and affine frames (16, 2, 2).
@@ -98,15 +98,15 @@ class Frames:
         A frame's columns say where one dm of the resting face to the picture's right, and one down, lie in the picture (pixels per dm).
         """
         flat = screen[:, :2]
-        whole = frame_of(flat, *self.whole)
+        whole = jacobian_at(flat, *self.whole)
         frames = []
         for (index, fit), patch in zip(self.patches, PATCHES, strict=True):
-            own = frame_of(flat, index, fit) if len(index) > 3 else whole
+            own = jacobian_at(flat, index, fit) if len(index) > 3 else whole
             frames.append((own + patch.stiffness * whole) / (1 + patch.stiffness))
         return flat[self.vertices], torch.stack(frames)
 
 
-def fitted(rest: Tensor, index: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+def fit_affine(rest: Tensor, index: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """Weighted least squares prepared: (index, (M, 2)) such that points.T @ that is the affine frame; its columns sum to zero."""
     front = rest[index, :2] * torch.tensor([1.0, -1.0], device=rest.device)
     weight = weight / weight.sum()
@@ -115,11 +115,11 @@ def fitted(rest: Tensor, index: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]
     return index, (weight[:, None] * front) @ torch.linalg.pinv(scatter)
 
 
-def frame_of(flat: Tensor, index: Tensor, fit: Tensor) -> Tensor:
+def jacobian_at(flat: Tensor, index: Tensor, fit: Tensor) -> Tensor:
     return flat[index].T @ fit
 
 
-def correspondence(driving: Picture, source: Picture, rows: int, columns: int) -> tuple[Tensor, Tensor, Tensor]:
+def correspondence(driving: RenderedImage, source: RenderedImage, rows: int, columns: int) -> tuple[Tensor, Tensor, Tensor]:
     """Backward flow: for a grid of pixels of `driving`, where their surface points lie in `source`.
 
     Returns (place (rows, columns, 2) in pixels of the source; seen (rows, columns) bool: visible there; body (rows, columns) bool:
@@ -175,7 +175,7 @@ class Truth:
     frames: NDArray[np.float32]
 
     @classmethod
-    def of(cls, head: Head, pictures: list[Picture], cells: int = 64) -> Truth:
+    def of(cls, head: Head, pictures: list[RenderedImage], cells: int = 64) -> Truth:
         count = len(pictures)
         flow = np.zeros((count, count, cells, cells, 2), np.float32)
         seen = np.zeros((count, count, cells, cells), bool)
@@ -184,6 +184,6 @@ class Truth:
             for s, source in enumerate(pictures):
                 place, visible, person = correspondence(driving, source, cells, cells)
                 flow[d, s], seen[d, s], body[d] = place.cpu().numpy(), visible.cpu().numpy(), person.cpu().numpy()
-        reader = Frames.of(head)
+        reader = LandmarkJacobians.of(head)
         points, frames = zip(*(reader.read(picture.screen) for picture in pictures), strict=True)
         return cls(flow, seen, body, torch.stack(points).cpu().numpy(), torch.stack(frames).cpu().numpy())

@@ -25,8 +25,8 @@ from livepuppet.synthetic.clips import (
     render_clip,
     render_performance,
     write_atomically,
+    write_clip_recipe,
     write_performance,
-    write_recipe,
 )
 from livepuppet.synthetic.head import Head
 from livepuppet.types import Image
@@ -43,7 +43,7 @@ JPEG_QUALITY = 92
 
 
 @dataclass(frozen=True)
-class Order:
+class SynthesisRequest:
     """What to render: see `livepuppet synth --help`."""
 
     what: str
@@ -70,7 +70,7 @@ def shared_head(device: str, geometry: Path | None) -> Head:
     return Head.load(device, wheel=geometry)
 
 
-def render(order: Order, index: int) -> int:
+def render_request(order: SynthesisRequest, index: int) -> int:
     """Render and write person `index`; returns the number of frames."""
     head = shared_head(order.device, None)
     path = order.path(index)
@@ -98,7 +98,7 @@ def start_worker() -> None:
     torch.set_num_threads(1)
 
 
-def write_all(order: Order, indices: Iterable[int], workers: int = 1) -> tuple[int, int]:
+def write_all(order: SynthesisRequest, indices: Iterable[int], workers: int = 1) -> tuple[int, int]:
     """Render what is missing; returns (files made, frames made). Raises UsageError (no geometry, another recipe), RunError (full disk)."""
     make_folder(order.out)
     try:
@@ -107,10 +107,10 @@ def write_all(order: Order, indices: Iterable[int], workers: int = 1) -> tuple[i
     except (RuntimeError, AssertionError) as error:
         raise UsageError(f"no device '{order.device}' here: {str(error).splitlines()[0]}") from error
     Head.load(wheel=order.geometry)  # built, checked and cached once, before any worker asks for it
-    write_recipe(order.out, order.recipe())
+    write_clip_recipe(order.out, order.recipe())
     missing = [index for index in indices if not order.path(index).exists()]
     made = frames = 0
-    for made, count in enumerate(spread(partial(render, order), missing, workers), 1):
+    for made, count in enumerate(run_workers(partial(render_request, order), missing, workers), 1):
         frames += count
         if made % PROGRESS_EVERY == 0 and made < len(missing):
             logger.info("%d of %d", made, len(missing))
@@ -119,7 +119,7 @@ def write_all(order: Order, indices: Iterable[int], workers: int = 1) -> tuple[i
     return made, frames
 
 
-def spread(work: Callable[[Given], Made], things: Sequence[Given], workers: int) -> Iterator[Made]:
+def run_workers(work: Callable[[Given], Made], things: Sequence[Given], workers: int) -> Iterator[Made]:
     """`work` of everything, in order: here, or in `workers` processes. Raises RunError when one of them dies."""
     if workers == 1 or len(things) < 2:
         yield from map(work, things)
@@ -139,7 +139,7 @@ def spread(work: Callable[[Given], Made], things: Sequence[Given], workers: int)
                 task.cancel()
 
 
-def write_sheet(order: Order) -> None:
+def write_sheet(order: SynthesisRequest) -> None:
     """sheet.jpg: the first clips, a row each, to look at."""
     from livepuppet.synthetic.clips import Clip
 

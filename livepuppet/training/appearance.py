@@ -87,7 +87,7 @@ def find_vgg(asked: Path | None) -> Path | None:
     return cache if cache.is_file() else None
 
 
-class Appearance(nn.Module):
+class AppearanceLoss(nn.Module):
     """Distance of pictures (B, 3, H, W) in 0 … 1 over a pyramid of scales; `name` says which kind it is."""
 
     def __init__(self, recipe: Recipe, vgg: Vgg | None) -> None:
@@ -118,10 +118,10 @@ def pattern_distance(one: Tensor, other: Tensor) -> Tensor:
     """L1 + gradient L1 + 0.15 (1 - SSIM)."""
     across = (one.diff(dim=3) - other.diff(dim=3)).abs().mean()
     down = (one.diff(dim=2) - other.diff(dim=2)).abs().mean()
-    return (one - other).abs().mean() + across + down + 0.15 * (1 - similarity(one, other))
+    return (one - other).abs().mean() + across + down + 0.15 * (1 - structural_similarity(one, other))
 
 
-def similarity(one: Tensor, other: Tensor, window: int = 7) -> Tensor:
+def structural_similarity(one: Tensor, other: Tensor, window: int = 7) -> Tensor:
     """Mean SSIM with a box window (Wang et al., IEEE TIP 2004, eq. 13), pictures in 0 … 1."""
 
     side = min(window, *one.shape[2:])

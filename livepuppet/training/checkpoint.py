@@ -25,7 +25,7 @@ def states(out: Path) -> list[Path]:
     return sorted(path for path in (out / "checkpoints").glob("step-*.pt") if STATE.fullmatch(path.name))
 
 
-def save(out: Path, trainer: Trainer) -> Path:
+def save_run(out: Path, trainer: Trainer) -> Path:
     """The state, then the averaged model as `model.pth.tar` with its `model.yaml`. Raises RunError; what was saved before stays whole."""
     folder = out / "checkpoints"
     path = folder / f"step-{trainer.step_number:08d}.pt"
@@ -54,28 +54,28 @@ def write_model(out: Path, trainer: Trainer) -> Path:
         raise RunError(f"cannot write {path}: {str(error).splitlines()[0]} (what was there before is untouched)") from error
     finally:
         unfinished.unlink(missing_ok=True)
-    write_recipe(out / "model.yaml", trainer.recipe)
+    write_run_recipe(out / "model.yaml", trainer.recipe)
     return path
 
 
-def write_recipe(path: Path, recipe: Recipe) -> None:
+def write_run_recipe(path: Path, recipe: Recipe) -> None:
     import yaml
 
     text = yaml.safe_dump(recipe.tree(), sort_keys=False)
     write_atomically(path, lambda file: file.write(text.encode()))
 
 
-def restore(out: Path, trainer: Trainer) -> int:
+def restore_run(out: Path, trainer: Trainer) -> int:
     """Go on from the newest whole state in `out`; returns its step, 0 where there is none. Raises UsageError: another configuration."""
     for path in reversed(states(out)):
-        state = read(path)
+        state = read_run(path)
         if state is None:
             continue
         known, wanted = state["recipe"], trainer.recipe.tree()
         for section in ("model_params", "train_params", "livepuppet_params", "dataset_params"):
             if known.get(section) != wanted[section]:
                 raise UsageError(
-                    f"{path} was trained with another configuration ({difference(known.get(section), wanted[section])}): "
+                    f"{path} was trained with another configuration ({recipe_difference(known.get(section), wanted[section])}): "
                     "use the same, or another --out with --from"
                 )
         trainer.restore(state)
@@ -83,7 +83,7 @@ def restore(out: Path, trainer: Trainer) -> int:
     return 0
 
 
-def read(path: Path) -> dict[str, Any] | None:
+def read_run(path: Path) -> dict[str, Any] | None:
     """A saved state; None when the file is damaged (an older one may be whole)."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -92,10 +92,10 @@ def read(path: Path) -> dict[str, Any] | None:
     return state if isinstance(state, dict) and "step" in state else None
 
 
-def difference(known: Any, wanted: Any, name: str = "") -> str:
+def recipe_difference(known: Any, wanted: Any, name: str = "") -> str:
     """The first entry in which two trees differ, with both values."""
     if isinstance(known, dict) and isinstance(wanted, dict):
         for key in {**known, **wanted}:
             if known.get(key) != wanted.get(key):
-                return difference(known.get(key), wanted.get(key), key)
+                return recipe_difference(known.get(key), wanted.get(key), key)
     return f"{name}: {known} there, {wanted} here"

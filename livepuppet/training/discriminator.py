@@ -10,7 +10,7 @@ from livepuppet.engines.fomm.networks.keypoints import Keypoints
 from livepuppet.engines.fomm.networks.layers import Shrink, coordinate_grid
 from livepuppet.training.recipe import DiscriminatorShape
 
-Verdict = tuple[list[Tensor], Tensor]
+DiscriminatorOutput = tuple[list[Tensor], Tensor]
 """Feature maps after each block, and the map of scores (B, 1, h, w): 1 real, 0 generated."""
 
 
@@ -45,7 +45,7 @@ class Discriminator(nn.Module):
             self.conv = nn.utils.parametrizations.spectral_norm(self.conv)
         self.use_kp = shape.use_kp
 
-    def forward(self, picture: Tensor, keypoints: Keypoints) -> Verdict:
+    def forward(self, picture: Tensor, keypoints: Keypoints) -> DiscriminatorOutput:
         x = picture
         if self.use_kp:
             grid = coordinate_grid(x.shape[2], x.shape[3], x.device)
@@ -66,6 +66,6 @@ class MultiScaleDiscriminator(nn.Module):
         self.discs = nn.ModuleDict({name: Discriminator(shape, channels, keypoints) for name in names})
         self.shrinks = nn.ModuleList(Shrink(channels, scale) if scale != 1 else nn.Identity() for scale in shape.scales)
 
-    def forward(self, picture: Tensor, keypoints: Keypoints) -> list[Verdict]:
+    def forward(self, picture: Tensor, keypoints: Keypoints) -> list[DiscriminatorOutput]:
         fixed = Keypoints(keypoints.value.detach(), keypoints.jacobian.detach())
         return [disc(shrink(picture), fixed) for disc, shrink in zip(self.discs.values(), self.shrinks, strict=True)]

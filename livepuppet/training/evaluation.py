@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from livepuppet.engines.fomm.networks.checkpoint import FommModel
 from livepuppet.engines.fomm.networks.keypoints import Keypoints
 from livepuppet.synthetic.clips import Clip
-from livepuppet.training.footage import Footage, Frames, squared
+from livepuppet.training.dataset import FrameStore, TrainingClip, square_crop
 from livepuppet.types import Image
 from livepuppet.vision.face_landmarks import FaceTracker
 
@@ -31,7 +31,7 @@ FACE_PX = 96
 
 
 @dataclass(frozen=True)
-class Figures:
+class EvaluationResult:
     """akd and identity are nan where no face was found. frames: how many were rebuilt; found: in how many both had a face."""
 
     l1: float
@@ -45,13 +45,13 @@ class Figures:
         return asdict(self)
 
 
-def images_of(footage: Footage, size: int, most: int) -> list[Image]:
+def images_of(footage: TrainingClip, size: int, most: int) -> list[Image]:
     """At most `most` frames, evenly spaced, the first included."""
     if footage.synthetic:
-        images: list[Image] = [squared(image, size) for image in Clip.load(footage.path).images]
+        images: list[Image] = [square_crop(image, size) for image in Clip.load(footage.path).images]
     else:
-        frames = Frames.load(footage.path)
-        images = [squared(frames.image(index), size) for index in range(len(frames))]
+        frames = FrameStore.load(footage.path)
+        images = [square_crop(frames.image(index), size) for index in range(len(frames))]
     chosen = np.unique(np.linspace(0, len(images) - 1, min(most, len(images))).round().astype(int))
     return [images[index] for index in chosen]
 
@@ -106,7 +106,7 @@ def rebuild(model: FommModel, images: list[Image]) -> list[Image]:
     return out
 
 
-def evaluate(model: FommModel, clips: Iterable[Footage], size: int, *, frames: int = 16, faces: bool = True) -> Figures:
+def evaluate(model: FommModel, clips: Iterable[TrainingClip], size: int, *, frames: int = 16, faces: bool = True) -> EvaluationResult:
     """Mean over clips of the mean over their frames. The model must be in eval mode."""
     l1, still, akd, identity = [], [], [], []
     count = found = 0
@@ -130,4 +130,4 @@ def evaluate(model: FommModel, clips: Iterable[Footage], size: int, *, frames: i
     def mean(values: list[Any]) -> float:
         return float(np.mean(values)) if values else float("nan")
 
-    return Figures(mean(l1), mean(still), mean(akd), mean(identity), count, found)
+    return EvaluationResult(mean(l1), mean(still), mean(akd), mean(identity), count, found)

@@ -8,22 +8,22 @@ from torch import Tensor
 from livepuppet.engines.fomm.networks.generator import GeneratorOutput, resize_map
 from livepuppet.engines.fomm.networks.keypoints import Keypoints, inverse_jacobians, jacobian_product
 from livepuppet.engines.fomm.networks.layers import coordinate_grid, grid_sample
-from livepuppet.training.discriminator import Verdict
+from livepuppet.training.discriminator import DiscriminatorOutput
 from livepuppet.training.transform import Transform
 
 
-def deceived(generated: list[Verdict]) -> Tensor:
+def generator_loss(generated: list[DiscriminatorOutput]) -> Tensor:
     """Generator's adversarial loss: sum over scales of mean (1 - D(G))^2 (least squares, Mao et al., ICCV 2017, eq. 9)."""
     return torch.stack([((1 - scores.float()) ** 2).mean() for _, scores in generated]).sum()
 
 
-def told_apart(real: list[Verdict], generated: list[Verdict]) -> Tensor:
+def discriminator_loss(real: list[DiscriminatorOutput], generated: list[DiscriminatorOutput]) -> Tensor:
     """Discriminator's loss: mean (1 - D(real))^2 + D(generated)^2, summed over scales."""
     pairs = zip(real, generated, strict=True)
     return torch.stack([((1 - a.float()) ** 2 + b.float() ** 2).mean() for (_, a), (_, b) in pairs]).sum()
 
 
-def matched_features(real: list[Verdict], generated: list[Verdict], weights: tuple[float, ...]) -> Tensor:
+def feature_matching_loss(real: list[DiscriminatorOutput], generated: list[DiscriminatorOutput], weights: tuple[float, ...]) -> Tensor:
     """L1 between the discriminator's feature maps, weighted per block (Wang et al., pix2pixHD, CVPR 2018, eq. 4)."""
     terms = [
         weight * (a.detach().float() - b.float()).abs().mean()
@@ -34,19 +34,19 @@ def matched_features(real: list[Verdict], generated: list[Verdict], weights: tup
     return torch.stack(terms).sum()
 
 
-def equivariant_values(driving: Keypoints, warped: Keypoints, transform: Transform) -> Tensor:
+def equivariance_value_loss(driving: Keypoints, warped: Keypoints, transform: Transform) -> Tensor:
     """FOMM, section 3.3, first equivariance constraint: p(X) = T_X<-Y(p(Y)) for a picture Y that is X warped by T. Mean L1."""
     return (driving.value - transform.points(warped.value)).abs().mean()
 
 
-def equivariant_frames(driving: Keypoints, warped: Keypoints, transform: Transform) -> Tensor:
+def equivariance_jacobian_loss(driving: Keypoints, warped: Keypoints, transform: Transform) -> Tensor:
     """FOMM, section 3.3, second constraint: 1 = J_X^-1 (dT/dp) J_Y, compared with the identity so that frames cannot shrink to nothing."""
     moved = jacobian_product(transform.jacobians(warped.value), warped.jacobian)
     ratio = jacobian_product(inverse_jacobians(driving.jacobian), moved)
     return (torch.eye(2, device=ratio.device) - ratio).abs().mean()
 
 
-def as_shown(source: Tensor, now: GeneratorOutput, rest: GeneratorOutput, align_corners: bool) -> Tensor:
+def composite_as_shown(source: Tensor, now: GeneratorOutput, rest: GeneratorOutput, align_corners: bool) -> Tensor:
     """What `livepuppet --engine fomm` shows of a pair, at the network's size: the portrait's own pixels moved, and what the network adds.
 
     With P the source (B, C, H, W), G and G0 the network's pictures now and at rest, w the warp and o the visibility (against that at rest):

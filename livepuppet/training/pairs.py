@@ -15,9 +15,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from livepuppet.synthetic.clips import Clip
 from livepuppet.synthetic.truth import MIRRORED
-from livepuppet.training.footage import Footage, Frames
+from livepuppet.training.dataset import FrameStore, TrainingClip
 from livepuppet.training.recipe import Augmentation, Recipe
-from livepuppet.training.supervision import Truth, coordinates, frame_units
+from livepuppet.training.supervision import PairTruth, coordinates, jacobian_units
 from livepuppet.types import Image
 
 Generator = np.random.Generator
@@ -33,7 +33,7 @@ class Batch:
 
     source: Tensor
     driving: Tensor
-    truth: Truth | None
+    truth: PairTruth | None
 
     def to(self, device: torch.device, layout: torch.memory_format = torch.contiguous_format) -> Batch:
         source, driving = (x.to(device, non_blocking=True).contiguous(memory_format=layout) for x in (self.source, self.driving))
@@ -46,22 +46,22 @@ class Pair:
 
     source: Plain
     driving: Plain
-    truth: Truth | None
+    truth: PairTruth | None
 
 
-def no_truth(cells: int) -> Truth:
+def no_truth(cells: int) -> PairTruth:
     eye = torch.eye(2).expand(LANDMARKS, 2, 2)
     zeros = torch.zeros(LANDMARKS, 2)
-    return Truth(zeros, eye, zeros, eye, torch.zeros(cells, cells, 2), torch.zeros(1, cells, cells), torch.tensor(0.0))
+    return PairTruth(zeros, eye, zeros, eye, torch.zeros(cells, cells, 2), torch.zeros(1, cells, cells), torch.tensor(0.0))
 
 
 @lru_cache(maxsize=64)
-def recorded(footage: Footage) -> Frames:
-    return Frames.load(footage.path)
+def recorded(footage: TrainingClip) -> FrameStore:
+    return FrameStore.load(footage.path)
 
 
 @lru_cache(maxsize=16)
-def synthetic(footage: Footage) -> Clip:
+def synthetic(footage: TrainingClip) -> Clip:
     return Clip.load(footage.path)
 
 
@@ -69,30 +69,30 @@ def fitting(image: Image, size: int) -> Image:
     return image if image.shape[0] == size else cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA).astype(np.uint8)
 
 
-def clip_truth(clip: Clip, source: int, driving: int, size: int) -> Truth:
+def clip_truth(clip: Clip, source: int, driving: int, size: int) -> PairTruth:
     """In the networks' coordinates."""
     own, cells = clip.images.shape[1], clip.truth.flow.shape[2]
 
     def tensor(values: NDArray[np.float32]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values))
 
-    return Truth(
+    return PairTruth(
         source_landmarks=coordinates(tensor(clip.truth.landmarks[source]), own, cells),
-        source_frames=frame_units(tensor(clip.truth.frames[source]), own, cells),
+        source_frames=jacobian_units(tensor(clip.truth.frames[source]), own, cells),
         driving_landmarks=coordinates(tensor(clip.truth.landmarks[driving]), own, cells),
-        driving_frames=frame_units(tensor(clip.truth.frames[driving]), own, cells),
+        driving_frames=jacobian_units(tensor(clip.truth.frames[driving]), own, cells),
         flow=coordinates(tensor(clip.truth.flow[driving, source]), own, cells),
         seen=tensor(clip.truth.seen[driving, source][None].astype(np.float32)),
         known=torch.tensor(1.0),
     )
 
 
-def mirrored(truth: Truth) -> Truth:
+def mirrored(truth: PairTruth) -> PairTruth:
     """Of the pictures flipped left to right."""
     flip = torch.tensor([-1.0, 1.0])
     order = torch.tensor(MIRRORED)
     around = flip[:, None] * flip[None]
-    return Truth(
+    return PairTruth(
         source_landmarks=truth.source_landmarks[order] * flip,
         source_frames=truth.source_frames[order] * around,
         driving_landmarks=truth.driving_landmarks[order] * flip,
@@ -144,9 +144,9 @@ def zoomed(images: list[Image], ratio: float, rng: Generator) -> list[Image]:
 class Pairs(Dataset[Pair]):
     """Endless: pair number n, of any n >= 0."""
 
-    def __init__(self, clips: tuple[Footage, ...], recipe: Recipe, seed: int, *, augment: bool = True) -> None:
+    def __init__(self, clips: tuple[TrainingClip, ...], recipe: Recipe, seed: int, *, augment: bool = True) -> None:
         self.recipe, self.seed, self.augment = recipe, seed, augment
-        groups: dict[str, list[Footage]] = {}
+        groups: dict[str, list[TrainingClip]] = {}
         for index, clip in enumerate(clips):
             groups.setdefault(clip.identity if recipe.id_sampling else str(index), []).append(clip)
         self.groups = list(groups.values())
@@ -161,7 +161,7 @@ class Pairs(Dataset[Pair]):
         first, second = sorted(rng.choice(count, 2, replace=False).tolist())
         if self.augment and how.time_flip and rng.uniform() < 0.5:
             first, second = second, first
-        truth: Truth | None
+        truth: PairTruth | None
         if footage.synthetic:
             clip = synthetic(footage)
             images = [fitting(clip.images[first], size), fitting(clip.images[second], size)]
@@ -190,17 +190,19 @@ def collate(pairs: list[Pair]) -> Batch:
         return Batch(source, driving, None)
     cells = max(truth.seen.shape[1] for truth in truths)
     truths = [with_cells(truth, cells) for truth in truths]
-    return Batch(source, driving, Truth(*(torch.stack([getattr(truth, name) for truth in truths]) for name in Truth.__dataclass_fields__)))
+    return Batch(
+        source, driving, PairTruth(*(torch.stack([getattr(truth, name) for truth in truths]) for name in PairTruth.__dataclass_fields__))
+    )
 
 
-def with_cells(truth: Truth, cells: int) -> Truth:
+def with_cells(truth: PairTruth, cells: int) -> PairTruth:
     """Clips of other sizes have other flow grids: bring them to one."""
     if truth.seen.shape[1] == cells:
         return truth
     index = torch.arange(cells) * truth.seen.shape[1] // cells
-    named = {name: getattr(truth, name) for name in Truth.__dataclass_fields__}
+    named = {name: getattr(truth, name) for name in PairTruth.__dataclass_fields__}
     named["flow"], named["seen"] = truth.flow[index][:, index], truth.seen[:, index][:, :, index]
-    return Truth(**named)
+    return PairTruth(**named)
 
 
 class Numbers:

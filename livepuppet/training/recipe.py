@@ -29,7 +29,7 @@ class DiscriminatorShape:
 
 
 @dataclass(frozen=True)
-class Warp:
+class ThinPlateWarp:
     """Random transforms for equivariance, in units of half a picture (FOMM, section 3.3)."""
 
     sigma_affine: float = 0.05
@@ -51,7 +51,7 @@ class Augmentation:
 
 
 @dataclass(frozen=True)
-class Weights:
+class LossWeights:
     """How much each loss counts. The first six are the paper's.
 
     pattern stands in for perceptual where no VGG weights are at hand. shown: the same loss on what livepuppet shows, the portrait's own
@@ -76,7 +76,7 @@ class Weights:
 
 
 @dataclass(frozen=True)
-class Own:
+class SyntheticSettings:
     """What the original does not have.
 
     steps: how many; None follows num_epochs, num_repeats and the number of clips. motion_first: share of the run in which keypoints and
@@ -105,10 +105,10 @@ class Recipe:
     name: str = "vox-256"
     model: Configuration = field(default_factory=Configuration)
     discriminator: DiscriminatorShape = field(default_factory=DiscriminatorShape)
-    warp: Warp = field(default_factory=Warp)
+    warp: ThinPlateWarp = field(default_factory=ThinPlateWarp)
     augmentation: Augmentation = field(default_factory=Augmentation)
-    weights: Weights = field(default_factory=Weights)
-    own: Own = field(default_factory=Own)
+    weights: LossWeights = field(default_factory=LossWeights)
+    own: SyntheticSettings = field(default_factory=SyntheticSettings)
     scales: tuple[float, ...] = (1.0, 0.5, 0.25, 0.125)
     num_epochs: int = 100
     num_repeats: int = 75
@@ -167,14 +167,14 @@ class Recipe:
                     "estimate_occlusion_map": model.occlusion,
                     "dense_motion_params": hourglass_tree(model.dense_motion),
                 },
-                "discriminator_params": listed(asdict(self.discriminator)),
+                "discriminator_params": list_recipes(asdict(self.discriminator)),
             },
             "train_params": {
                 **{name: getattr(self, name) for name in plain},
                 "epoch_milestones": list(self.epoch_milestones),
                 "scales": list(self.scales),
                 "transform_params": asdict(self.warp),
-                "loss_weights": listed(asdict(self.weights)),
+                "loss_weights": list_recipes(asdict(self.weights)),
             },
             "livepuppet_params": asdict(self.own),
         }
@@ -194,13 +194,13 @@ class Recipe:
             jitter = {**(augmentation.get("flip_param") or {}), **(augmentation.get("jitter_param") or {}), "zoom": tuple(zoom)}
             parts: dict[str, Any] = {
                 "model": model,
-                "discriminator": filled(
+                "discriminator": fill_defaults(
                     DiscriminatorShape, (tree["model_params"].get("discriminator_params") or {}), "discriminator_params"
                 ),
-                "warp": filled(Warp, train.pop("transform_params", None) or {}, "transform_params"),
-                "augmentation": filled(Augmentation, jitter, "augmentation_params"),
-                "weights": filled(Weights, train.pop("loss_weights", None) or {}, "loss_weights"),
-                "own": filled(Own, tree.get("livepuppet_params") or {}, "livepuppet_params"),
+                "warp": fill_defaults(ThinPlateWarp, train.pop("transform_params", None) or {}, "transform_params"),
+                "augmentation": fill_defaults(Augmentation, jitter, "augmentation_params"),
+                "weights": fill_defaults(LossWeights, train.pop("loss_weights", None) or {}, "loss_weights"),
+                "own": fill_defaults(SyntheticSettings, tree.get("livepuppet_params") or {}, "livepuppet_params"),
                 "id_sampling": bool(data.get("id_sampling", False)),
             }
             train.pop("checkpoint_freq", None)  # here a matter of the command line
@@ -242,12 +242,12 @@ def hourglass_tree(shape: Hourglass) -> dict[str, Any]:
     }
 
 
-def listed(tree: dict[str, Any]) -> dict[str, Any]:
+def list_recipes(tree: dict[str, Any]) -> dict[str, Any]:
     """Tuples as lists: YAML has no tuples."""
     return {name: list(value) if isinstance(value, tuple) else value for name, value in tree.items()}
 
 
-def filled(kind: type[T], entries: Mapping[str, Any], section: str) -> T:
+def fill_defaults(kind: type[T], entries: Mapping[str, Any], section: str) -> T:
     """A dataclass from a section of YAML. Raises UsageError on an unknown entry."""
     known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
     if strange := sorted(set(entries) - known):
@@ -258,7 +258,7 @@ def filled(kind: type[T], entries: Mapping[str, Any], section: str) -> T:
 JITTER = Augmentation(brightness=0.1, contrast=0.1, saturation=0.1, hue=0.1)
 SPECTRAL = DiscriminatorShape(sn=True)
 WITH_KEYPOINTS = DiscriminatorShape(use_kp=True)
-ADVERSARIAL = Weights(generator_gan=1.0)
+ADVERSARIAL = LossWeights(generator_gan=1.0)
 
 VOX = Recipe("vox-256", discriminator=SPECTRAL, augmentation=JITTER, id_sampling=True)
 TAICHI = Recipe("taichi-256", augmentation=JITTER, num_repeats=150, batch_size=30, id_sampling=True)
@@ -300,7 +300,7 @@ PUBLISHED = (
 )
 """The original project's eight configurations, as of its commit f220729."""
 
-TAUGHT = Weights(
+TAUGHT = LossWeights(
     shown=1.0,
     generator_gan=0.25,
     feature_matching=(2.0, 2.0, 2.0, 2.0),
@@ -326,7 +326,7 @@ FACE = Recipe(
     discriminator=SPECTRAL,
     augmentation=Augmentation(brightness=0.15, contrast=0.15, saturation=0.2, hue=0.05),
     weights=TAUGHT,
-    own=Own(steps=120_000, motion_first=0.15, adversarial_from=0.85, taught=0.25, warm_up=500, cosine=True, people=20_000),
+    own=SyntheticSettings(steps=120_000, motion_first=0.15, adversarial_from=0.85, taught=0.25, warm_up=500, cosine=True, people=20_000),
     lr_generator=4.0e-4,
     lr_kp_detector=4.0e-4,
     batch_size=32,
@@ -345,7 +345,7 @@ CPU = replace(
     SMALL,
     name="face-256-cpu",
     weights=replace(TAUGHT, generator_gan=0.0),
-    own=Own(steps=3600, motion_first=0.45, taught=0.25, ema=0.998, warm_up=100, cosine=True, people=600),
+    own=SyntheticSettings(steps=3600, motion_first=0.45, taught=0.25, ema=0.998, warm_up=100, cosine=True, people=600),
     lr_generator=2.0e-4,
     lr_kp_detector=2.0e-4,
     batch_size=8,

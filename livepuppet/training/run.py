@@ -20,8 +20,8 @@ from livepuppet.errors import RunError, UsageError
 from livepuppet.synthetic.clips import make_folder, write_atomically
 from livepuppet.training import checkpoint
 from livepuppet.training.appearance import Vgg, find_vgg
+from livepuppet.training.dataset import Dataset, gather_dataset
 from livepuppet.training.evaluation import evaluate
-from livepuppet.training.footage import Album, gather
 from livepuppet.training.journal import Journal
 from livepuppet.training.pairs import Batch, Numbers, Pairs, collate, loader
 from livepuppet.training.recipe import Recipe
@@ -34,7 +34,7 @@ FRAMES_PER_PERSON = 8
 
 
 @dataclass(frozen=True)
-class Order:
+class TrainConfig:
     """A run as asked for: see `livepuppet train --help`. half: None decides (bf16 on CUDA)."""
 
     data: str
@@ -54,7 +54,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Company:
+class DistributedContext:
     """The processes that train together, one per device; alone by default."""
 
     rank: int = 0
@@ -67,7 +67,7 @@ class Company:
         return self.rank == 0
 
 
-def company(order: Order) -> tuple[Company, torch.device]:
+def distributed_context(order: TrainConfig) -> tuple[DistributedContext, torch.device]:
     """Who trains, and where. Several processes when started by `accelerate launch`: gradients are averaged over them each step."""
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
         try:
@@ -75,7 +75,7 @@ def company(order: Order) -> tuple[Company, torch.device]:
             torch.zeros(1, device=device)
         except (RuntimeError, AssertionError) as error:
             raise UsageError(f"no device '{order.device}' here: {str(error).splitlines()[0]}") from error
-        return Company(), device
+        return DistributedContext(), device
     try:
         from accelerate import Accelerator
     except ModuleNotFoundError as error:
@@ -89,15 +89,15 @@ def company(order: Order) -> tuple[Company, torch.device]:
             gradient.copy_(flat[offset : offset + gradient.numel()].view_as(gradient))
             offset += gradient.numel()
 
-    together = Company(accelerator.process_index, accelerator.num_processes, average, accelerator.wait_for_everyone)
+    together = DistributedContext(accelerator.process_index, accelerator.num_processes, average, accelerator.wait_for_everyone)
     return together, accelerator.device
 
 
-def album(order: Order, us: Company) -> Album:
+def album(order: TrainConfig, us: DistributedContext) -> Dataset:
     """The clips to train on; synthetic people are rendered first, or go on being rendered."""
     folder = Path(order.data)
     if order.data == SYNTHETIC:
-        from livepuppet.synthetic.writing import Order as People
+        from livepuppet.synthetic.writing import SynthesisRequest as People
         from livepuppet.synthetic.writing import write_all
 
         folder = order.out / "people"
@@ -108,11 +108,11 @@ def album(order: Order, us: Company) -> Album:
             write_all(people, range(count), max(1, order.workers))
     cache = order.out / "frames"
     if us.first:
-        found = gather(folder, cache, order.recipe.model.size)
+        found = gather_dataset(folder, cache, order.recipe.model.size)
         us.wait()
         return found
     us.wait()
-    return gather(folder, cache, order.recipe.model.size)
+    return gather_dataset(folder, cache, order.recipe.model.size)
 
 
 @contextmanager
@@ -134,13 +134,13 @@ def ended_by_signal() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def train(order: Order) -> Trainer:
+def train(order: TrainConfig) -> Trainer:
     """Train to the end of the recipe, or go on with what is in `order.out`.
 
     Raises UsageError (no data, another configuration), RunError (full disk, a loss that is no number any more) and KeyboardInterrupt, after
     having saved.
     """
-    us, device = company(order)
+    us, device = distributed_context(order)
     make_folder(order.out)
     clips = album(order, us)
     skipped = "".join(f"{path}\t{why}\n" for path, why in clips.skipped)
@@ -163,7 +163,7 @@ def train(order: Order) -> Trainer:
         rank=us.rank,
         knows_flow=knows_flow,
     )
-    done = checkpoint.restore(order.out, trainer)
+    done = checkpoint.restore_run(order.out, trainer)
     if done:
         logger.info("going on after step %d", done)
     elif order.start is not None:
@@ -171,7 +171,7 @@ def train(order: Order) -> Trainer:
         trainer.start_from(found)
         logger.info("starting from %s", order.start)
     if us.first:
-        checkpoint.write_recipe(order.out / "recipe.yaml", order.recipe)
+        checkpoint.write_run_recipe(order.out / "recipe.yaml", order.recipe)
     total = order.recipe.steps(len(clips.training))
     if done >= total:
         logger.info("nothing to do: all %d steps are done", total)
@@ -188,7 +188,7 @@ def beside(path: Path) -> Any:
     return model_files.load_configuration(candidate) if candidate.is_file() else None
 
 
-def loop(order: Order, trainer: Trainer, clips: Album, journal: Journal, us: Company, total: int) -> None:
+def loop(order: TrainConfig, trainer: Trainer, clips: Dataset, journal: Journal, us: DistributedContext, total: int) -> None:
     numbers = Numbers(order.recipe.batch_size, trainer.step_number, total, us.rank, us.world)
     batches = loader(Pairs(clips.training, order.recipe, order.seed), numbers, order.workers, pinned=trainer.device.type == "cuda")
     shown = samples(clips, order)
@@ -228,13 +228,13 @@ def first_line(error: Exception) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
-def keep(order: Order, trainer: Trainer) -> int:
-    path = checkpoint.save(order.out, trainer)
+def keep(order: TrainConfig, trainer: Trainer) -> int:
+    path = checkpoint.save_run(order.out, trainer)
     logger.info("saved %s", path)
     return trainer.step_number
 
 
-def samples(clips: Album, order: Order) -> Batch:
+def samples(clips: Dataset, order: TrainConfig) -> Batch:
     """The pairs that sheets show: the same ones all along, held out where there are any."""
     plain = replace(order.recipe, id_sampling=False)
     pairs = Pairs(clips.held_out or clips.training, plain, order.seed + 1, augment=False)

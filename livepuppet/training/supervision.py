@@ -19,7 +19,7 @@ FOCUS_RADIUS = 0.15
 
 
 @dataclass(frozen=True, eq=False)
-class Truth:
+class PairTruth:
     """Of a batch. Landmarks (B, 16, 2) and frames (B, 16, 2, 2) of both pictures; flow (B, G, G, 2): where in the source each cell of the
     driving picture comes from; seen (B, 1, G, G): whether the source shows it; known (B,): whether the pair has any truth."""
 
@@ -31,8 +31,8 @@ class Truth:
     seen: Tensor
     known: Tensor
 
-    def to(self, device: torch.device) -> Truth:
-        return Truth(*(getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)))
+    def to(self, device: torch.device) -> PairTruth:
+        return PairTruth(*(getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)))
 
     @property
     def source(self) -> Keypoints:
@@ -52,7 +52,7 @@ def coordinates(pixels: Tensor, size: int, cells: int) -> Tensor:
     return (pixels * (cells / size) - 0.5) * (2 / (cells - 1)) - 1
 
 
-def frame_units(frames: Tensor, size: int, cells: int) -> Tensor:
+def jacobian_units(frames: Tensor, size: int, cells: int) -> Tensor:
     """Pixels per dm -> the networks' units per FRAME_DM."""
     return frames * (FRAME_DM * 2 * cells / size / (cells - 1))
 
@@ -63,12 +63,12 @@ def landmark_loss(found: Keypoints, landmarks: Tensor, known: Tensor) -> Tensor:
     return ((found.value - landmarks).abs().mean(-1) * inside).sum() / inside.sum().clamp(min=1)
 
 
-def frame_loss(found: Keypoints, landmarks: Tensor, frames: Tensor, known: Tensor) -> Tensor:
+def jacobian_loss(found: Keypoints, landmarks: Tensor, frames: Tensor, known: Tensor) -> Tensor:
     inside = (landmarks.abs().amax(-1) < 1) * known[:, None]
     return ((found.jacobian - frames).abs().mean((-1, -2)) * inside).sum() / inside.sum().clamp(min=1)
 
 
-def resized_truth(truth: Truth, height: int, width: int) -> tuple[Tensor, Tensor]:
+def resized_truth(truth: PairTruth, height: int, width: int) -> tuple[Tensor, Tensor]:
     """flow (B, height, width, 2) and seen (B, 1, height, width) on another grid than the data's."""
     if truth.seen.shape[2:] == (height, width):
         return truth.flow, truth.seen
@@ -76,20 +76,20 @@ def resized_truth(truth: Truth, height: int, width: int) -> tuple[Tensor, Tensor
     return flow, torch.nn.functional.interpolate(truth.seen, (height, width), mode="nearest")
 
 
-def expressive(truth: Truth, height: int, width: int) -> Tensor:
+def expressive(truth: PairTruth, height: int, width: int) -> Tensor:
     """How near each place of the driving picture is to eyes or mouth, (B, height, width): 1 there, 0 from about twice FOCUS_RADIUS on."""
     grid = coordinate_grid(height, width, truth.flow.device)
     distance = (grid[None, None] - truth.driving_landmarks[:, EXPRESSIVE, None, None]).norm(dim=-1).amin(1)
     return torch.exp(-((distance / FOCUS_RADIUS) ** 2))
 
 
-def emphasis(truth: Truth, height: int, width: int, focus: float) -> Tensor:
+def emphasis(truth: PairTruth, height: int, width: int, focus: float) -> Tensor:
     """How much each place counts, (B, height, width): 1, up to 1 + focus around eyes and mouth, and 0 where the truth is not known."""
     known = truth.known[:, None, None].expand(-1, height, width)
     return known * (1 + focus * expressive(truth, height, width)) if focus else known
 
 
-def flow_loss(motion: DenseMotion, truth: Truth, focus: float) -> Tensor:
+def flow_loss(motion: DenseMotion, truth: PairTruth, focus: float) -> Tensor:
     """L1 of the deformation where the source shows the point; up to 1 + focus times as much around eyes and mouth."""
     height, width = motion.deformation.shape[1:3]
     flow, seen = resized_truth(truth, height, width)
@@ -98,7 +98,7 @@ def flow_loss(motion: DenseMotion, truth: Truth, focus: float) -> Tensor:
     return (error * weight).sum() / weight.sum().clamp(min=1)
 
 
-def visibility_loss(motion: DenseMotion, truth: Truth, focus: float) -> Tensor:
+def visibility_loss(motion: DenseMotion, truth: PairTruth, focus: float) -> Tensor:
     """Cross entropy of the occlusion map with what the source really shows; focus as for flow: the inside of a mouth is a few cells.
 
     Written out: torch's own refuses autocast, and ends the process on a nan where the trainer would stop in words.
@@ -111,7 +111,7 @@ def visibility_loss(motion: DenseMotion, truth: Truth, focus: float) -> Tensor:
     return (loss * weight).sum() / weight.sum().clamp(min=1)
 
 
-def detail_loss(made: Tensor, wanted: Tensor, truth: Truth) -> Tensor:
+def detail_loss(made: Tensor, wanted: Tensor, truth: PairTruth) -> Tensor:
     """L1 of two pictures (B, C, H, W), and of their gradients, around eyes and mouth: lids, teeth and the dark between the lips are too
     small for a mean over the picture to miss them."""
     error = (made - wanted).abs().mean(1)

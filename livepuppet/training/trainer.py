@@ -16,7 +16,7 @@ from livepuppet.engines.fomm.networks.generator import GeneratorOutput
 from livepuppet.engines.fomm.networks.keypoints import Keypoints
 from livepuppet.errors import RunError, UsageError
 from livepuppet.training import losses, supervision
-from livepuppet.training.appearance import Appearance, Vgg
+from livepuppet.training.appearance import AppearanceLoss, Vgg
 from livepuppet.training.discriminator import MultiScaleDiscriminator
 from livepuppet.training.pairs import LANDMARKS, Batch
 from livepuppet.training.recipe import Recipe
@@ -61,7 +61,7 @@ class Trainer:
         model = build_model(recipe.model)
         self.model = FommModel(model.configuration, model.align_corners, self.placed(model.detector), self.placed(model.generator))
         self.discriminator = self.placed(MultiScaleDiscriminator(recipe.discriminator, recipe.model.channels, recipe.model.keypoints))
-        self.appearance = self.placed(Appearance(recipe, vgg))
+        self.appearance = self.placed(AppearanceLoss(recipe, vgg))
         self.averaged = copy.deepcopy(self.model)
         for network in (self.averaged.detector, self.averaged.generator):
             network.eval().requires_grad_(False)
@@ -112,7 +112,7 @@ class Trainer:
             self.discriminator.requires_grad_(True)
             real = self.discriminator(batch.driving, driving)
             fake = self.discriminator(generated.prediction.detach(), driving)
-            told = {"discriminator": self.recipe.weights.discriminator_gan * losses.told_apart(real, fake)}
+            told = {"discriminator": self.recipe.weights.discriminator_gan * losses.discriminator_loss(real, fake)}
             self.descend(self.discriminator_optimiser, told)
             terms |= told
         self.step_number += 1
@@ -133,15 +133,17 @@ class Trainer:
         if weights.equivariance_value or weights.equivariance_jacobian:
             transform = Transform.drawn(self.recipe.warp, count, randomness, self.device)
             warped = self.detect(transform.picture(batch.driving).to(batch.driving.dtype))
-            terms["equivariance_value"] = weights.equivariance_value * losses.equivariant_values(driving, warped, transform)
+            terms["equivariance_value"] = weights.equivariance_value * losses.equivariance_value_loss(driving, warped, transform)
             if self.recipe.model.jacobian:
-                terms["equivariance_jacobian"] = weights.equivariance_jacobian * losses.equivariant_frames(driving, warped, transform)
+                terms["equivariance_jacobian"] = weights.equivariance_jacobian * losses.equivariance_jacobian_loss(
+                    driving, warped, transform
+                )
         if adversarial and generated is not None:
             real = self.discriminator(batch.driving, driving)
             fake = self.discriminator(generated.prediction, driving)
-            terms["generator_gan"] = weights.generator_gan * losses.deceived(fake)
+            terms["generator_gan"] = weights.generator_gan * losses.generator_loss(fake)
             if any(weights.feature_matching):
-                terms["feature_matching"] = losses.matched_features(real, fake, weights.feature_matching)
+                terms["feature_matching"] = losses.feature_matching_loss(real, fake, weights.feature_matching)
         terms |= self.supervised_terms(batch, source, driving, motion)
         return generated, driving, terms
 
@@ -153,7 +155,7 @@ class Trainer:
         if weights.shown:
             with torch.no_grad():
                 rest = self.generate(batch.source, source, source)
-            shown = losses.as_shown(batch.source, generated, rest, self.model.align_corners)
+            shown = losses.composite_as_shown(batch.source, generated, rest, self.model.align_corners)
             terms["shown"] = weights.shown * self.appearance(shown, batch.driving)
         if weights.detail and batch.truth is not None:
             terms["detail"] = weights.detail * supervision.detail_loss(shown, batch.driving, batch.truth)
@@ -175,7 +177,7 @@ class Trainer:
             terms["frames"] = (
                 weights.frames
                 / 2
-                * sum_of(supervision.frame_loss(found, known.value, known.jacobian, truth.known) for found, known in pairs)
+                * sum_of(supervision.jacobian_loss(found, known.value, known.jacobian, truth.known) for found, known in pairs)
             )
         return {name: term for name, term in terms.items() if getattr(weights, name)}
 

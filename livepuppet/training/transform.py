@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from livepuppet.engines.fomm.networks.layers import coordinate_grid
-from livepuppet.training.recipe import Warp
+from livepuppet.training.recipe import ThinPlateWarp
 
 TINY = 1e-6
 
@@ -27,7 +27,7 @@ class Transform:
     bends: Tensor
 
     @classmethod
-    def drawn(cls, warp: Warp, batch: int, generator: torch.Generator, device: torch.device) -> Transform:
+    def drawn(cls, warp: ThinPlateWarp, batch: int, generator: torch.Generator, device: torch.device) -> Transform:
         """Drawn on the CPU, so that the same seed gives the same warp on any device."""
         noise = warp.sigma_affine * torch.randn(batch, 2, 3, generator=generator)
         controls = coordinate_grid(warp.points_tps, warp.points_tps, torch.device("cpu")).reshape(-1, 2)

@@ -15,7 +15,7 @@ from livepuppet.synthetic.demo.strand_group import SCALP
 from livepuppet.synthetic.head import LOWER_TEETH, UPPER_TEETH, Head
 from livepuppet.synthetic.noise import smooth_step
 from livepuppet.synthetic.occlusion import vertex_normals
-from livepuppet.synthetic.posing import look, turned_by
+from livepuppet.synthetic.posing import turn_eyes, turn_points
 
 CLOTH_THICKNESS = 0.06
 FRIENDLY = {"mouthSmile": 0.20, "cheekSquint": 0.10, "browInnerUp": 0.14, "mouthDimple": 0.06}
@@ -68,13 +68,13 @@ class Posed:
 def posed(head: Head, groomed: Groomed, pose: Pose) -> Posed:
     face = moved(head, groomed, pose)
     strands = [group.placed(head, face) for group in groomed.groups]
-    mesh = turned_by(face, head.follows, pose.head, pose.shoulders, pose.shift)
+    mesh = turn_points(face, head.follows, pose.head, pose.shoulders, pose.shift)
     hair = []
     for group, points in zip(groomed.groups, strands, strict=True):
         flat = points.reshape(-1, 3)
         # long hair lies on the shoulders
         follows = smooth_step(5.2, 6.5, flat[:, 1]) if group.kind == SCALP else torch.ones(len(flat))
-        hair.append(turned_by(flat, follows, pose.head, pose.shoulders, pose.shift).view(points.shape))
+        hair.append(turn_points(flat, follows, pose.head, pose.shoulders, pose.shift).view(points.shape))
     return Posed(face, mesh, vertex_normals(mesh, head.triangles), tuple(hair))
 
 
@@ -85,6 +85,6 @@ def moved(head: Head, groomed: Groomed, pose: Pose) -> Tensor:
     share = float((pose.weights @ shows).clamp(0, 1))
     for material, move in TEETH_MOVE.items():
         face[head.vertex_material == material] += share * torch.tensor(move)
-    look(face, groomed.surface, head, (float(pose.gaze[0]), float(pose.gaze[1])))
+    turn_eyes(face, groomed.surface, head, (float(pose.gaze[0]), float(pose.gaze[1])))
     dressed = CLOTH_THICKNESS * cloth_share(groomed.character, head.rest)
     return face + vertex_normals(head.rest, head.triangles) * dressed[:, None]

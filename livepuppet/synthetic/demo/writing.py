@@ -11,7 +11,7 @@ from livepuppet.synthetic.acting import Acting
 from livepuppet.synthetic.clips import make_folder, write_performance
 from livepuppet.synthetic.demo.assets import PERFORMANCE_NAME, Stage, actings, distinct, render_portrait
 from livepuppet.synthetic.head import Head
-from livepuppet.synthetic.writing import shared_head, spread, write_jpeg
+from livepuppet.synthetic.writing import run_workers, shared_head, write_jpeg
 from livepuppet.types import Image
 
 
@@ -50,7 +50,7 @@ def write_demo(out: Path, names: tuple[str, ...], size: int = 1024, workers: int
     sittings = [Sitting(name, portraits / f"{name}.jpg", size) for name in names if name != PERFORMANCE_NAME]
     missing = [sitting for sitting in sittings if not sitting.path.exists()]
     film = out / f"{PERFORMANCE_NAME}.mp4"
-    made = frames = sum(1 for _ in spread(make_portrait, missing, workers))
+    made = frames = sum(1 for _ in run_workers(make_portrait, missing, workers))
     if PERFORMANCE_NAME in names and not film.exists():
         frames += write_performance(performed(workers), film, crf=20, preset="slow")
         made += 1
@@ -60,7 +60,7 @@ def write_demo(out: Path, names: tuple[str, ...], size: int = 1024, workers: int
 def performed(workers: int) -> Iterator[Image]:
     """All frames, equal ones in a row rendered once."""
     moments = list(distinct(actings()))
-    images = spread(make_frame, [acting for acting, _ in moments], workers)
+    images = run_workers(make_frame, [acting for acting, _ in moments], workers)
     for image, (_, length) in zip(images, moments, strict=True):
         for _ in range(length):
             yield image

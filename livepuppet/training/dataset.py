@@ -33,7 +33,7 @@ logger = logging.getLogger("livepuppet.train")
 
 
 @dataclass(frozen=True)
-class Footage:
+class TrainingClip:
     """One clip that can be drawn from. path: frames of a recorded clip (see `Frames`), or a synthetic clip's own file.
 
     identity: what clips of one person share (`id_sampling`): the part of the name before '#', as the original has it.
@@ -46,16 +46,16 @@ class Footage:
 
 
 @dataclass(frozen=True)
-class Album:
+class Dataset:
     """What a data folder came to. skipped: files that cannot be trained on, and why."""
 
-    training: tuple[Footage, ...]
-    held_out: tuple[Footage, ...]
+    training: tuple[TrainingClip, ...]
+    held_out: tuple[TrainingClip, ...]
     skipped: tuple[tuple[Path, str], ...] = field(default=())
 
 
 @dataclass(frozen=True, eq=False)
-class Frames:
+class FrameStore:
     """A recorded clip: frame i is the JPEG in content[ends[i-1] : ends[i]]."""
 
     content: NDArray[np.uint8]
@@ -70,12 +70,12 @@ class Frames:
         return np.ascontiguousarray(np.asarray(picture, np.uint8)[..., ::-1])
 
     @classmethod
-    def of(cls, images: list[Image]) -> Frames:
+    def of(cls, images: list[Image]) -> FrameStore:
         parts = [cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].reshape(-1) for image in images]
         return cls(np.concatenate(parts), np.cumsum([len(part) for part in parts]))
 
     @classmethod
-    def load(cls, path: Path) -> Frames:
+    def load(cls, path: Path) -> FrameStore:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return cls(archive["content"], archive["ends"])
 
@@ -85,7 +85,7 @@ class Frames:
         write_atomically(path, lambda file: file.write(buffer.getvalue()))
 
 
-def squared(image: Image, size: int) -> Image:
+def square_crop(image: Image, size: int) -> Image:
     """The middle square, resized."""
     height, width = image.shape[:2]
     side = min(height, width)
@@ -117,21 +117,21 @@ def folder_images(folder: Path) -> Iterator[Image]:
         yield np.ascontiguousarray(np.asarray(picture, np.uint8)[..., ::-1])
 
 
-def thinned(images: Iterator[Image], size: int) -> list[Image]:
+def thin_frames(images: Iterator[Image], size: int) -> list[Image]:
     """At most MOST_FRAMES squared frames, evenly spaced: when too many have come, every second is let go."""
     kept: list[Image] = []
     stride = 1
     for index, image in enumerate(images):
         if index % stride:
             continue
-        kept.append(squared(image, size))
+        kept.append(square_crop(image, size))
         if len(kept) > MOST_FRAMES:
             kept = kept[::2]
             stride *= 2
     return kept
 
 
-def clips_in(folder: Path) -> list[Path]:
+def find_clips(folder: Path) -> list[Path]:
     """Videos, folders of pictures and synthetic clips below a folder, by name."""
     found: set[Path] = set()
     for path in folder.rglob("*"):
@@ -145,25 +145,25 @@ def clips_in(folder: Path) -> list[Path]:
     return sorted(found)
 
 
-def prepared(path: Path, cache: Path, size: int) -> Footage:
+def prepare_clips(path: Path, cache: Path, size: int) -> TrainingClip:
     """Read one clip and keep its frames in the cache, unless they are there. Raises ValueError: why it cannot be used."""
     name, identity = path.stem, path.stem.partition("#")[0]
     if path.suffix == ".npz":
         if len(Clip.load(path).images) < 2:
             raise ValueError("one frame shows no motion")
-        return Footage(name, identity, path, synthetic=True)
+        return TrainingClip(name, identity, path, synthetic=True)
     stamp = path.stat()
     key = hashlib.sha256(f"{path.resolve()}|{stamp.st_mtime_ns}|{stamp.st_size}|{size}|{MOST_FRAMES}".encode()).hexdigest()[:24]
     kept = cache / f"{key}.npz"
     if not kept.is_file():
-        images = thinned(folder_images(path) if path.is_dir() else video_images(path), size)
+        images = thin_frames(folder_images(path) if path.is_dir() else video_images(path), size)
         if len(images) < 2:
             raise ValueError("no frame in it" if not images else "one frame shows no motion")
-        Frames.of(images).save(kept)
-    return Footage(name, identity, kept, synthetic=False)
+        FrameStore.of(images).save(kept)
+    return TrainingClip(name, identity, kept, synthetic=False)
 
 
-def gather(folder: Path, cache: Path, size: int) -> Album:
+def gather_dataset(folder: Path, cache: Path, size: int) -> Dataset:
     """All clips of a folder. Raises UsageError when there is nothing to train on, RunError when the cache's disk is full."""
     if not folder.is_dir():
         raise UsageError(f"no folder at {folder}")
@@ -173,11 +173,11 @@ def gather(folder: Path, cache: Path, size: int) -> Album:
         raise RunError(f"cannot write to {cache}: {error.strerror}") from error
     skipped: list[tuple[Path, str]] = []
 
-    def read(paths: list[Path]) -> list[Footage]:
+    def read(paths: list[Path]) -> list[TrainingClip]:
         out = []
         for number, path in enumerate(paths, 1):
             try:
-                out.append(prepared(path, cache, size))
+                out.append(prepare_clips(path, cache, size))
             except ValueError as error:
                 skipped.append((path, str(error)))
                 logger.warning("skipped %s: %s", path, error)
@@ -186,13 +186,13 @@ def gather(folder: Path, cache: Path, size: int) -> Album:
         return out
 
     if (folder / "train").is_dir():
-        training = read(clips_in(folder / "train"))
-        held_out = read(clips_in(folder / "test")) if (folder / "test").is_dir() else []
+        training = read(find_clips(folder / "train"))
+        held_out = read(find_clips(folder / "test")) if (folder / "test").is_dir() else []
     else:
-        everything = read(clips_in(folder))
+        everything = read(find_clips(folder))
         held_out = everything[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
         training = [clip for clip in everything if clip not in held_out]
     if not training:
         bad = f" ({len(skipped)} skipped: {skipped[0][0].name}: {skipped[0][1]})" if skipped else ""
         raise UsageError(f"{folder} holds no clip to train on{bad}: put videos in it, or folders of pictures, one folder per clip")
-    return Album(tuple(training), tuple(held_out), tuple(skipped))
+    return Dataset(tuple(training), tuple(held_out), tuple(skipped))
