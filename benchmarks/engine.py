@@ -24,6 +24,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from livepuppet.diagnostics.system import describe_machine, package_versions
+from livepuppet.diagnostics.system import system_load as machine_load
 from livepuppet.engines.fomm import motion as motions
 from livepuppet.engines.fomm.crop import Crop, face_crop
 from livepuppet.engines.fomm.export.exporter import export_model
@@ -36,8 +38,6 @@ from livepuppet.engines.fomm.paste import build_paste_region, paste_back
 from livepuppet.engines.fomm.runtime.interface import FommRuntime
 from livepuppet.engines.fomm.runtime.loading import load_runtime
 from livepuppet.factory import open_source
-from livepuppet.machine import load as machine_load
-from livepuppet.machine import machine, packages
 from livepuppet.types import Image, Tuning
 from livepuppet.vision.face_landmarks import FaceTracker
 
@@ -232,7 +232,7 @@ def main() -> None:
             graphs.close()
     host = host_work(model.configuration.size, options.rounds)
     lines = [
-        f"{machine()}, load {machine_load()}",
+        f"{describe_machine()}, load {machine_load()}",
         f"{options.model}, {options.rounds} rounds after {options.warm_up} to warm up, {torch.get_num_threads()} threads in PyTorch",
         "",
         *table(results),
@@ -242,7 +242,7 @@ def main() -> None:
     print("\n".join(lines))
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "engine.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    record = {"machine": machine(), "packages": packages(), "model": options.model, "forms": results, "host_cpu_ms": host}
+    record = {"machine": describe_machine(), "packages": package_versions(), "model": options.model, "forms": results, "host_cpu_ms": host}
     (options.out / "engine.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 

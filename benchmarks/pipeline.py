@@ -13,8 +13,8 @@ import json
 from pathlib import Path
 
 from livepuppet.cli import build_parser
-from livepuppet.cli.bench import Measurement, measure
-from livepuppet.machine import load, machine, packages
+from livepuppet.cli.bench import Measurement, measure_session
+from livepuppet.diagnostics.system import describe_machine, package_versions, system_load
 
 SIZES = ("512x512", "1024x1024", "1280x720")
 STAGES = ("wait", "observe", "smooth", "transfer", "render", "mark")
@@ -23,7 +23,7 @@ STAGES = ("wait", "observe", "smooth", "transfer", "render", "mark")
 def one(options: argparse.Namespace, size: str, unpaced: bool) -> Measurement:
     words = ["--camera", "demo", "--size", size, "--output", options.output, "--engine", options.engine]
     words += ["--seconds", str(options.seconds), "--warm-up", str(options.warm_up)] + (["--unpaced"] if unpaced else [])
-    return measure(build_parser("bench").parse_args(words))
+    return measure_session(build_parser("bench").parse_args(words))
 
 
 def row(size: str, measurement: Measurement) -> list[str]:
@@ -58,9 +58,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/out"))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    facts = machine()
+    facts = describe_machine()
     heading = f"{facts['processor']}, {facts['cores']} cores, {facts['system']}, Python {facts['python']}; load before: {facts['load']}"
-    versions = ", ".join(f"{name} {number}" for name, number in packages().items())
+    versions = ", ".join(f"{name} {number}" for name, number in package_versions().items())
     condition = f"{options.seconds:g} s each after {options.warm_up:g} s of warm-up; times in ms, stages as medians"
     condition += "; cpu: processor time per frame, all threads; unpaced ages include a frame's wait for its turn"
     print(f"{heading}\n{versions}\n{condition}\n", flush=True)
@@ -71,10 +71,12 @@ def main() -> None:
             rows.append(row(size, measurement))
             runs.append({"size": size, "unpaced": unpaced, **measurement.as_dict()})
             print(rows[-1], flush=True)
-    text = [*table(rows, options.output), "", f"{heading}, after: {load()}.", f"{versions}.", f"{condition}."]
+    text = [*table(rows, options.output), "", f"{heading}, after: {system_load()}.", f"{versions}.", f"{condition}."]
     print("\n" + "\n".join(text))
     (options.out / "pipeline.md").write_text("\n".join(text) + "\n")
-    (options.out / "pipeline.json").write_text(json.dumps({"machine": facts, "packages": packages(), "runs": runs}, indent=1) + "\n")
+    (options.out / "pipeline.json").write_text(
+        json.dumps({"machine": facts, "packages": package_versions(), "runs": runs}, indent=1) + "\n"
+    )
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from livepuppet.machine import load, machine, packages
+from livepuppet.diagnostics.system import describe_machine, package_versions, system_load
 from livepuppet.video.reader import VideoReader
 from livepuppet.video.writer import VideoWriter, h264
 from livepuppet.vision.portrait import ASSETS
@@ -168,12 +168,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/out"))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    facts = machine()
+    facts = describe_machine()
     print(
         f"{facts['processor']}, {facts['cores']} cores, {facts['system']}, Python {facts['python']}; load before: {facts['load']}",
         flush=True,
     )
-    results: dict[str, Any] = {"machine": facts, "packages": packages()}
+    results: dict[str, Any] = {"machine": facts, "packages": package_versions()}
     path = options.out / "render.json"
     if path.exists():
         results = json.loads(path.read_text()) | results
@@ -183,7 +183,7 @@ def main() -> None:
             print(f"\n{name}", flush=True)
             measure = {"speed": speed, "cores": cores, "ray": ray}.get(name)
             results[name] = memory(folder, options.minutes, options.every) if measure is None else measure(folder)
-            results["load_after"] = load()
+            results["load_after"] = system_load()
             path.write_text(json.dumps(results, indent=1) + "\n")
             print("\n" + "\n".join(as_table(results[name])), flush=True)
 

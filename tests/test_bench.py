@@ -13,11 +13,11 @@ import pytest
 from PIL import Image as Pillow
 
 from livepuppet.cli import bench, build_parser
-from livepuppet.cli.bench import Measurement, report
-from livepuppet.cli.bench_plot import plot
+from livepuppet.cli.bench import Measurement, print_measurement
+from livepuppet.cli.bench_plot import plot_measurement
+from livepuppet.diagnostics.system import core_count, describe_machine, package_versions
 from livepuppet.errors import RunError, UsageError
 from livepuppet.live.stats import Distribution, Statistics
-from livepuppet.machine import cores, machine, packages
 
 ROOT = Path(__file__).parents[1]
 AVATAR = str(ROOT / "livepuppet" / "assets" / "avatars" / "ada.jpg")
@@ -40,7 +40,7 @@ def made_up(latencies_ms: list[float], *, bound_ms: float = 50.0, live: bool = T
     )  # fmt: skip
     return Measurement(
         statistics=numbers, moments=np.arange(len(late)) / 30, latencies=late / 1000, stages={"render": late / 2000}, output="none",
-        warm_up_s=2.0, live=live, machine=machine(), packages=packages(), failures=(),
+        warm_up_s=2.0, live=live, machine=describe_machine(), packages=package_versions(), failures=(),
     )  # fmt: skip
 
 
@@ -58,7 +58,7 @@ def test_a_real_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     parts = sum(spread["mean"] for spread in stages.values())
     assert parts == pytest.approx(data["latency"]["mean"], rel=0.1, abs=1.0), "the stages explain the latency"
     assert len(data["samples"]["latency_ms"]) == len(data["samples"]["at_s"]) == data["delivered"]
-    assert data["about"]["picture"] == "256 x 256" and data["machine"]["cores"] == str(cores())
+    assert data["about"]["picture"] == "256 x 256" and data["machine"]["cores"] == str(core_count())
     said = capsys.readouterr().out
     assert f"{data['mean_fps']:.1f}" in said and "observe" in said and "never exceeded" in said
     with Pillow.open(picture) as image:
@@ -120,9 +120,9 @@ def test_the_pipeline_benchmark_writes_its_tables(tmp_path: Path) -> None:
 def test_the_report_calls_a_queue_a_queue() -> None:
     good, bad = made_up([20.0] * 90), made_up([20.0] * 89 + [400.0])
     assert good.bound_kept and not bad.bound_kept
-    assert "never exceeded" in "\n".join(report(good)) and "EXCEEDED" in "\n".join(report(bad))
-    assert not any(line.startswith("age bound") for line in report(made_up([400.0] * 9, live=False)))
-    lines = {line[:18].strip(): line[18:] for line in report(good) if line}
+    assert "never exceeded" in "\n".join(print_measurement(good)) and "EXCEEDED" in "\n".join(print_measurement(bad))
+    assert not any(line.startswith("age bound") for line in print_measurement(made_up([400.0] * 9, live=False)))
+    lines = {line[:18].strip(): line[18:] for line in print_measurement(good) if line}
     assert lines["dropped"] == "90 of 180 (50.0%)" and "6.50" in lines["render"] and "6.25" in lines["render"]
 
 
@@ -133,14 +133,14 @@ def test_the_report_calls_a_queue_a_queue() -> None:
 )
 def test_any_run_can_be_drawn(latencies: list[float], tmp_path: Path) -> None:
     place = tmp_path / "b.png"
-    plot(made_up(latencies), place)
+    plot_measurement(made_up(latencies), place)
     with Pillow.open(place) as image:
         assert image.size == (1540, 924)
 
 
 def test_a_picture_format_nobody_knows(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot write the picture"):
-        plot(made_up([1.0, 2.0]), tmp_path / "b.nonsense")
+        plot_measurement(made_up([1.0, 2.0]), tmp_path / "b.nonsense")
 
 
 def test_json_is_plain(tmp_path: Path) -> None:
@@ -150,6 +150,6 @@ def test_json_is_plain(tmp_path: Path) -> None:
 
 
 def test_the_machine_is_described() -> None:
-    facts = machine()
+    facts = describe_machine()
     assert set(facts) == {"system", "processor", "cores", "load", "python"} and facts["processor"] and int(facts["cores"]) >= 1
-    assert {"livepuppet", "numpy", "mediapipe"} <= set(packages())
+    assert {"livepuppet", "numpy", "mediapipe"} <= set(package_versions())

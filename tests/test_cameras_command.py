@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from livepuppet.cli import main
-from livepuppet.cli.cameras import kind, offered
+from livepuppet.cli.cameras import kind, offered_modes
 from livepuppet.devices import Device, Mode, list_cameras
 from livepuppet.devices.choice import remember_camera, remembered_camera
 
@@ -46,7 +46,7 @@ def test_a_preview_that_is_no_picture_is_refused(capsys: pytest.CaptureFixture[s
 def test_what_a_camera_offers_is_said_by_size_fastest_first() -> None:
     modes = [((640, 480), 30.0, "YUYV"), ((1280, 720), 10.0, "YUYV"), ((1280, 720), 30.0, "MJPG"), ((1920, 1080), 30.0, "H264")]
     webcam = Device(0, "webcam", modes=tuple(Mode(*mode) for mode in modes))
-    assert offered(webcam) == ["1280x720 at 30 (MJPG)", "640x480 at 30 (YUYV)"]
-    assert offered(webcam, most=1) == ["1280x720 at 30 (MJPG)", "..."]
+    assert offered_modes(webcam) == ["1280x720 at 30 (MJPG)", "640x480 at 30 (YUYV)"]
+    assert offered_modes(webcam, most=1) == ["1280x720 at 30 (MJPG)", "..."]
     assert kind(webcam) == "camera"
     assert kind(Device(1, "loop", accepts=True, captures=False)) == "virtual camera, free"

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from livepuppet.cli import doctor, main
-from livepuppet.cli.findings import Finding, checks
-from livepuppet.cli.inference import smallest_graph
+from livepuppet.diagnostics.checks import Finding, all_checks
+from livepuppet.diagnostics.inference import smallest_graph
 
 SECTIONS = {"versions", "cameras", "virtual camera", "display", "face model", "inference", "models", "speed"}
 
@@ -36,7 +36,7 @@ def test_the_report_of_this_machine_has_every_section_and_the_exit_code_fits() -
 
 
 def test_each_check_has_the_name_of_its_section() -> None:
-    assert {check.__name__.replace("_", " ").removesuffix("s") for check in checks()} == {name.removesuffix("s") for name in SECTIONS}
+    assert {check.__name__.replace("_", " ").removesuffix("s") for check in all_checks()} == {name.removesuffix("s") for name in SECTIONS}
 
 
 def given(*findings: Finding) -> list[object]:

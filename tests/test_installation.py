@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from livepuppet.cli import main
-from livepuppet.cli.installation import OPTIONS, Plan, family_of, linux_plan, os_release
-from livepuppet.cli.virtual_camera import carry_out
+from livepuppet.cli.virtual_camera import execute_plan
+from livepuppet.diagnostics.virtual_camera_setup import OPTIONS, Plan, distribution_family, linux_plan, os_release
 from livepuppet.errors import RunError
 
 RELEASES = {
@@ -36,7 +36,7 @@ RELEASES = {
 )
 def test_each_distribution_gets_its_package_and_the_same_module_options(name: str, family: str, package: str) -> None:
     release = os_release(RELEASES[name])
-    assert family_of(release) == family
+    assert distribution_family(release) == family
     plan = linux_plan(release, "6.1.0-9-amd64")
     assert package in plan.text()
     assert plan.commands[-1] == f"sudo modprobe v4l2loopback {OPTIONS}"
@@ -62,11 +62,11 @@ def test_where_no_module_can_be_loaded_nothing_is_to_be_run() -> None:
 
 def test_running_stops_at_the_first_step_that_fails(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     done = tmp_path / "done"
-    carry_out(Plan("", commands=(f"touch {done}", "echo said")))
+    execute_plan(Plan("", commands=(f"touch {done}", "echo said")))
     assert done.exists() and "said" in capfd.readouterr().out
     never = tmp_path / "never"
     with pytest.raises(RunError, match=r"exit code 3.*Enroll it"):
-        carry_out(Plan("", commands=("exit 3 # modprobe", f"touch {never}"), note="Enroll it."))
+        execute_plan(Plan("", commands=("exit 3 # modprobe", f"touch {never}"), note="Enroll it."))
     assert not never.exists()
 
 

@@ -28,7 +28,7 @@ def command(name: str) -> ModuleType:
     return import_module(f"livepuppet.cli.{name.replace('-', '_')}")
 
 
-class Page(argparse.RawDescriptionHelpFormatter):
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
     """Help as wide as the terminal, at most 100 columns, option names apart from their text."""
 
     def __init__(self, prog: str) -> None:
@@ -39,7 +39,7 @@ class Page(argparse.RawDescriptionHelpFormatter):
         super().__init__(prog, max_help_position=30, width=width)
 
 
-class Parser(argparse.ArgumentParser):
+class CommandParser(argparse.ArgumentParser):
     """A parser whose help may end with the list of the other commands; they are imported only when somebody reads it."""
 
     others = False
@@ -56,12 +56,12 @@ def build_parser(name: str) -> argparse.ArgumentParser:
     """The parser of one command; that of `live` also carries --version and lists the other commands."""
     module = command(name)
     live = name == "live"
-    parser = Parser(
+    parser = CommandParser(
         prog="livepuppet" if live else f"livepuppet {name}",
         usage=getattr(module, "USAGE", None),
         description=module.SUMMARY,
         epilog=getattr(module, "EPILOG", ""),
-        formatter_class=Page,
+        formatter_class=HelpFormatter,
         allow_abbrev=False,
     )
     parser.others = live
@@ -72,7 +72,7 @@ def build_parser(name: str) -> argparse.ArgumentParser:
     return parser
 
 
-class Lines(logging.Formatter):
+class LineFormatter(logging.Formatter):
     """What the program says: plain lines; only warnings and errors are named as such."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -81,11 +81,11 @@ class Lines(logging.Formatter):
 
 
 @contextlib.contextmanager
-def speaking(verbose: bool, quiet: bool) -> Iterator[None]:
+def log_to_stderr(verbose: bool, quiet: bool) -> Iterator[None]:
     """Send the package's log to stderr meanwhile, as lines for a person."""
     logger = logging.getLogger("livepuppet")
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Lines())
+    handler.setFormatter(LineFormatter())
     handlers, propagate, level = logger.handlers[:], logger.propagate, logger.level
     logger.handlers, logger.propagate = [handler], False
     logger.setLevel(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
@@ -132,11 +132,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     name = words.pop(0) if words and words[0] in COMMANDS else "live"
     options = build_parser(name).parse_args(words)
-    with native_chatter_hidden(not options.verbose), speaking(options.verbose, getattr(options, "quiet", False)):
-        return carry_out(name, options)
+    with native_chatter_hidden(not options.verbose), log_to_stderr(options.verbose, getattr(options, "quiet", False)):
+        return run_command(name, options)
 
 
-def carry_out(name: str, options: argparse.Namespace) -> int:
+def run_command(name: str, options: argparse.Namespace) -> int:
     try:
         return int(command(name).run(options))
     except LivepuppetError as error:

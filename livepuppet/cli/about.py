@@ -49,11 +49,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     for paragraph in PAGE.format(version=__version__).strip().split("\n\n"):
-        print("\n".join(filled(line) for line in joined(paragraph)), end="\n\n")
+        print("\n".join(fill_page(line) for line in join_lines(paragraph)), end="\n\n")
     return 0
 
 
-def joined(paragraph: str) -> list[str]:
+def join_lines(paragraph: str) -> list[str]:
     """The paragraph's headings and commands each on a line of its own, its running text in one."""
     lines: list[str] = []
     running = False
@@ -67,5 +67,5 @@ def joined(paragraph: str) -> list[str]:
     return lines
 
 
-def filled(line: str) -> str:
+def fill_page(line: str) -> str:
     return line if line.startswith(" ") else textwrap.fill(line, 100)

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from livepuppet.cli.live import add_output_arguments, add_puppet_arguments, choose_outputs, interruptible, open_session
-from livepuppet.cli.options import between, positive
+from livepuppet.cli.live import add_output_arguments, add_puppet_arguments, assemble_session, choose_outputs, interruptible
+from livepuppet.cli.options import number_between, positive_float
+from livepuppet.diagnostics.system import describe_machine, package_versions
 from livepuppet.errors import RunError, UsageError
 from livepuppet.factory import open_sink, open_source
 from livepuppet.live.session import Limits
 from livepuppet.live.stats import Meter, Statistics
-from livepuppet.machine import machine, packages
 from livepuppet.provenance.marks import Mark, sign_video
 from livepuppet.types import Floats
 
@@ -82,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output_arguments(out, default="none")
     out.add_argument("--no-watermark", action="store_true", help="leave out the invisible mark")
     run_time = parser.add_argument_group("how it is measured")
-    run_time.add_argument("--seconds", type=positive, default=10.0, metavar="S", help="measure for so long (default: 10)")
+    run_time.add_argument("--seconds", type=positive_float, default=10.0, metavar="S", help="measure for so long (default: 10)")
     run_time.add_argument("--warm-up", type=warm_up, default=WARM_UP_S, metavar="S", help="run so long beforehand (default: 2)")
     run_time.add_argument("--unpaced", action="store_true", help="play the demo or a film as fast as it goes, not at its own pace")
     run_time.add_argument("--json", type=Path, metavar="FILE", help="write all numbers, and the latency of every frame, as JSON")
@@ -91,37 +91,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def warm_up(text: str) -> float:
     """Seconds, none allowed."""
-    return between(text, 0.0, 600.0)
+    return number_between(text, 0.0, 600.0)
 
 
 def run(options: argparse.Namespace) -> int:
     for path in (options.json, options.plot):
-        check_place(path)
-    measurement = measure(options)
-    print("\n".join(report(measurement)))
+        check_writable(path)
+    measurement = measure_session(options)
+    print("\n".join(print_measurement(measurement)))
     if options.json:
         write_json(options.json, measurement.as_dict())
     if options.plot:
-        from livepuppet.cli.bench_plot import plot
+        from livepuppet.cli.bench_plot import plot_measurement
 
-        plot(measurement, options.plot)
+        plot_measurement(measurement, options.plot)
         log.info("wrote %s", options.plot)
     return 1 if measurement.failures else 0
 
 
-def measure(options: argparse.Namespace) -> Measurement:
+def measure_session(options: argparse.Namespace) -> Measurement:
     """Run a session as `livepuppet` would with these options, and measure it.
 
     Raises what opening the parts raises, and RunError where no frame came through at all.
     """
     options.output = choose_outputs(options.output or ["none"])
-    facts, mark = machine(), Mark(watermark=not options.no_watermark)
+    facts, mark = describe_machine(), Mark(watermark=not options.no_watermark)
     meter = Meter(warm_up_s=options.warm_up)
     films = [Path(output) for output in options.output if Path(output).suffix]
     with ExitStack() as cleanup:
         source = open_source(options.camera, paced=not options.unpaced, fps=options.fps)
         cleanup.callback(source.close)
-        session = open_session(options, source, [open_sink(output) for output in options.output], Limits(fps=options.fps), meter)
+        session = assemble_session(options, source, [open_sink(output) for output in options.output], Limits(fps=options.fps), meter)
         cleanup.callback(session.puppet.engine.close)
         session.mark = None if options.no_watermark else mark.apply
         log.info("measuring for %g s, after %g s of warm-up", options.seconds, options.warm_up)
@@ -150,12 +150,12 @@ def measure(options: argparse.Namespace) -> Measurement:
         warm_up_s=options.warm_up,
         live=source.live,
         machine=facts,
-        packages=packages(),
+        packages=package_versions(),
         failures=tuple(map(str, session.failures)),
     )
 
 
-def report(measurement: Measurement) -> list[str]:
+def print_measurement(measurement: Measurement) -> list[str]:
     """What a person wants to know, as lines of text."""
     numbers = measurement.statistics
     late = numbers.latency
@@ -183,7 +183,7 @@ def report(measurement: Measurement) -> list[str]:
     return lines
 
 
-def check_place(path: Path | None) -> None:
+def check_writable(path: Path | None) -> None:
     """Raises UsageError where a file could not be written: before the measuring, not after it."""
     if path is not None and not path.parent.is_dir():
         raise UsageError(f"no such folder: {path.parent} (make it, or write elsewhere)")

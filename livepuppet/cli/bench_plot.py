@@ -24,7 +24,7 @@ STYLE = {
 }  # fmt: skip
 
 
-def plot(measurement: Measurement, path: Path) -> None:
+def plot_measurement(measurement: Measurement, path: Path) -> None:
     """Write the picture; the suffix names its format (png, svg, pdf). Raises UsageError where it cannot be written."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -48,15 +48,15 @@ def run(options: argparse.Namespace) -> int:
         forget_camera()
     devices = list_devices()
     if options.json:
-        print(json.dumps({"remembered": remembered_camera(), "devices": [as_dict(device) for device in devices]}, indent=2))
+        print(json.dumps({"remembered": remembered_camera(), "devices": [camera_as_dict(device) for device in devices]}, indent=2))
     else:
-        show(devices, remembered_camera())
+        print_cameras(devices, remembered_camera())
     if options.preview is not None:
-        preview(options.preview, [device for device in devices if device.captures])
+        write_previews(options.preview, [device for device in devices if device.captures])
     return 0
 
 
-def as_dict(device: Device) -> dict[str, Any]:
+def camera_as_dict(device: Device) -> dict[str, Any]:
     return {
         "index": device.index,
         "name": device.label,
@@ -75,7 +75,7 @@ def kind(device: Device) -> str:
     return "virtual camera, in use" if device.captures else "virtual camera, free"
 
 
-def show(devices: Sequence[Device], chosen: str) -> None:
+def print_cameras(devices: Sequence[Device], chosen: str) -> None:
     """The table, for people."""
     from rich.console import Console
     from rich.table import Table
@@ -91,7 +91,7 @@ def show(devices: Sequence[Device], chosen: str) -> None:
         table.add_column(heading, justify="right" if heading == "index" else "left", overflow="fold")
     for device in devices:
         mark = " *" if chosen and chosen in {device.label, device.name} and not device.accepts else ""
-        offers = device.obstacle or ", ".join(offered(device)) or "-"
+        offers = device.obstacle or ", ".join(offered_modes(device)) or "-"
         table.add_row(str(device.index), device.label + mark, kind(device), device.driver, offers)
     console.print(table)
     if chosen:
@@ -99,7 +99,7 @@ def show(devices: Sequence[Device], chosen: str) -> None:
         console.print(f"* remembered: {chosen}{'' if present else ' (not plugged in now)'}; --forget clears it", style="dim", markup=False)
 
 
-def offered(device: Device, most: int = 4) -> list[str]:
+def offered_modes(device: Device, most: int = 4) -> list[str]:
     """'1280x720 at 30 (MJPG)': per size the fastest readable way, the largest sizes first."""
     from livepuppet.devices.device import READABLE
 
@@ -112,12 +112,12 @@ def offered(device: Device, most: int = 4) -> list[str]:
     return lines[:most] + (["..."] if len(lines) > most else [])
 
 
-def preview(path: Path, cameras: Sequence[Device]) -> None:
+def write_previews(path: Path, cameras: Sequence[Device]) -> None:
     """A contact sheet, one tile per camera: its newest picture after a second, or what is wrong. Raises UsageError."""
     from PIL import Image as Picture
     from PIL import ImageDraw, ImageFont
 
-    from livepuppet.cli.examination import examine
+    from livepuppet.diagnostics.camera_probe import probe_camera
 
     if path.suffix.lower() not in {".png", ".jpg", ".jpeg"}:
         raise UsageError(f"a preview is a .png or .jpg file, not '{path.name}'")
@@ -132,7 +132,7 @@ def preview(path: Path, cameras: Sequence[Device]) -> None:
     font = ImageFont.load_default(16)
     for place, camera in enumerate(cameras):
         left, top = place % COLUMNS * wide, place // COLUMNS * high
-        seen = examine(camera)
+        seen = probe_camera(camera)
         if seen.picture is not None:
             tile = Picture.fromarray(seen.picture)
             tile.thumbnail((TILE[0] - 8, TILE[1] - 8))

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from itertools import groupby
 
-from livepuppet.cli.findings import Finding, checks, one_line
+from livepuppet.diagnostics.checks import Finding, all_checks, brief_line
 
 SUMMARY = "Check cameras, virtual camera, display, models, GPU and speed, and say how to mend what is wrong."
 EPILOG = """
@@ -29,38 +29,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     if not options.verbose:
         logging.getLogger("livepuppet").setLevel(logging.ERROR)  # what the parts would say is said in the report
-    findings = examined(options.json)
+    findings = run_checks(options.json)
     broken = any(finding.state == "broken" for finding in findings)
     if options.json:
-        print(json.dumps({"works": not broken, "findings": [as_dict(finding) for finding in findings]}, indent=2))
+        print(json.dumps({"works": not broken, "findings": [findings_as_dict(finding) for finding in findings]}, indent=2))
     else:
-        show(findings)
+        print_findings(findings)
     return 1 if broken else 0
 
 
-def examined(quiet: bool) -> list[Finding]:
+def run_checks(quiet: bool) -> list[Finding]:
     """All findings. A check that fails in a way nobody thought of is itself a finding."""
     from rich.console import Console
 
     console = Console(stderr=True, quiet=quiet)
     findings: list[Finding] = []
     with console.status("looking ...") as status:
-        for check in checks():
+        for check in all_checks():
             section = check.__name__.replace("_", " ")
             status.update(f"looking at {section} ...")
             try:
                 findings.extend(check())
             except Exception as error:  # a doctor that dies of what it should report is of no use
                 logging.getLogger("livepuppet").debug("%s", section, exc_info=True)
-                findings.append(Finding(section, "bad", f"this check itself failed: {type(error).__name__}: {one_line(error)}"))
+                findings.append(Finding(section, "bad", f"this check itself failed: {type(error).__name__}: {brief_line(error)}"))
     return findings
 
 
-def as_dict(finding: Finding) -> dict[str, object]:
+def findings_as_dict(finding: Finding) -> dict[str, object]:
     return {"section": finding.section, "state": finding.state, "text": finding.text, "fix": finding.fix, **finding.facts}
 
 
-def show(findings: Sequence[Finding]) -> None:
+def print_findings(findings: Sequence[Finding]) -> None:
     """The screen: a line per finding under its section, what to do about it below it, and the verdict at the end."""
     from rich.console import Console
     from rich.padding import Padding

@@ -17,9 +17,9 @@ from livepuppet.cli.options import (
     add_marking_arguments,
     identity_for,
     mark_from,
-    positive,
+    positive_float,
+    positive_int,
     tuning_from,
-    whole,
 )
 from livepuppet.errors import SinkError, UsageError
 from livepuppet.factory import free_name, open_engine, open_sink, open_source, output_size, parse_size, screen_available
@@ -62,8 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_marking_arguments(parser.add_argument_group("how it says that it is synthetic"))
     run_time = parser.add_argument_group("how long, and what is written down")
     end = run_time.add_mutually_exclusive_group()
-    end.add_argument("--seconds", type=positive, metavar="S", help="stop after so many seconds")
-    end.add_argument("--frames", type=whole, metavar="N", help="stop after so many frames")
+    end.add_argument("--seconds", type=positive_float, metavar="S", help="stop after so many seconds")
+    end.add_argument("--frames", type=positive_int, metavar="N", help="stop after so many frames")
     run_time.add_argument("--stats", type=Path, metavar="FILE", help="write what was measured as JSON: fps, latency, drops, time per stage")
 
 
@@ -89,7 +89,7 @@ def add_output_arguments(group: argparse._ArgumentGroup, default: str = "window"
         help=f"window, virtual (a camera for calls), FILE.mp4, or none; may be repeated (default: {default})",
     )
     group.add_argument("--size", metavar="WxH", help="size of the picture (default: the portrait's own; 1280x720 with --output virtual)")
-    group.add_argument("--fps", type=positive, metavar="N", help="most frames per second")
+    group.add_argument("--fps", type=positive_float, metavar="N", help="most frames per second")
 
 
 def choose_outputs(asked: list[str] | None) -> list[str]:
@@ -106,7 +106,7 @@ def choose_outputs(asked: list[str] | None) -> list[str]:
     return [film]
 
 
-def open_session(options: argparse.Namespace, source: Source, sinks: list[Sink], limits: Limits, meter: Meter) -> Session:
+def assemble_session(options: argparse.Namespace, source: Source, sinks: list[Sink], limits: Limits, meter: Meter) -> Session:
     """Engine, gallery and puppet for the options; what `bench` measures is made here too. Raises what each of them raises."""
     size = output_size(parse_size(options.size) if options.size else None, options.output or [])
     opened = []
@@ -138,7 +138,7 @@ def run(options: argparse.Namespace) -> int:
         for sink in sinks:
             cleanup.callback(close_quietly, sink)
         limits = Limits(options.seconds or _one_performance(options, source, watched), options.frames, options.fps)
-        session = open_session(options, source, sinks, limits, Meter())
+        session = assemble_session(options, source, sinks, limits, Meter())
         engine = session.puppet.engine
         cleanup.callback(engine.close)
         session.mark = mark.apply
@@ -155,7 +155,7 @@ def run(options: argparse.Namespace) -> int:
                 statistics = session.meter.snapshot()
                 if options.stats:
                     write_statistics(options.stats, session, statistics)
-        report(session, statistics, films)
+        log_summary(session, statistics, films)
     return 1 if session.failures else 0
 
 
@@ -214,7 +214,7 @@ def write_statistics(path: Path, session: Session, statistics: Statistics) -> No
         raise UsageError(f"cannot write the statistics to {path}: {error.strerror}") from error
 
 
-def report(session: Session, statistics: Statistics, films: list[Path]) -> None:
+def log_summary(session: Session, statistics: Statistics, films: list[Path]) -> None:
     """The closing lines."""
     late = statistics.latency
     log.info(

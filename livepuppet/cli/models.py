@@ -75,11 +75,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    actions = {"list": show, "where": where, "import": import_checkpoint, "verify": verify, "pull": pull, "remove": remove}
+    actions = {
+        "list": print_models,
+        "where": where,
+        "import": import_checkpoint,
+        "verify": verify_command,
+        "pull": pull_command,
+        "remove": remove_command,
+    }
     return actions[options.action](options)
 
 
-def show(options: argparse.Namespace) -> int:
+def print_models(options: argparse.Namespace) -> int:
     models = artifacts.installed_models()
     if not models:
         print("no models: import one with 'livepuppet models import CHECKPOINT'")
@@ -105,7 +112,7 @@ def where(options: argparse.Namespace) -> int:
     return 0
 
 
-def verify(options: argparse.Namespace) -> int:
+def verify_command(options: argparse.Namespace) -> int:
     """Files first, then one frame on the CPU: a model that computes nonsense is not all right."""
     import numpy as np
 
@@ -129,7 +136,7 @@ def verify(options: argparse.Namespace) -> int:
     return 0
 
 
-def pull(options: argparse.Namespace) -> int:
+def pull_command(options: argparse.Namespace) -> int:
     if options.name == FACE_MODEL:
         from livepuppet.vision.face_landmarks import face_model
 
@@ -142,7 +149,7 @@ def pull(options: argparse.Namespace) -> int:
     return 0
 
 
-def remove(options: argparse.Namespace) -> int:
+def remove_command(options: argparse.Namespace) -> int:
     print(f"removed {artifacts.remove_model(options.name)}")
     return 0
 

@@ -19,8 +19,10 @@ def add_engine_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--model", metavar="NAME", help="the model of a neural engine: a name of `livepuppet models list`, or a directory")
     group.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda, ...: where a neural engine computes (default: auto)")
     group.add_argument("--mirror", action=argparse.BooleanOptionalAction, default=None, help="move as in a mirror (default: with a webcam)")
-    group.add_argument("--gain", type=gain, default=1.0, metavar="G", help="how strongly it moves, 0 to 2 (default: 1)")
-    group.add_argument("--smoothing", type=smoothing, default=1.0, metavar="S", help="0 quick and jittery to 4 slow and calm (default: 1)")
+    group.add_argument("--gain", type=parse_gain, default=1.0, metavar="G", help="how strongly it moves, 0 to 2 (default: 1)")
+    group.add_argument(
+        "--smoothing", type=parse_smoothing, default=1.0, metavar="S", help="0 quick and jittery to 4 slow and calm (default: 1)"
+    )
     group.add_argument("--mouth", choices=("driver", "avatar", "none"), default="driver", help="whose teeth show (default: driver)")
 
 
@@ -46,38 +48,38 @@ def identity_for(options: argparse.Namespace) -> SigningIdentity | None:
     return load_identity(*options.sign_with) if options.sign_with else None
 
 
-def positive(text: str) -> float:
+def positive_float(text: str) -> float:
     """A number above 0, as argparse takes it."""
-    value = number(text)
+    value = parse_number(text)
     if value <= 0:
         raise argparse.ArgumentTypeError(f"must be more than 0, not {text}")
     return value
 
 
-def whole(text: str) -> int:
+def positive_int(text: str) -> int:
     """A whole number above 0."""
     if not (text.isascii() and text.isdigit() and int(text) > 0):
         raise argparse.ArgumentTypeError(f"must be a whole number above 0, not {text}")
     return int(text)
 
 
-def gain(text: str) -> float:
-    return between(text, 0.0, 2.0)
+def parse_gain(text: str) -> float:
+    return number_between(text, 0.0, 2.0)
 
 
-def smoothing(text: str) -> float:
-    return between(text, 0.0, 4.0)
+def parse_smoothing(text: str) -> float:
+    return number_between(text, 0.0, 4.0)
 
 
-def between(text: str, low: float, high: float) -> float:
+def number_between(text: str, low: float, high: float) -> float:
     """A number of a closed interval."""
-    value = number(text)
+    value = parse_number(text)
     if not low <= value <= high:
         raise argparse.ArgumentTypeError(f"must be {low:g} to {high:g}, not {text}")
     return value
 
 
-def number(text: str) -> float:
+def parse_number(text: str) -> float:
     try:
         value = float(text)
     except ValueError:

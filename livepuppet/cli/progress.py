@@ -21,13 +21,13 @@ def open_progress(quiet: bool, unit: str = "frames") -> Iterator[Progress]:
     if quiet:
         yield SilentProgress()
     elif sys.stderr.isatty():
-        with Bar(unit) as bar:
+        with ProgressBar(unit) as bar:
             yield bar
     else:
-        yield Lines(unit)
+        yield LogProgress(unit)
 
 
-class Rate:
+class FrameRate:
     """Counts what is done of one stage."""
 
     def __init__(self, name: str, total: int | None, unit: str = "frames") -> None:
@@ -46,16 +46,16 @@ class Rate:
         return f"{self.name}: {self.done}{of} {self.unit}{rate}{left}"
 
 
-class Lines:
+class LogProgress:
     """Plain lines: one for each stage's beginning, and one every ten seconds."""
 
     def __init__(self, unit: str = "frames") -> None:
         self._unit = unit
-        self._rate = Rate("", None)
+        self._rate = FrameRate("", None)
         self._said = time.monotonic()
 
     def stage(self, name: str, total: int | None) -> None:
-        self._rate = Rate(name, total, self._unit)
+        self._rate = FrameRate(name, total, self._unit)
         self._said = time.monotonic()
         log.info("%s%s", name, f" ({total} {self._unit})" if total else "")
 
@@ -66,7 +66,7 @@ class Lines:
             log.info("%s", self._rate)
 
 
-class Bar:
+class ProgressBar:
     """A bar with stage, frames, frames per second and the time left."""
 
     def __init__(self, unit: str = "frames") -> None:
@@ -82,10 +82,10 @@ class Bar:
             console=Console(stderr=True),
             transient=True,
         )
-        self._rate = Rate("", None)
+        self._rate = FrameRate("", None)
         self._task: int | None = None
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> ProgressBar:
         self._progress.start()
         return self
 
@@ -95,7 +95,7 @@ class Bar:
     def stage(self, name: str, total: int | None) -> None:
         if self._task is not None:
             self._progress.remove_task(self._progress.task_ids[0])
-        self._rate = Rate(name, total)
+        self._rate = FrameRate(name, total)
         self._task = self._progress.add_task(name, total=total, fps=0.0)
 
     def advance(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from livepuppet.cli.options import between, whole
+from livepuppet.cli.options import number_between, positive_int
 from livepuppet.errors import NoFaceError, UsageError
 from livepuppet.protection.departure import measure_departure
 from livepuppet.protection.report import AFTER_JPEG, PROTECTED, ProtectionReport, ReportLine
@@ -44,14 +44,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("photo", type=Path, metavar="PHOTO", help="the picture to protect")
     parser.add_argument("--output", type=Path, required=True, metavar="OUT", help="where to write it (.png keeps every level; .jpg, .webp)")
     parser.add_argument(
-        "--strength", type=lambda text: between(text, 1, 32), default=4.0, metavar="LEVELS",
+        "--strength", type=lambda text: number_between(text, 1, 32), default=4.0, metavar="LEVELS",
         help="the most any pixel may change, in levels of 255 (default: 4; 8 is visible in flat parts)",
     )  # fmt: skip
     parser.add_argument("--model", metavar="NAME", help="the installed model to work against, or none (default: the first installed one)")
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="a checkpoint (.pth.tar) to work against instead")
     parser.add_argument("--config", type=Path, metavar="YAML", help="its configuration (default: inferred from the checkpoint)")
-    parser.add_argument("--steps", type=whole, default=40, help="steps against the model (default: 40)")
-    parser.add_argument("--trials", type=whole, default=300, help="trials against the face landmarks (default: 300)")
+    parser.add_argument("--steps", type=positive_int, default=40, help="steps against the model (default: 40)")
+    parser.add_argument("--trials", type=positive_int, default=300, help="trials against the face landmarks (default: 300)")
     parser.add_argument("--device", default="cpu", help="where torch computes: cpu, cuda (default: cpu)")
     parser.add_argument("--sheet", type=Path, metavar="PNG", help="where the before/after sheet goes (default: beside OUT)")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
@@ -78,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
     change = misled.change
 
     height, width = original.shape[:2]
-    save(apply_change(original, enlarge_face(change, height, width)), options.output)
+    write_photo(apply_change(original, enlarge_face(change, height, width)), options.output)
     protected = load_portrait(options.output, limit=WORKING_SIDE)
     noise = np.random.default_rng(1).choice([-options.strength, options.strength], photo.shape).astype(np.float32)
     versions = {
@@ -89,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
     }
     lines, rows = measured(animators, photo, versions)
     magnified = apply_change(np.full_like(photo, 128), change * 10)
-    save(comparison_sheet([("the photo; protected; the change, ten times over", (photo, protected, magnified)), *rows]), sheet_path)
+    write_photo(comparison_sheet([("the photo; protected; the change, ten times over", (photo, protected, magnified)), *rows]), sheet_path)
     largest = int(np.abs(load_portrait(options.output, limit=None).astype(int) - original).max())
     report = ProtectionReport(options.photo, options.output, sheet_path, options.strength, largest, tuple(lines))
     print(json.dumps(report.as_json(), indent=2) if options.json else report.text())
@@ -204,7 +204,7 @@ def jpeg(image: Image, quality: int) -> Image:
     return np.array(Pictures.open(buffer).convert("RGB"))
 
 
-def save(image: Image, path: Path) -> None:
+def write_photo(image: Image, path: Path) -> None:
     """Without the original's metadata: no place, no date, no camera. Raises UsageError."""
     from PIL import Image as Pictures
 

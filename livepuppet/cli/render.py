@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from livepuppet.cli.options import add_engine_arguments, add_marking_arguments, between, tuning_from, whole
+from livepuppet.cli.options import add_engine_arguments, add_marking_arguments, number_between, positive_int, tuning_from
 from livepuppet.cli.progress import open_progress
 from livepuppet.errors import UsageError
 from livepuppet.factory import open_engine, parse_size
@@ -58,50 +58,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     films.add_argument("--driving", metavar="VIDEO", help="the film of whoever moves it, or a motion file (.npz)")
     films.add_argument("--output", type=Path, metavar="FILE", help=".mp4, .mkv, .webm, .mov (ProRes), .gif or x_%%05d.png")
     films.add_argument("--size", metavar="WxH", help="size of the picture (default: the portrait's own)")
-    films.add_argument("--crf", type=quality, default=DEFAULT_CRF, metavar="N", help="quality, 0 best to 51 (default: %(default)s)")
+    films.add_argument("--crf", type=parse_crf, default=DEFAULT_CRF, metavar="N", help="quality, 0 best to 51 (default: %(default)s)")
     films.add_argument("--background", choices=("portrait", "transparent"), default="portrait", help="default: portrait; .mp4 has no alpha")
     films.add_argument("--compare", action="store_true", help="show the driver on the left")
     films.add_argument("--motion", type=Path, metavar="FILE.npz", help="save the driver's motion, without pictures, to play back later")
     films.add_argument("--resume", action="store_true", help="go on with a film that was interrupted; one that is whole is left as it is")
     motion = parser.add_argument_group("how it moves")
     motion.add_argument(
-        "--reference", type=reference, default="best", metavar="WHICH",
+        "--reference", type=parse_reference, default="best", metavar="WHICH",
         help="the driving frame that counts as rest: best (nearest to the portrait's pose and expression), first, or a time in seconds",
     )  # fmt: skip
-    motion.add_argument("--start", type=time, metavar="S", help="begin at this second of the driving film")
-    motion.add_argument("--end", type=time, metavar="S", help="end before this second")
-    motion.add_argument("--face", type=whole, metavar="N", help="who drives, of several people: 1 is the largest and steadiest")
+    motion.add_argument("--start", type=parse_time, metavar="S", help="begin at this second of the driving film")
+    motion.add_argument("--end", type=parse_time, metavar="S", help="end before this second")
+    motion.add_argument("--face", type=positive_int, metavar="N", help="who drives, of several people: 1 is the largest and steadiest")
     add_engine_arguments(parser.add_argument_group("what moves it"))
     add_marking_arguments(parser.add_argument_group("how it says that it is synthetic"))
     many = parser.add_argument_group("many films")
     many.add_argument("--jobs", type=Path, metavar="FILE.csv", help="make a film for each row")
     many.add_argument("--on", metavar="WHERE", help="ray, or ray://HOST:PORT: on a Ray cluster (pip install 'livepuppet[ray]')")
-    many.add_argument("--workers", type=whole, metavar="N", help="films at once on this machine (default: one per core, or per GPU)")
+    many.add_argument("--workers", type=positive_int, metavar="N", help="films at once on this machine (default: one per core, or per GPU)")
     parser.add_argument("--quiet", action="store_true", help="say nothing unless something is wrong")
 
 
-def quality(text: str) -> int:
+def parse_crf(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) <= 51):
         raise argparse.ArgumentTypeError(f"must be a whole number from 0 to 51, not {text}")
     return int(text)
 
 
-def time(text: str) -> float:
-    return between(text, 0.0, 1e6)
+def parse_time(text: str) -> float:
+    return number_between(text, 0.0, 1e6)
 
 
-def reference(text: str) -> ReferenceChoice:
+def parse_reference(text: str) -> ReferenceChoice:
     if text == "best":
         return "best"
     if text == "first":
         return "first"
     try:
-        return time(text)
+        return parse_time(text)
     except argparse.ArgumentTypeError:
         raise argparse.ArgumentTypeError(f"must be best, first or a time in seconds, not {text}") from None
 
 
-def job_of(options: argparse.Namespace) -> RenderJob:
+def job_from_options(options: argparse.Namespace) -> RenderJob:
     """The film the options ask for. Raises UsageError where something is missing or they contradict each other."""
     missing = [f"--{name}" for name in FILES if not getattr(options, name)]
     if missing:
@@ -142,18 +142,18 @@ def run(options: argparse.Namespace) -> int:
         return run_jobs(options)
     if options.on:
         raise UsageError("--on spreads a jobs file over a cluster: name one with --jobs")
-    job = job_of(options)
+    job = job_from_options(options)
     engine = open_engine(job.engine, job.device, job.model)
     try:
         with stopping() as stop, open_progress(options.quiet) as progress:
             report = RenderPipeline(job, engine, progress=progress, stop=stop).run()
     finally:
         engine.close()
-    tell(job, report)
+    log_report(job, report)
     return 0 if report.whole else 130
 
 
-def tell(job: RenderJob, report: RenderResult) -> None:
+def log_report(job: RenderJob, report: RenderResult) -> None:
     """The closing lines."""
     if report.lost:
         log.info("nobody was seen in %d of %d frames", report.lost, report.frames)
@@ -219,7 +219,7 @@ def read_rows(path: Path, options: argparse.Namespace) -> list[BatchRow]:
         try:
             if None in cells:
                 raise UsageError("it has more cells than there are columns")
-            job = job_of(row_options(cells, path.parent, options))
+            job = job_from_options(row_options(cells, path.parent, options))
             if job.output.resolve() in outputs:
                 raise UsageError(f"{row.output} is the output of an earlier row")
             outputs.add(job.output.resolve())

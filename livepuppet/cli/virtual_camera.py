@@ -7,8 +7,8 @@ import os
 import subprocess
 import sys
 
-from livepuppet.cli.installation import Plan, plan_for_this_machine
 from livepuppet.devices import list_virtual_cameras
+from livepuppet.diagnostics.virtual_camera_setup import Plan, plan_for_this_machine
 from livepuppet.errors import RunError, UsageError
 
 SUMMARY = "Set up the virtual camera that meeting programs show."
@@ -33,12 +33,12 @@ def run(options: argparse.Namespace) -> int:
     if options.yes:
         if not plan.commands:
             raise UsageError("these steps are done by hand: nothing was run")
-        carry_out(plan)
+        execute_plan(plan)
         print("\nDone. Use it: livepuppet --output virtual, and choose 'livepuppet' as the camera in your meeting.")
     return 0
 
 
-def carry_out(plan: Plan) -> None:
+def execute_plan(plan: Plan) -> None:
     """Run the commands one by one, showing each. Raises RunError at the first that fails, with what that usually means."""
     root = hasattr(os, "geteuid") and os.geteuid() == 0
     for command in plan.commands:

@@ -22,12 +22,12 @@ import pytest
 from numpy.typing import NDArray
 
 from livepuppet.cli import main
-from livepuppet.cli.findings import cameras, virtual_cameras
 from livepuppet.devices import find_camera, list_cameras, list_devices, list_virtual_cameras
 from livepuppet.devices.choice import remembered_camera
 from livepuppet.devices.device import READABLE
 from livepuppet.devices.raw import as_bgr
 from livepuppet.devices.v4l2 import request
+from livepuppet.diagnostics.checks import check_cameras, check_virtual_cameras
 from livepuppet.errors import SinkError, SourceError, UsageError
 from livepuppet.sinks.virtual_camera import VirtualCamera
 from livepuppet.sinks.virtual_camera.placeholder import starting_placeholder
@@ -236,7 +236,7 @@ def test_the_commands_show_what_is_there(capsys: pytest.CaptureFixture[str]) -> 
             assert auto.name == "vivid (platform:vivid-001)"
         assert main(["cameras", "--use", "livepuppet"]) == 2
         assert "virtual camera" in capsys.readouterr().err
-        found = [*cameras(), *virtual_cameras()]
+        found = [*check_cameras(), *check_virtual_cameras()]
     assert main(["cameras", "--forget"]) == 0 and remembered_camera() == ""
     capsys.readouterr()
     print(f"\n{listing}")

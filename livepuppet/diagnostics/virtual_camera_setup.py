@@ -89,7 +89,7 @@ def linux_plan(release: dict[str, str], kernel: str, *, shared_kernel: bool = Fa
     distribution = release.get("ID", "")
     if distribution == "nixos":
         return Plan(title, before=NIXOS)
-    family = family_of(release)
+    family = distribution_family(release)
     packages = PACKAGES.get(family, ())
     headers = "linux-lts-headers" if "-lts" in kernel else "linux-zen-headers" if "-zen" in kernel else "linux-headers"
     commands = (
@@ -107,7 +107,7 @@ def linux_plan(release: dict[str, str], kernel: str, *, shared_kernel: bool = Fa
     return Plan(title, before="" if packages else OTHER_LINUX, commands=commands, after=after, note=note)
 
 
-def family_of(release: dict[str, str]) -> str:
+def distribution_family(release: dict[str, str]) -> str:
     """debian, fedora, arch, suse, or '' for a distribution that is not known."""
     names = [release.get("ID", ""), *release.get("ID_LIKE", "").split()]
     return next((family for name in names for family, members in FAMILIES.items() if name in members), "")

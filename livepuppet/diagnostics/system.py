@@ -12,18 +12,18 @@ from livepuppet.version import __version__
 PACKAGES = ("numpy", "opencv-contrib-python", "mediapipe", "onnxruntime", "onnxruntime-gpu", "torch", "av")
 
 
-def machine() -> dict[str, str]:
+def describe_machine() -> dict[str, str]:
     """Facts by name: system, processor, cores this process may use, load, Python. Imports nothing heavy."""
     return {
         "system": f"{platform.system()} {platform.release()}",
-        "processor": processor(),
-        "cores": str(cores()),
-        "load": load(),
+        "processor": processor_name(),
+        "cores": str(core_count()),
+        "load": system_load(),
         "python": platform.python_version(),
     }
 
 
-def packages() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
     """The versions of livepuppet and of the packages that do its work, as far as they are installed."""
     found = {"livepuppet": __version__}
     for name in PACKAGES:
@@ -34,7 +34,7 @@ def packages() -> dict[str, str]:
     return found
 
 
-def processor() -> str:
+def processor_name() -> str:
     """The processor's name as its maker writes it, where the system tells."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -44,11 +44,11 @@ def processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def cores() -> int:
+def core_count() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def load() -> str:
+def system_load() -> str:
     """Runnable processes, mean of the last minute; '' where the system does not tell. Above the cores: timings are too long."""
     return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""

@@ -41,7 +41,7 @@ class Finding:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def installed(name: str) -> str:
+def check_installation(name: str) -> str:
     """The version of an installed package, '' if it is not."""
     try:
         return metadata.version(name)
@@ -49,30 +49,30 @@ def installed(name: str) -> str:
         return ""
 
 
-def versions() -> Iterator[Finding]:
+def check_versions() -> Iterator[Finding]:
     system = f"{platform.system()} {platform.release()} {platform.machine()}"
     python = platform.python_version()
     facts = {"livepuppet": __version__, "python": python, "system": system, "cpus": os.cpu_count()}
     yield Finding("versions", "good", f"livepuppet {__version__}, Python {python}, {system}, {os.cpu_count()} CPUs", facts=facts)
-    found = {name: version for name in PACKAGES if (version := installed(name))}
+    found = {name: version for name in PACKAGES if (version := check_installation(name))}
     yield Finding("versions", "good", ", ".join(f"{name} {version}" for name, version in found.items()), facts=found)
-    rivals = [name for name in RIVALS if installed(name)]
+    rivals = [name for name in RIVALS if check_installation(name)]
     if rivals:
         names = " ".join(rivals)
         repair = f"pip uninstall -y {names} opencv-contrib-python && pip install opencv-contrib-python"
         yield Finding("versions", "bad", f"{' and '.join(rivals)} overwrote parts of opencv-contrib-python", repair, {"rivals": rivals})
 
 
-def cameras() -> Iterator[Finding]:
+def check_cameras() -> Iterator[Finding]:
     """Each capture device, opened and timed; loopbacks are not opened."""
-    from livepuppet.cli.examination import examine
     from livepuppet.devices import list_cameras
+    from livepuppet.diagnostics.camera_probe import probe_camera
 
     real = [device for device in list_cameras() if not device.accepts]
     if not real:
         yield Finding("cameras", "note", "no camera: the built-in demo performance plays instead", no_camera_fix())
     for device in real:
-        seen = examine(device)
+        seen = probe_camera(device)
         facts = {"index": device.index, "name": device.label, "driver": device.driver, **seen.facts()}
         what = f"{device.index} {device.label}"
         if seen.problem:
@@ -95,11 +95,11 @@ def no_camera_fix() -> str:
     return "plug one in; if there is one: lsusb shows it, and sudo modprobe uvcvideo loads its driver"
 
 
-def virtual_cameras() -> Iterator[Finding]:
+def check_virtual_cameras() -> Iterator[Finding]:
     from livepuppet.devices import list_virtual_cameras
 
     found = list_virtual_cameras()
-    yield from (described(device) for device in found)
+    yield from (describe_sink(device) for device in found)
     if sys.platform == "linux":
         from livepuppet.sinks.virtual_camera.pipewire import pipewire_obstacle
 
@@ -117,7 +117,7 @@ def virtual_cameras() -> Iterator[Finding]:
         yield Finding("virtual camera", "bad", "no virtual camera is installed", INSTALL)
 
 
-def described(device: Device) -> Finding:
+def describe_sink(device: Device) -> Finding:
     """One virtual camera."""
     place = device.path if device.path.startswith("/dev/") else ""
     state = "shows a picture now" if device.captures and sys.platform == "linux" else ""
@@ -131,7 +131,7 @@ def described(device: Device) -> Finding:
     return Finding("virtual camera", "good", text, facts=facts)
 
 
-def display() -> Iterator[Finding]:
+def check_display() -> Iterator[Finding]:
     from livepuppet.factory import screen_available
 
     if screen_available():
@@ -142,7 +142,7 @@ def display() -> Iterator[Finding]:
         yield Finding("display", "note", text, "export DISPLAY=:0, or log in at the desktop, to see a window", {"display": None})
 
 
-def face_model() -> Iterator[Finding]:
+def check_face_model() -> Iterator[Finding]:
     """Whether the model that finds faces loads and finds one."""
     from livepuppet.vision.face_landmarks import find_faces
     from livepuppet.vision.portrait import load_portrait, shipped_avatars
@@ -152,7 +152,7 @@ def face_model() -> Iterator[Finding]:
         faces = find_faces(load_portrait(shipped_avatars()[0]))
     except (LivepuppetError, ImportError, RuntimeError, OSError, ValueError) as error:
         repair = "pip install --force-reinstall livepuppet" if isinstance(error, ImportError) else ""
-        yield Finding("face model", "broken", f"the face model does not load: {one_line(error)}", repair)
+        yield Finding("face model", "broken", f"the face model does not load: {brief_line(error)}", repair)
         return
     took = time.monotonic() - started
     facts = {"seconds": round(took, 2), "faces": len(faces)}
@@ -163,7 +163,7 @@ def face_model() -> Iterator[Finding]:
         yield Finding("face model", "broken", text, "pip install --force-reinstall mediapipe opencv-contrib-python", facts)
 
 
-def models() -> Iterator[Finding]:
+def check_models() -> Iterator[Finding]:
     """Neural models, each file compared with its checksum."""
     found = artifacts.installed_models()
     if not found:
@@ -173,19 +173,19 @@ def models() -> Iterator[Finding]:
         try:
             model.verify()
         except LivepuppetError as error:
-            yield Finding("models", "bad", f"{name}: {one_line(error)}", repair_of(model), {"name": name})
+            yield Finding("models", "bad", f"{name}: {brief_line(error)}", repair_command(model), {"name": name})
         else:
             yield Finding("models", "good", f"{name}: complete, checksums right", facts={"name": name})
 
 
-def repair_of(model: artifacts.ModelDirectory) -> str:
+def repair_command(model: artifacts.ModelDirectory) -> str:
     """A shipped model comes again with the package, another from where it was fetched."""
     if model.path.parent == artifacts.shipped_models_folder():
         return "pip install --force-reinstall --no-deps livepuppet"
     return f"livepuppet models remove {model.path.name}, then pull or import it again"
 
 
-def speed() -> Iterator[Finding]:
+def check_speed() -> Iterator[Finding]:
     """The default engine on the built-in performance for two seconds, at the size of a video call."""
     from livepuppet.factory import open_engine, open_sink, open_source
     from livepuppet.live.avatar_loader import AvatarLoader
@@ -213,7 +213,7 @@ def speed() -> Iterator[Finding]:
             end.join()
     except (LivepuppetError, RuntimeError, OSError, ImportError) as error:
         yield Finding(
-            "speed", "broken", f"the puppet does not move: {one_line(error)}", "livepuppet --verbose --camera demo shows where it fails"
+            "speed", "broken", f"the puppet does not move: {brief_line(error)}", "livepuppet --verbose --camera demo shows where it fails"
         )
         return
     finally:
@@ -238,12 +238,21 @@ def speed() -> Iterator[Finding]:
     )
 
 
-def one_line(error: BaseException) -> str:
+def brief_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def checks() -> list[Callable[[], Iterator[Finding]]]:
+def all_checks() -> list[Callable[[], Iterator[Finding]]]:
     """In the order of the report."""
-    from livepuppet.cli.inference import inference
+    from livepuppet.diagnostics.inference import check_inference
 
-    return [versions, cameras, virtual_cameras, display, face_model, inference, models, speed]
+    return [
+        check_versions,
+        check_cameras,
+        check_virtual_cameras,
+        check_display,
+        check_face_model,
+        check_inference,
+        check_models,
+        check_speed,
+    ]

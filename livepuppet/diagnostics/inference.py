@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from livepuppet.cli.findings import Finding, installed, one_line
+from livepuppet.diagnostics.checks import Finding, brief_line, check_installation
 
 
 def message(number: int, content: bytes) -> bytes:
@@ -22,7 +22,7 @@ def smallest_graph() -> bytes:
     return bytes([1 << 3, 8]) + message(7, graph) + message(8, bytes([2 << 3, 13]))
 
 
-def inference() -> Iterator[Finding]:
+def check_inference() -> Iterator[Finding]:
     from livepuppet.engines.fomm.runtime.providers import AUTOMATIC, CPU, PROVIDERS, nvidia_driver, why_not
 
     driver = nvidia_driver()
@@ -37,7 +37,9 @@ def inference() -> Iterator[Finding]:
         session.run(None, {"x": np.ones(1, np.float32)})
         used = session.get_providers()
     except (ImportError, RuntimeError, ValueError, OSError) as error:
-        yield Finding("inference", "bad", f"ONNX Runtime does not work: {one_line(error)}", "pip install --force-reinstall onnxruntime-gpu")
+        yield Finding(
+            "inference", "bad", f"ONNX Runtime does not work: {brief_line(error)}", "pip install --force-reinstall onnxruntime-gpu"
+        )
         return
     version = onnxruntime.__version__
     facts = {"onnxruntime": version, "available": available, "used": used, "nvidia_driver": driver}
@@ -52,18 +54,18 @@ def inference() -> Iterator[Finding]:
     else:
         text = f"ONNX Runtime {version} computes on the CPU: {why_not('cuda', available)}"
         yield Finding("inference", "good", text, facts=facts)
-    yield from torch_finding(driver)
+    yield from check_torch(driver)
 
 
-def torch_finding(driver: bool) -> Iterator[Finding]:
+def check_torch(driver: bool) -> Iterator[Finding]:
     """PyTorch, where the extra is installed."""
-    if not installed("torch"):
+    if not check_installation("torch"):
         yield Finding("inference", "good", "PyTorch is not installed; only TorchScript models, import and training need it")
         return
     try:
         import torch
     except (ImportError, OSError) as error:
-        yield Finding("inference", "bad", f"PyTorch does not load: {one_line(error)}", "pip install --force-reinstall torch")
+        yield Finding("inference", "bad", f"PyTorch does not load: {brief_line(error)}", "pip install --force-reinstall torch")
         return
     facts = {"torch": torch.__version__, "cuda": torch.version.cuda}
     if torch.cuda.is_available():

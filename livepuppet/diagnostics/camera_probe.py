@@ -16,7 +16,7 @@ BLACK_LEVEL = 24
 
 
 @dataclass(frozen=True)
-class Examination:
+class CameraProbe:
     """What came of it. opened_s: until the first picture; fps: measured; problem: one line, '' if all is well."""
 
     device: Device
@@ -41,7 +41,7 @@ class Examination:
         }
 
 
-def examine(device: Device, seconds: float = 1.0) -> Examination:
+def probe_camera(device: Device, seconds: float = 1.0) -> CameraProbe:
     """Open the camera, watch it for so long, close it. Never raises for what the camera does wrong."""
     from livepuppet.sources.camera import CameraSource
 
@@ -49,7 +49,7 @@ def examine(device: Device, seconds: float = 1.0) -> Examination:
     try:
         source = CameraSource(device)
     except LivepuppetError as error:
-        return Examination(device, problem=str(error))
+        return CameraProbe(device, problem=str(error))
     opened_s = time.monotonic() - started
     end = threading.Timer(seconds, source.close)  # ends a `read` that waits for a camera gone silent, too
     end.start()
@@ -63,9 +63,9 @@ def examine(device: Device, seconds: float = 1.0) -> Examination:
         end.join()
         source.close()
     if not frames:
-        return Examination(device, opened_s, problem=trouble or f"camera '{device.label}' sent one picture and no more")
+        return CameraProbe(device, opened_s, problem=trouble or f"camera '{device.label}' sent one picture and no more")
     first, last = frames[0], frames[-1]
     span = last.captured_at - first.captured_at
     fps = (last.index - first.index) / span if span > 0 else 0.0
     height, width = last.image.shape[:2]
-    return Examination(device, opened_s, fps, (width, height), last.image)
+    return CameraProbe(device, opened_s, fps, (width, height), last.image)
