@@ -20,8 +20,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import files_no_larger_than, shared_path
-from test_training_data import moving_pattern, sliding_clip, write_pictures, write_video
+from media import files_no_larger_than, shared_path
+from training_fixtures import SMALL_RECIPE, moving_pattern, sliding_clip, write_frames_as_images, write_frames_as_video
 
 from livepuppet.cli import COMMANDS, main
 from livepuppet.engines.fomm import model_store as artifacts
@@ -35,20 +35,10 @@ from livepuppet.training import checkpoint
 from livepuppet.training.dataset import TrainingClip, gather_dataset
 from livepuppet.training.evaluation import evaluate, rebuild
 from livepuppet.training.pairs import Pairs, collate
-from livepuppet.training.recipe import RECIPES, DiscriminatorShape, Recipe, ThinPlateWarp
+from livepuppet.training.recipe import RECIPES, Recipe, ThinPlateWarp
 from livepuppet.training.run import TrainConfig, beside, train
 from livepuppet.training.trainer import NotFinite, Trainer
 
-TINY = RECIPES["tiny-64"]
-SMALL = replace(
-    TINY,
-    model=replace(TINY.model, size=32),
-    discriminator=DiscriminatorShape(block_expansion=4, max_features=16, num_blocks=2, sn=True, use_kp=True),
-    weights=replace(TINY.weights, feature_matching=(2.0, 2.0)),
-    own=replace(TINY.own, steps=6, motion_first=0.0, adversarial_from=0.5, warm_up=0),
-    scales=(1.0, 0.5),
-    batch_size=2,
-)
 """All losses within six steps of a few milliseconds each."""
 
 
@@ -56,13 +46,13 @@ SMALL = replace(
 def data(tmp_path: Path) -> Path:
     folder = tmp_path / "data"
     folder.mkdir()
-    write_video(folder / "slide.mp4", moving_pattern(6, 48, 64))
-    write_pictures(folder / "pictures", moving_pattern(4, 40, 40, seed=2))
+    write_frames_as_video(folder / "slide.mp4", moving_pattern(6, 48, 64))
+    write_frames_as_images(folder / "pictures", moving_pattern(4, 40, 40, seed=2))
     sliding_clip(shift=4, size=32).save(folder / "clip-000000.npz")
     return folder
 
 
-def order(data: Path, out: Path, recipe: Recipe = SMALL, **changes: object) -> TrainConfig:
+def order(data: Path, out: Path, recipe: Recipe = SMALL_RECIPE, **changes: object) -> TrainConfig:
     plain = TrainConfig(str(data), recipe, out, say_every=1, save_every=2, sheet_every=100)
     return replace(plain, **changes)  # type: ignore[arg-type]
 
@@ -100,14 +90,14 @@ def test_a_run_uses_every_loss_and_leaves_everything_behind(data: Path, tmp_path
     assert find_spec("tensorboard") is None or any((out / "tensorboard").iterdir())
     assert (out / "skipped.txt").read_text() == ""
     assert "patterns at several scales (no VGG-19 weights on disk)" in caplog.text or "VGG-19 features" in caplog.text
-    assert Recipe.read(str(out / "recipe.yaml")) == replace(SMALL, name="recipe")
+    assert Recipe.read(str(out / "recipe.yaml")) == replace(SMALL_RECIPE, name="recipe")
 
 
 def test_the_model_loads_strictly_with_its_yaml_and_is_the_average(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     trainer = train(order(data, out))
     model = model_files.load_checkpoint(out / "model.pth.tar", configuration=model_files.load_configuration(out / "model.yaml"))
-    assert model.configuration == SMALL.model
+    assert model.configuration == SMALL_RECIPE.model
     assert_equal(weights(model), weights(trainer.averaged))
     raw = torch.load(out / "model.pth.tar", weights_only=True)
     assert set(raw) == {"generator", "kp_detector", "epoch"}
@@ -120,7 +110,7 @@ def test_the_model_loads_strictly_with_its_yaml_and_is_the_average(data: Path, t
 @pytest.mark.skipif("models" not in COMMANDS, reason="livepuppet models is not there yet")
 def test_the_model_is_taken_by_models_import(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "run"
-    train(order(data, out, replace(SMALL, model=replace(SMALL.model, size=64), own=replace(SMALL.own, steps=1))))
+    train(order(data, out, replace(SMALL_RECIPE, model=replace(SMALL_RECIPE.model, size=64), own=replace(SMALL_RECIPE.own, steps=1))))
     monkeypatch.setenv("LIVEPUPPET_MODELS", str(tmp_path / "models"))
     assert main(["models", "import", str(out / "model.pth.tar"), "--config", str(out / "model.yaml"), "--name", "own"]) == 0
     assert (tmp_path / "models" / "own" / "model.json").is_file()
@@ -131,8 +121,8 @@ def test_going_on_is_exact(data: Path, tmp_path: Path) -> None:
     whole = train(order(data, tmp_path / "whole"))
     halves = tmp_path / "halves"
     clips = gather_dataset(data, tmp_path / "frames", 32)
-    first = Trainer(SMALL, len(clips.training), torch.device("cpu"))
-    pairs = Pairs(clips.training, SMALL, 0)
+    first = Trainer(SMALL_RECIPE, len(clips.training), torch.device("cpu"))
+    pairs = Pairs(clips.training, SMALL_RECIPE, 0)
     for step in range(3):
         first.step(collate([pairs[step * 2], pairs[step * 2 + 1]]))
     checkpoint.save_run(halves, first)
@@ -149,7 +139,7 @@ def test_going_on_is_exact(data: Path, tmp_path: Path) -> None:
 
 def test_the_average_is_an_exponential_one(data: Path, tmp_path: Path) -> None:
     clips = gather_dataset(data, tmp_path / "frames", 32).training
-    recipe = replace(SMALL, own=replace(SMALL.own, ema=0.5))
+    recipe = replace(SMALL_RECIPE, own=replace(SMALL_RECIPE.own, ema=0.5))
     trainer = Trainer(recipe, len(clips), torch.device("cpu"))
     pairs = Pairs(clips, recipe, 0)
     expected = {name: value.clone().double() for name, value in weights(trainer.model).items()}
@@ -163,7 +153,7 @@ def test_the_average_is_an_exponential_one(data: Path, tmp_path: Path) -> None:
 
 
 def test_it_learns(data: Path, tmp_path: Path) -> None:
-    recipe = replace(SMALL, own=replace(SMALL.own, steps=60, adversarial_from=1.0), lr_generator=2e-3, lr_kp_detector=2e-3)
+    recipe = replace(SMALL_RECIPE, own=replace(SMALL_RECIPE.own, steps=60, adversarial_from=1.0), lr_generator=2e-3, lr_kp_detector=2e-3)
     train(order(data, tmp_path / "run", recipe, say_every=10, save_every=60))
     first, *_, last = (line for line in lines(tmp_path / "run") if "pattern" in line)
     assert last["pattern"] < 0.95 * first["pattern"]
@@ -172,7 +162,7 @@ def test_it_learns(data: Path, tmp_path: Path) -> None:
 
 def test_motion_learns_first_and_pictures_afterwards(data: Path, tmp_path: Path) -> None:
     """While motion learns alone the part that makes pictures keeps its weights, and no loss compares pictures."""
-    first = replace(SMALL, own=replace(SMALL.own, motion_first=0.5, adversarial_from=0.0, taught=0.0))
+    first = replace(SMALL_RECIPE, own=replace(SMALL_RECIPE.own, motion_first=0.5, adversarial_from=0.0, taught=0.0))
     trainer = Trainer(first, 1, torch.device("cpu"))
     known = tuple(clip for clip in gather_dataset(data, tmp_path / "frames", 32).training if clip.synthetic)
     pairs = Pairs(known, first, 0)
@@ -198,7 +188,7 @@ def test_clips_that_do_not_know_their_flow_have_pictures_from_the_first_step(
 ) -> None:
     caplog.set_level(logging.INFO, logger="livepuppet.train")
     (data / "clip-000000.npz").unlink()
-    train(order(data, tmp_path / "run", replace(SMALL, own=replace(SMALL.own, motion_first=0.5))))
+    train(order(data, tmp_path / "run", replace(SMALL_RECIPE, own=replace(SMALL_RECIPE.own, motion_first=0.5))))
     assert "these clips do not know their flow" in caplog.text
     assert "pattern" in lines(tmp_path / "run")[0]
 
@@ -210,10 +200,10 @@ def test_a_compiled_run_learns_the_same(data: Path, tmp_path: Path) -> None:
         pytest.skip("no C++ compiler, which torch.compile wants on a CPU")
     least = Hourglass(block_expansion=4, max_features=8, blocks=1, scale=0.5)  # seconds to compile, and every kind of layer
     tree = replace(
-        SMALL,
-        model=replace(SMALL.model, detector=least, dense_motion=least, block_expansion=4, max_features=8, down_blocks=1),
-        weights=replace(SMALL.weights, equivariance_value=0.0, equivariance_jacobian=0.0),
-        own=replace(SMALL.own, steps=2, adversarial_from=1.0),
+        SMALL_RECIPE,
+        model=replace(SMALL_RECIPE.model, detector=least, dense_motion=least, block_expansion=4, max_features=8, down_blocks=1),
+        weights=replace(SMALL_RECIPE.weights, equivariance_value=0.0, equivariance_jacobian=0.0),
+        own=replace(SMALL_RECIPE.own, steps=2, adversarial_from=1.0),
     ).tree()
     (tmp_path / "least.yaml").write_text(yaml.safe_dump(tree))
     own = ["--config", str(tmp_path / "least.yaml"), "--say-every", "1"]
@@ -257,7 +247,7 @@ def test_half_precision_trains_too(data: Path, tmp_path: Path) -> None:
 
 def test_half_precision_leaves_coordinates_exact(data: Path, tmp_path: Path) -> None:
     """Convolutions round to bfloat16; where a keypoint's motion carries a pixel does not."""
-    trainer = Trainer(SMALL, 3, torch.device("cpu"), half=True)
+    trainer = Trainer(SMALL_RECIPE, 3, torch.device("cpu"), half=True)
     generator = trainer.model.generator
     assert generator.first.conv(torch.rand(1, 3, 8, 8)).dtype == torch.bfloat16
     with torch.no_grad():
@@ -276,8 +266,8 @@ def test_half_precision_leaves_coordinates_exact(data: Path, tmp_path: Path) -> 
 
 
 def test_a_model_without_jacobians_or_truth_trains_too(tmp_path: Path) -> None:
-    write_pictures(tmp_path / "data" / "a", moving_pattern(4, 40, 40))
-    recipe = replace(SMALL, model=replace(SMALL.model, jacobian=False, keypoints=5, occlusion=False))
+    write_frames_as_images(tmp_path / "data" / "a", moving_pattern(4, 40, 40))
+    recipe = replace(SMALL_RECIPE, model=replace(SMALL_RECIPE.model, jacobian=False, keypoints=5, occlusion=False))
     train(order(tmp_path / "data", tmp_path / "run", recipe))
     names = set().union(*(line.keys() for line in lines(tmp_path / "run")))
     assert "equivariance_value" in names and not names & {"equivariance_jacobian", "landmarks", "flow"}
@@ -285,13 +275,13 @@ def test_a_model_without_jacobians_or_truth_trains_too(tmp_path: Path) -> None:
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    wild = replace(SMALL, warp=ThinPlateWarp(sigma_affine=float("inf")))
+    wild = replace(SMALL_RECIPE, warp=ThinPlateWarp(sigma_affine=float("inf")))
     with pytest.raises(RunError, match="no number any more at step 0; no checkpoint was saved yet"):
         train(order(data, out, wild))
     assert not checkpoint.states(out)
 
     clips = gather_dataset(data, tmp_path / "frames", 32).training
-    trainer, pairs = Trainer(SMALL, len(clips), torch.device("cpu")), Pairs(clips, SMALL, 0)
+    trainer, pairs = Trainer(SMALL_RECIPE, len(clips), torch.device("cpu")), Pairs(clips, SMALL_RECIPE, 0)
     good = tmp_path / "good"
     trainer.step(collate([pairs[0], pairs[1]]))
     kept = checkpoint.save_run(good, trainer)
@@ -309,7 +299,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(data:
 def test_a_full_disk_never_damages_what_was_saved(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     clips = gather_dataset(data, tmp_path / "frames", 32).training
-    trainer, pairs = Trainer(SMALL, len(clips), torch.device("cpu")), Pairs(clips, SMALL, 0)
+    trainer, pairs = Trainer(SMALL_RECIPE, len(clips), torch.device("cpu")), Pairs(clips, SMALL_RECIPE, 0)
     trainer.step(collate([pairs[0], pairs[1]]))
     kept = checkpoint.save_run(out, trainer)
     files = {path: path.read_bytes() for path in (kept, out / "model.pth.tar", out / "model.yaml")}
@@ -328,18 +318,20 @@ def test_a_damaged_newest_state_falls_back_to_the_one_before(data: Path, tmp_pat
     newest = checkpoint.states(out)[-1]
     newest.write_bytes(newest.read_bytes()[:1000])
     clips = gather_dataset(data, tmp_path / "frames", 32).training
-    assert checkpoint.restore_run(out, Trainer(SMALL, len(clips), torch.device("cpu"))) == 4
+    assert checkpoint.restore_run(out, Trainer(SMALL_RECIPE, len(clips), torch.device("cpu"))) == 4
 
 
 def test_checkpoints_of_another_configuration_are_refused(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     train(order(data, out))
-    other = replace(SMALL, model=replace(SMALL.model, keypoints=7))
+    other = replace(SMALL_RECIPE, model=replace(SMALL_RECIPE.model, keypoints=7))
     with pytest.raises(UsageError, match="num_kp: 16 there, 7 here"):
         train(order(data, out, other))
     with pytest.raises(UsageError, match=r"another configuration: keypoints 16 \(here 7\)"):
         train(order(data, tmp_path / "new", other, start=out / "model.pth.tar"))
-    started = train(order(data, tmp_path / "same", replace(SMALL, lr_generator=0.0, lr_kp_detector=0.0), start=out / "model.pth.tar"))
+    started = train(
+        order(data, tmp_path / "same", replace(SMALL_RECIPE, lr_generator=0.0, lr_kp_detector=0.0), start=out / "model.pth.tar")
+    )
     loaded = weights(model_files.load_checkpoint(out / "model.pth.tar"))
     trained = {
         name: value for name, value in weights(started.model).items() if not name.endswith(("running_mean", "running_var", "tracked"))
@@ -350,7 +342,7 @@ def test_checkpoints_of_another_configuration_are_refused(data: Path, tmp_path: 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_saves_and_goes_on(data: Path, tmp_path: Path, number: signal.Signals) -> None:
     out = tmp_path / "run"
-    long = replace(SMALL, own=replace(SMALL.own, steps=100_000))
+    long = replace(SMALL_RECIPE, own=replace(SMALL_RECIPE.own, steps=100_000))
 
     def interrupt() -> None:
         for _ in range(600):
@@ -466,10 +458,10 @@ def test_two_processes_train_as_one(data: Path, tmp_path: Path) -> None:
         "import sys, torch\n"
         "from dataclasses import replace\n"
         "from pathlib import Path\n"
-        "from livepuppet.training.run import Order, train\n"
-        "from test_training import SMALL\n"
+        "from livepuppet.training.run import TrainConfig, train\n"
+        "from training_fixtures import SMALL\n"
         "import os\n"
-        f"trainer = train(Order({str(data)!r}, SMALL, Path({str(tmp_path / 'run')!r}), say_every=1))\n"
+        f"trainer = train(TrainConfig({str(data)!r}, SMALL_RECIPE, Path({str(tmp_path / 'run')!r}), say_every=1))\n"
         f"torch.save(trainer.model.generator.state_dict(), Path({str(tmp_path)!r}) / ('rank' + os.environ['RANK'] + '.pt'))\n"
     )
     (tmp_path / "program.py").write_text(program)

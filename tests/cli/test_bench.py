@@ -19,7 +19,7 @@ from livepuppet.diagnostics.system import core_count, describe_machine, package_
 from livepuppet.errors import RunError, UsageError
 from livepuppet.live.stats import Distribution, Statistics
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 AVATAR = str(ROOT / "livepuppet" / "assets" / "avatars" / "ada.jpg")
 
 

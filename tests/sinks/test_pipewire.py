@@ -20,7 +20,7 @@ from livepuppet.sinks.virtual_camera import VirtualCamera, spa
 from livepuppet.sinks.virtual_camera.pipewire import library, pipewire_obstacle
 from livepuppet.types import Frame, Image, Size
 
-READER = Path(__file__).with_name("pipewire_reader.py")
+READER = Path(__file__).parents[1] / "pipewire_reader.py"
 SYSTEM_PYTHON = "/usr/bin/python3"
 COLOUR = (200, 120, 40)
 

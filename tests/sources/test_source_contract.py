@@ -1,4 +1,4 @@
-"""What every source promises (see interfaces.Source), held against all that can run here. A camera needs a device: tests/test_camera.py."""
+"""What every source promises (see interfaces.Source), held against all that can run here. A camera needs a device: tests/sources/test_camera.py."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_film import make, number
+from media import frame_number, write_numbered_video
 
 from livepuppet.errors import UsageError
 from livepuppet.sources.demo import DemoSource
@@ -29,7 +29,7 @@ MAKERS: dict[str, Callable[[Path], Source]] = {
 
 @pytest.fixture
 def film(tmp_path: Path) -> Path:
-    return make(tmp_path / "film.mp4", FRAMES, step=900)
+    return write_numbered_video(tmp_path / "film.mp4", FRAMES, step=900)
 
 
 @pytest.fixture(params=MAKERS)
@@ -93,7 +93,7 @@ def test_a_recorded_film_loses_no_frame(film: Path, paced: bool) -> None:
     while (frame := source.read()) is not None:
         if len(numbers) == 20:
             time.sleep(0.2)  # a slow reader
-        numbers.append(number(frame.image))
+        numbers.append(frame_number(frame.image))
     source.close()
     assert numbers == list(range(FRAMES))
 
@@ -112,7 +112,7 @@ def test_a_loop_goes_on_without_a_seam(film: Path) -> None:
     source = VideoSource(film, paced=False, loop=True)
     frames = [source.read() for _ in range(FRAMES * 2 + 5)]
     source.close()
-    assert [number(f.image) for f in frames if f] == [i % FRAMES for i in range(FRAMES * 2 + 5)]
+    assert [frame_number(f.image) for f in frames if f] == [i % FRAMES for i in range(FRAMES * 2 + 5)]
     steps = np.diff([f.media_time or 0.0 for f in frames if f])
     assert np.allclose(steps, 0.01, atol=2e-3)
 

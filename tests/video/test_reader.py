@@ -18,55 +18,19 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from conftest import shared_path
+from media import frame_number, numbered_image, shared_path, write_numbered_video, write_silent_audio
 
 from livepuppet.errors import SinkError, SourceError, UsageError
 from livepuppet.sources.video import VideoSource
-from livepuppet.types import Image, Size
 from livepuppet.video.reader import VideoReader
 from livepuppet.video.writer import CLOCK, VideoWriter, h264
 
 
-def picture(number: int, size: Size = (160, 120)) -> Image:
-    """A recognisable frame: its number as eight light or dark bars on top, a red and a blue half below."""
-    width, height = size
-    image = np.zeros((height, width, 3), np.uint8)
-    for bit in range(8):
-        image[: height // 2, bit * width // 8 : (bit + 1) * width // 8] = 220 if number >> bit & 1 else 30
-    image[height // 2 :, : width // 2] = (200, 30, 60)
-    image[height // 2 :, width // 2 :] = (20, 60, 230)
-    return image
-
-
-def number(image: Image) -> int:
-    height, width = image.shape[:2]
-    return sum(int(image[height // 4, (2 * bit + 1) * width // 16].mean() > 125) << bit for bit in range(8))
-
-
-def make(path: Path, frames: int = 60, size: Size = (160, 120), step: int = 3000) -> Path:
-    writer = VideoWriter(path, size, format=h264(path.suffix, "veryfast"), fps=90_000 / step)
-    for i in range(frames):
-        writer.write(picture(i, size), i * step)
-    writer.close()
-    return path
-
-
-def make_sound(path: Path) -> Path:
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("aac", rate=44_100)
-        assert isinstance(stream, av.AudioStream)
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
-        frame.sample_rate = 44_100
-        container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return path
-
-
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
 def test_every_frame_comes_back_in_order_with_its_time(tmp_path: Path, suffix: str) -> None:
-    film = VideoReader(make(tmp_path / f"a{suffix}"))
+    film = VideoReader(write_numbered_video(tmp_path / f"a{suffix}"))
     pictures = list(film)
-    assert [number(p.image) for p in pictures] == list(range(60))
+    assert [frame_number(p.image) for p in pictures] == list(range(60))
     assert film.size == (160, 120) and abs(film.fps - 30) < 0.1
     assert all(abs(film.seconds(p.pts) - i / 30) < 0.001 for i, p in enumerate(pictures))
     film.close()
@@ -77,14 +41,14 @@ def test_uneven_timestamps_are_exact(tmp_path: Path) -> None:
     times = [0, 7, 3001, 3002, 9000, 90_000, 90_001, 400_123]
     writer = VideoWriter(tmp_path / "a.mp4", (64, 48), format=h264(".mp4", "veryfast"), fps=30, time_base=CLOCK)
     for i, pts in enumerate(times):
-        writer.write(picture(i, (64, 48)), pts)
+        writer.write(numbered_image(i, (64, 48)), pts)
     writer.close()
     film = VideoReader(tmp_path / "a.mp4")
     assert [Fraction(p.pts) * film.time_base for p in film] == [Fraction(t, 90_000) for t in times]
 
 
 def test_colours_survive_and_are_labelled(tmp_path: Path) -> None:
-    image = next(iter(VideoReader(make(tmp_path / "a.mp4", 3)))).image
+    image = next(iter(VideoReader(write_numbered_video(tmp_path / "a.mp4", 3)))).image
     assert np.abs(image[100, 20].astype(int) - (200, 30, 60)).max() <= 4
     assert np.abs(image[100, 140].astype(int) - (20, 60, 230)).max() <= 4
     with av.open(str(tmp_path / "a.mp4")) as container:
@@ -94,23 +58,23 @@ def test_colours_survive_and_are_labelled(tmp_path: Path) -> None:
 
 
 def test_odd_sizes_lose_a_row_or_column(tmp_path: Path) -> None:
-    assert VideoReader(make(tmp_path / "a.mp4", 3, (161, 121))).size == (160, 120)
+    assert VideoReader(write_numbered_video(tmp_path / "a.mp4", 3, (161, 121))).size == (160, 120)
 
 
 def test_wrong_size_and_time_are_refused(tmp_path: Path) -> None:
     writer = VideoWriter(tmp_path / "a.mp4", (64, 48), format=h264(".mp4", "veryfast"), fps=30)
-    writer.write(picture(0, (64, 48)), 10)
+    writer.write(numbered_image(0, (64, 48)), 10)
     with pytest.raises(ValueError, match="unexpected picture size: 48x64 != 64x48"):
-        writer.write(picture(0, (48, 64)), 11)
+        writer.write(numbered_image(0, (48, 64)), 11)
     with pytest.raises(ValueError, match="timestamps must grow"):
-        writer.write(picture(0, (64, 48)), 10)
+        writer.write(numbered_image(0, (64, 48)), 10)
     writer.close()
 
 
 @pytest.mark.parametrize("matrix", [(0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0), (-1, 0, 0, 1), (1, 0, 0, -1), (0, 1, 1, 0)])
 def test_rotation_and_mirroring_noted_in_the_file_are_honoured(tmp_path: Path, matrix: tuple[int, int, int, int]) -> None:
     """x' = a x + c y, y' = b x + d y (ISO/IEC 14496-12, 6.2.2): compared with the picture moved point by point."""
-    path = make(tmp_path / "a.mp4", 2)
+    path = write_numbered_video(tmp_path / "a.mp4", 2)
     plain = next(iter(VideoReader(path))).image
     data = path.read_bytes()
     at = data.rindex(b"tkhd") + 44
@@ -132,14 +96,14 @@ def test_pixels_that_are_not_square_are_made_square(tmp_path: Path) -> None:
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = 144, 96, "yuv420p"
         stream.sample_aspect_ratio = Fraction(16, 9)
-        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(1, (144, 96)), format="rgb24")))
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(numbered_image(1, (144, 96)), format="rgb24")))
         container.mux(stream.encode(None))
     assert VideoReader(tmp_path / "a.mp4").size == (256, 96)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".gif"])
 def test_seeking_lands_on_the_frame(tmp_path: Path, suffix: str) -> None:
-    path = make(tmp_path / "a.mp4", 90)
+    path = write_numbered_video(tmp_path / "a.mp4", 90)
     if suffix == ".gif":
         shutil.copy(shared_path("media/driving/intel__head-pose-face-detection-female.gif"), path := tmp_path / "a.gif")
     everything = list(VideoReader(path))
@@ -156,12 +120,12 @@ def test_seeking_lands_on_the_frame(tmp_path: Path, suffix: str) -> None:
 
 
 def test_limit_reduces_large_pictures(tmp_path: Path) -> None:
-    film = VideoReader(make(tmp_path / "a.mp4", 3, (320, 200)), limit=160)
-    assert film.size == (160, 100) and number(next(iter(film)).image) == 0
+    film = VideoReader(write_numbered_video(tmp_path / "a.mp4", 3, (320, 200)), limit=160)
+    assert film.size == (160, 100) and frame_number(next(iter(film)).image) == 0
 
 
 def test_a_damaged_stretch_costs_only_its_own_frames(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path = make(tmp_path / "a.mkv", 120)
+    path = write_numbered_video(tmp_path / "a.mkv", 120)
     with av.open(str(path)) as container:
         packets = [bytes(p) for p in container.demux(video=0) if p.size]
     data = bytearray(path.read_bytes())
@@ -172,7 +136,7 @@ def test_a_damaged_stretch_costs_only_its_own_frames(tmp_path: Path, caplog: pyt
     film = VideoReader(path)
     pictures = list(film)
     assert len(pictures) == 117 and film.skipped == 3
-    assert [number(p.image) for p in pictures[-20:]] == list(range(100, 120))
+    assert [frame_number(p.image) for p in pictures[-20:]] == list(range(100, 120))
     source = VideoSource(path, paced=False)
     while source.read() is not None:
         continue
@@ -181,9 +145,9 @@ def test_a_damaged_stretch_costs_only_its_own_frames(tmp_path: Path, caplog: pyt
 
 
 def test_a_file_cut_short_gives_what_is_there(tmp_path: Path) -> None:
-    path = make(tmp_path / "a.mkv", 120)
+    path = write_numbered_video(tmp_path / "a.mkv", 120)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    numbers = [number(p.image) for p in VideoReader(path)]
+    numbers = [frame_number(p.image) for p in VideoReader(path)]
     assert 20 < len(numbers) < 120 and numbers == list(range(len(numbers)))
 
 
@@ -208,10 +172,10 @@ def test_what_is_no_film_is_refused_in_one_line(tmp_path: Path, kind: str, says:
     elif kind == "folder":
         path.mkdir()
     elif kind == "cut":
-        make(path)
+        write_numbered_video(path)
         path.write_bytes(path.read_bytes()[:40])
     elif kind == "sound":
-        make_sound(path)
+        write_silent_audio(path)
     elif kind == "no frames":
         path = tmp_path / "a.wav"
         path.write_bytes(b"RIFF" + bytes(100))
@@ -247,9 +211,9 @@ def server(tmp_path: Path) -> Iterator[str]:
 
 
 def test_an_address_is_live(tmp_path: Path, server: str) -> None:
-    make(tmp_path / "a.mkv", 10)
+    write_numbered_video(tmp_path / "a.mkv", 10)
     film = VideoReader(f"{server}/a.mkv")
-    assert film.live and number(next(iter(film)).image) == 0
+    assert film.live and frame_number(next(iter(film)).image) == 0
     film.close()
     with pytest.raises(SourceError, match="cannot open"):
         VideoReader(f"{server}/nothing.mkv")
@@ -258,7 +222,7 @@ def test_an_address_is_live(tmp_path: Path, server: str) -> None:
 KILLED = """
 import sys; sys.path[:0] = [{root!r}, {root!r} + '/tests']
 from livepuppet.video.writer import VideoWriter, h264
-from test_film import picture
+from media import picture
 import os, signal
 writer = VideoWriter({path!r}, (160, 120), format=h264({suffix!r}, "veryfast"), fps=30)
 for i in range(200):
@@ -271,9 +235,9 @@ os.kill(os.getpid(), signal.SIGKILL)
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_a_killed_writer_leaves_a_playable_film(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
-    program = KILLED.format(root=str(Path(__file__).parents[1]), path=str(path), suffix=suffix)
+    program = KILLED.format(root=str(Path(__file__).parents[2]), path=str(path), suffix=suffix)
     assert subprocess.run([sys.executable, "-c", program]).returncode == -9
-    numbers = [number(p.image) for p in VideoReader(path)]
+    numbers = [frame_number(p.image) for p in VideoReader(path)]
     assert numbers == list(range(len(numbers)))
     assert len(numbers) >= 120, "more than two seconds and the encoder's look-ahead were lost"
 
@@ -298,7 +262,7 @@ def test_where_nothing_can_be_written_is_said(tmp_path: Path, kind: str) -> None
 def test_a_full_disk_is_said(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").symlink_to("/dev/full")
     with pytest.raises(SinkError, match="disk is full"):
-        make(tmp_path / "a.mp4")
+        write_numbered_video(tmp_path / "a.mp4")
 
 
 def test_a_disk_that_fills_up_leaves_a_playable_film(tmp_path: Path) -> None:
@@ -315,12 +279,12 @@ def test_a_disk_that_fills_up_leaves_a_playable_film(tmp_path: Path) -> None:
         noise = np.random.default_rng(0)
         with pytest.raises(SinkError, match="disk is full"):
             for i in range(2000):
-                image = picture(i % 256)
+                image = numbered_image(i % 256)
                 image[80:] = noise.integers(0, 255, image[80:].shape, dtype=np.uint8)
                 writer.write(image, i * 3000)
         writer.abandon()
         film = VideoReader(disk / "a.mp4")
-        numbers = [number(p.image) for p in film]
+        numbers = [frame_number(p.image) for p in film]
         film.close()
         assert len(numbers) >= 2 and numbers == list(range(len(numbers)))
     finally:

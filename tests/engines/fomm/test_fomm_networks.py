@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import shared_path
 from fomm_models import TINY, layout, lively, write_checkpoint
+from media import shared_path
 from torch import Tensor
 
 from livepuppet.engines.fomm.networks import checkpoint
@@ -22,7 +22,7 @@ from livepuppet.engines.fomm.networks.keypoints import Keypoints, inverse_jacobi
 from livepuppet.engines.fomm.networks.layers import coordinate_grid, grid_sample
 from livepuppet.errors import ModelError
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden"
 SHAPES = json.loads((GOLDEN / "fomm_shapes.json").read_text())
 PUBLISHED = sorted(SHAPES["models"])
 TOLERANCE = 1e-4

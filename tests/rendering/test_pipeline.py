@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from fractions import Fraction
 from pathlib import Path
@@ -10,92 +9,32 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from blob_engine import BlobEngine, driver, portrait
-from PIL import Image as Pictures
-from test_film import make, make_sound
+from blob_engine import BlobEngine, driver
+from media import write_numbered_video, write_silent_audio
+from rendering_fixtures import ADA, PERFORMANCE, audio_hash, blob_job, frame_times, ramp_shift, run_render, write_blob_video
 
-from livepuppet.cli import main
 from livepuppet.errors import SinkError, UsageError
-from livepuppet.rendering.job import RenderJob
 from livepuppet.rendering.pipeline import RenderPipeline, map_in_order, side_by_side
-from livepuppet.types import Image, Tuning
-from livepuppet.video.audio import AudioTrack
+from livepuppet.types import Tuning
 from livepuppet.video.reader import VideoReader
 from livepuppet.video.writer import VideoWriter, h264
-from livepuppet.vision.portrait import ASSETS
-
-PERFORMANCE = ASSETS / "performance.mp4"
-ADA = ASSETS / "avatars" / "ada.jpg"
-
-
-def sound_hash(path: Path) -> str:
-    digest = hashlib.sha256()
-    with av.open(str(path)) as container:
-        for packet in container.demux(audio=0):
-            if packet.size:
-                digest.update(bytes(packet))
-    return digest.hexdigest()
-
-
-def times(path: Path) -> list[Fraction]:
-    film = VideoReader(path)
-    found = [p.pts * film.time_base for p in film]
-    film.close()
-    return found
-
-
-def blob_film(path: Path, places: list[float], *, fps: int = 25, sound: bool = False) -> Path:
-    """A film of a bright blob at these places (shares of the width; below 0: nobody), with a tone if asked."""
-    track = None
-    if sound:
-        with av.open(str(path.with_suffix(".m4a")), "w") as container:
-            stream = container.add_stream("aac", rate=44_100)
-            assert isinstance(stream, av.AudioStream)
-            tone = np.sin(np.arange(round(44_100 * len(places) / fps)) / 20).astype(np.float32)[None]
-            frame = av.AudioFrame.from_ndarray(tone, format="fltp", layout="mono")
-            frame.sample_rate = 44_100
-            for packet in [*stream.encode(frame), *stream.encode(None)]:
-                container.mux(packet)
-        track = AudioTrack(str(path.with_suffix(".m4a")))
-    writer = VideoWriter(
-        path, (64, 64), format=h264(path.suffix, "veryfast"), fps=fps, time_base=Fraction(1, fps * 512), crf=4, sound=track
-    )
-    for i, place in enumerate(places):
-        writer.write(driver(place), i * 512)
-    writer.close()
-    return path
-
-
-def blob_portrait(folder: Path) -> Path:
-    Pictures.fromarray(portrait()).save(folder / "portrait.png")
-    return folder / "portrait.png"
-
-
-def blob_job(folder: Path, driving: Path, **options: object) -> RenderJob:
-    defaults = {"output": folder / "out.mp4", "reference": "first", "watermark": False, "tuning": Tuning(smoothing=0), "crf": 4}
-    return RenderJob(avatar=blob_portrait(folder), driving=str(driving), **(defaults | options))  # type: ignore[arg-type]
-
-
-def shift_of(image: Image) -> int:
-    """By how many columns the test portrait (a ramp) was rolled."""
-    return int(np.argmin(image[32, :, 0].astype(int)))
 
 
 def test_every_driving_frame_becomes_one_output_frame(tmp_path: Path) -> None:
-    film = blob_film(tmp_path / "d.mp4", [0.5 + 0.005 * i for i in range(50)], sound=True)
+    film = write_blob_video(tmp_path / "d.mp4", [0.5 + 0.005 * i for i in range(50)], sound=True)
     report = RenderPipeline(blob_job(tmp_path, film), BlobEngine()).run()
     assert report.frames == 50 and report.whole and report.lost == 0
-    assert times(tmp_path / "out.mp4") == times(film)
-    assert sound_hash(tmp_path / "out.mp4") == sound_hash(film)
-    shifts = [shift_of(p.image) for p in VideoReader(tmp_path / "out.mp4")]
+    assert frame_times(tmp_path / "out.mp4") == frame_times(film)
+    assert audio_hash(tmp_path / "out.mp4") == audio_hash(film)
+    shifts = [ramp_shift(p.image) for p in VideoReader(tmp_path / "out.mp4")]
     assert np.abs(np.array(shifts) - np.round(0.005 * np.arange(50) * 64)).max() <= 1
 
 
 def test_a_moment_of_the_film(tmp_path: Path) -> None:
-    film = blob_film(tmp_path / "d.mp4", [0.5] * 75, sound=True)
+    film = write_blob_video(tmp_path / "d.mp4", [0.5] * 75, sound=True)
     report = RenderPipeline(blob_job(tmp_path, film, start=1.0, end=2.0), BlobEngine()).run()
     assert report.frames == 25
-    assert times(tmp_path / "out.mp4")[0] == 0
+    assert frame_times(tmp_path / "out.mp4")[0] == 0
     with av.open(str(tmp_path / "out.mp4")) as container:
         sound = [float(p.pts * p.time_base) for p in container.demux(audio=0) if p.size and p.pts is not None]
     assert -0.03 <= sound[0] <= 0.03 and 0.9 <= sound[-1] < 1.0
@@ -104,28 +43,28 @@ def test_a_moment_of_the_film(tmp_path: Path) -> None:
 def test_the_best_reference_is_found_in_the_whole_film(tmp_path: Path) -> None:
     """The blob's distance is how far it is from the middle: frame 30 of these."""
     places = [0.5 + abs(i - 30) * 0.005 for i in range(50)]
-    RenderPipeline(blob_job(tmp_path, blob_film(tmp_path / "d.mp4", places), reference="best"), BlobEngine()).run()
-    shifts = [shift_of(p.image) for p in VideoReader(tmp_path / "out.mp4")]
+    RenderPipeline(blob_job(tmp_path, write_blob_video(tmp_path / "d.mp4", places), reference="best"), BlobEngine()).run()
+    shifts = [ramp_shift(p.image) for p in VideoReader(tmp_path / "out.mp4")]
     assert shifts[30] == 0 and abs(shifts[0] - round(0.15 * 64)) <= 1
 
 
 def test_the_first_frame_is_the_reference(tmp_path: Path) -> None:
     """Also with steadying, which looks at the frames around it: the first picture is the portrait, and all others count from there."""
-    film = blob_film(tmp_path / "d.mp4", [0.3 + 0.01 * i for i in range(30)])
+    film = write_blob_video(tmp_path / "d.mp4", [0.3 + 0.01 * i for i in range(30)])
     RenderPipeline(blob_job(tmp_path, film, tuning=Tuning(smoothing=1.0)), BlobEngine()).run()
-    shifts = [shift_of(p.image) for p in VideoReader(tmp_path / "out.mp4")]
+    shifts = [ramp_shift(p.image) for p in VideoReader(tmp_path / "out.mp4")]
     assert shifts[0] == 0 and abs(shifts[20] - round(0.2 * 64)) <= 1
 
 
 def test_a_time_as_reference(tmp_path: Path) -> None:
     places = [0.4] * 25 + [0.6] * 25
-    RenderPipeline(blob_job(tmp_path, blob_film(tmp_path / "d.mp4", places), reference=1.5), BlobEngine()).run()
-    shifts = [shift_of(p.image) for p in VideoReader(tmp_path / "out.mp4")]
+    RenderPipeline(blob_job(tmp_path, write_blob_video(tmp_path / "d.mp4", places), reference=1.5), BlobEngine()).run()
+    shifts = [ramp_shift(p.image) for p in VideoReader(tmp_path / "out.mp4")]
     assert shifts[40] == 0 and abs(shifts[5] - (64 - round(0.2 * 64))) <= 1
 
 
 def test_nobody_in_the_film(tmp_path: Path) -> None:
-    film = blob_film(tmp_path / "d.mp4", [-1.0] * 10)
+    film = write_blob_video(tmp_path / "d.mp4", [-1.0] * 10)
     for choice in ("best", "first"):
         with pytest.raises(UsageError, match="no face found in"):
             RenderPipeline(blob_job(tmp_path, film, reference=choice), BlobEngine()).run()
@@ -135,12 +74,12 @@ def test_nobody_in_the_film(tmp_path: Path) -> None:
 def test_a_face_that_leaves_and_returns(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A short gap is bridged straight; in a long one the avatar eases to idling and back, and no frame jumps."""
     places = [0.5] * 10 + [-1.0] * 5 + [0.7] * 10 + [-1.0] * 60 + [0.6] * 15
-    film = blob_film(tmp_path / "d.mp4", places)
+    film = write_blob_video(tmp_path / "d.mp4", places)
     with caplog.at_level(logging.INFO, "livepuppet"):
         report = RenderPipeline(blob_job(tmp_path, film), BlobEngine()).run()
     assert report.frames == 100 and report.lost == 65
     assert "nobody is seen from 1.0 to 3.4 s" in caplog.text
-    shifts = np.array([(shift_of(p.image) + 32) % 64 - 32 for p in VideoReader(tmp_path / "out.mp4")])
+    shifts = np.array([(ramp_shift(p.image) + 32) % 64 - 32 for p in VideoReader(tmp_path / "out.mp4")])
     assert np.all(np.diff(shifts[9:26]) >= 0) and abs(shifts[24] - 13) <= 1
     assert np.abs(np.diff(shifts[25:90])).max() <= 2 and np.abs(shifts[45:65]).max() <= 2
 
@@ -153,14 +92,14 @@ def test_each_shot_has_a_rest_of_its_own(tmp_path: Path) -> None:
         writer.write(image if i < 50 else np.maximum(image, np.uint8(120)), i * 512)
     writer.close()
     RenderPipeline(blob_job(tmp_path, tmp_path / "d.mp4", reference="best"), BlobEngine()).run()
-    shifts = [(shift_of(p.image) + 32) % 64 - 32 for p in VideoReader(tmp_path / "out.mp4")]
+    shifts = [(ramp_shift(p.image) + 32) % 64 - 32 for p in VideoReader(tmp_path / "out.mp4")]
     assert shifts[49] == 0 and abs(shifts[0] + 6) <= 1  # the first shot's best is its end, nearest to the middle
     assert shifts[50] == 0 and abs(shifts[99] - 6) <= 1  # the second's its beginning
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
 def test_a_full_disk_is_said_and_the_film_can_be_gone_on_with(tmp_path: Path) -> None:
-    film = blob_film(tmp_path / "d.mp4", [0.5 + 0.1 * float(np.sin(i)) for i in range(150)])
+    film = write_blob_video(tmp_path / "d.mp4", [0.5 + 0.1 * float(np.sin(i)) for i in range(150)])
     (tmp_path / "out.mp4").symlink_to("/dev/full")
     with pytest.raises(SinkError, match="the disk is full"):
         RenderPipeline(blob_job(tmp_path, film), BlobEngine()).run()
@@ -169,7 +108,7 @@ def test_a_full_disk_is_said_and_the_film_can_be_gone_on_with(tmp_path: Path) ->
 
 
 def test_a_damaged_stretch_is_said(tmp_path: Path) -> None:
-    film = blob_film(tmp_path / "d.mkv", [0.2 + 0.01 * i for i in range(60)])
+    film = write_blob_video(tmp_path / "d.mkv", [0.2 + 0.01 * i for i in range(60)])
     with av.open(str(film)) as container:
         packets = [bytes(p) for p in container.demux(video=0) if p.size]
     data = film.read_bytes()
@@ -180,7 +119,7 @@ def test_a_damaged_stretch_is_said(tmp_path: Path) -> None:
 
 
 def test_beside_the_driver(tmp_path: Path) -> None:
-    report = RenderPipeline(blob_job(tmp_path, blob_film(tmp_path / "d.mp4", [0.3] * 5), compare=True), BlobEngine()).run()
+    report = RenderPipeline(blob_job(tmp_path, write_blob_video(tmp_path / "d.mp4", [0.3] * 5), compare=True), BlobEngine()).run()
     assert report.size == (128, 64)
     image = next(iter(VideoReader(tmp_path / "out.mp4"))).image
     assert image[32, 19].min() > 200 and image[32, 45].max() < 40  # the blob, and nothing beside it
@@ -191,25 +130,15 @@ def test_results_come_in_order() -> None:
     assert list(map_in_order(lambda x: x * x, range(100), workers=4)) == [x * x for x in range(100)]
 
 
-def run(*arguments: str | Path) -> int:
-    """The command's exit code; the package's logger is afterwards as it was, not set up for a person."""
-    logger = logging.getLogger("livepuppet")
-    before = list(logger.handlers), logger.propagate, logger.level
-    try:
-        return main(["render", *map(str, arguments)])
-    finally:
-        logger.handlers, logger.propagate, logger.level = before
-
-
 def test_the_command_with_the_real_engine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "o.mp4"
-    assert run("--avatar", ADA, "--driving", PERFORMANCE, "--output", out, "--size", "256x256", "--end", "1.5", "--quiet") == 0
+    assert run_render("--avatar", ADA, "--driving", PERFORMANCE, "--output", out, "--size", "256x256", "--end", "1.5", "--quiet") == 0
     film = VideoReader(out)
     pictures = [p.image for p in film]
     assert len(pictures) == 45 and film.size == (256, 256)
     assert capsys.readouterr().err == ""
     still = VideoReader(PERFORMANCE)
-    assert times(out) == [p.pts * still.time_base for p in still][:45]
+    assert frame_times(out) == [p.pts * still.time_base for p in still][:45]
 
 
 @pytest.mark.parametrize(
@@ -226,14 +155,14 @@ def test_the_command_with_the_real_engine(tmp_path: Path, capsys: pytest.Capture
 def test_what_cannot_be_done_is_said_in_one_line(
     tmp_path: Path, arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    make_sound(tmp_path / "sound.mp4")
-    assert run(*[a.format(tmp_path) for a in arguments]) == 2
+    write_silent_audio(tmp_path / "sound.mp4")
+    assert run_render(*[a.format(tmp_path) for a in arguments]) == 2
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("livepuppet:") and says in line]
     assert len(lines) == 1
 
 
 def test_an_output_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    film = make(tmp_path / "d.mp4", 5)
+    film = write_numbered_video(tmp_path / "d.mp4", 5)
     assert film.exists()
-    assert run("--avatar", ADA, "--driving", PERFORMANCE, "--output", tmp_path / "nowhere" / "o.mp4", "--end", "0.2") == 1
+    assert run_render("--avatar", ADA, "--driving", PERFORMANCE, "--output", tmp_path / "nowhere" / "o.mp4", "--end", "0.2") == 1
     assert "there is no folder" in capsys.readouterr().err

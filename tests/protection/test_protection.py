@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import shared_path
+from media import shared_path
 from PIL import Image as Picture
 
 from livepuppet.cli import main

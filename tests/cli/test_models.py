@@ -11,8 +11,8 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from conftest import shared_path
 from fomm_models import TINY, lively, write_checkpoint
+from media import shared_path
 
 from livepuppet.cli import main
 from livepuppet.cli.models import default_name

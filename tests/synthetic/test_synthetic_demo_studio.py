@@ -25,7 +25,7 @@ from livepuppet.synthetic.demo.studio import Studio
 from livepuppet.synthetic.head import EYE, SKIN, Head
 from livepuppet.synthetic.person import without_direction
 
-ASSETS = Path(__file__).parent.parent / "livepuppet" / "assets" / "avatars"
+ASSETS = Path(__file__).parents[1].parent / "livepuppet" / "assets" / "avatars"
 SIZE = 128
 GREY = np.full((SIZE, SIZE, 3), 0.3, np.float32)
 QUICK = replace(performance_light("day"), taps=2, resolution=224)

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import files_no_larger_than
+from media import files_no_larger_than
 from numpy.typing import NDArray
 
 from livepuppet.cli import main

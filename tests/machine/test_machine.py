@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-CHECK = Path(__file__).parent / "machine" / "check"
+CHECK = Path(__file__).parents[1] / "machine" / "check"
 CANNOT_RUN_HERE = 77
 
 

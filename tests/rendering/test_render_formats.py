@@ -18,7 +18,7 @@ import pytest
 from blob_engine import BlobEngine
 from numpy.typing import NDArray
 from PIL import Image as Pictures
-from test_render import ADA, PERFORMANCE, blob_film, blob_job, run, shift_of, sound_hash, times
+from rendering_fixtures import ADA, PERFORMANCE, audio_hash, blob_job, frame_times, ramp_shift, run_render, write_blob_video
 
 from livepuppet.errors import UsageError
 from livepuppet.rendering.driver import SilentProgress
@@ -35,12 +35,12 @@ PLACES = [0.5 + 0.15 * float(np.sin(i / 8)) for i in range(75)]
 
 @pytest.fixture
 def film(tmp_path: Path) -> Path:
-    return blob_film(tmp_path / "d.mp4", PLACES, sound=True)
+    return write_blob_video(tmp_path / "d.mp4", PLACES, sound=True)
 
 
 def shifts(path: Path) -> list[int]:
     film = VideoReader(path)
-    found = [(shift_of(p.image) + 32) % 64 - 32 for p in film]
+    found = [(ramp_shift(p.image) + 32) % 64 - 32 for p in film]
     film.close()
     return found
 
@@ -52,13 +52,13 @@ def test_other_kinds_of_film(tmp_path: Path, film: Path, name: str, sound: bool,
     report = RenderPipeline(blob_job(tmp_path, film, output=tmp_path / name), BlobEngine()).run()
     out = tmp_path / name
     assert report.frames == 75
-    ours, theirs = times(out), times(film)
+    ours, theirs = frame_times(out), frame_times(film)
     assert len(ours) == 75 and max(abs((a - ours[0]) - (b - theirs[0])) for a, b in zip(ours, theirs, strict=True)) <= within_s
     assert np.abs(np.array(shifts(out)) - np.array([round((p - 0.5) * 64) for p in PLACES])).max() <= 2
     with av.open(str(out)) as container:
         assert bool(container.streams.audio) == sound
     if name != "o.webm" and sound:
-        assert sound_hash(out) == sound_hash(film)
+        assert audio_hash(out) == audio_hash(film)
 
 
 def test_numbered_pictures(tmp_path: Path, film: Path) -> None:
@@ -94,7 +94,7 @@ def alpha_of(path: Path) -> NDArray[np.uint8]:
 def test_transparent_background(tmp_path: Path, name: str) -> None:
     out = tmp_path / name
     arguments = ("--avatar", ADA, "--driving", PERFORMANCE, "--output", out, "--size", "256x256", "--end", "0.1", "--reference", "first")
-    assert run(*arguments, "--background", "transparent", "--quiet") == 0
+    assert run_render(*arguments, "--background", "transparent", "--quiet") == 0
     alpha = np.asarray(Pictures.open(tmp_path / "o_001.png"))[..., 3] if "%" in name else alpha_of(out)
     assert alpha[128, 128] > 250, "the middle of the face is opaque"
     assert alpha[:20, :20].max() < 20 and alpha[:20, -20:].max() < 20, "the corners above are clear"
@@ -138,12 +138,12 @@ def test_an_interrupted_film_is_playable_and_can_be_gone_on_with(tmp_path: Path,
     job = blob_job(tmp_path, film, output=out, resume=True)
     report = RenderPipeline(job, BlobEngine(), progress=StopAfter(stop, 30), stop=stop).run()
     assert not report.whole and report.frames == 30
-    assert len(times(out)) == report.frames and note_path(out).exists()
+    assert len(frame_times(out)) == report.frames and note_path(out).exists()
     report = RenderPipeline(job, BlobEngine()).run()
     assert report.whole and report.frames == 75 and report.resumed >= 30
-    assert times(out) == times(whole)
+    assert frame_times(out) == frame_times(whole)
     assert np.abs(np.array(shifts(out)) - np.array(shifts(whole))).max() <= 1
-    assert sound_hash(out) == sound_hash(whole)
+    assert audio_hash(out) == audio_hash(whole)
     assert not note_path(out).exists() and not list(tmp_path.glob("*resumed*"))
     assert RenderPipeline(job, BlobEngine()).run().resumed == 75  # whole already: left as it is
 
@@ -168,7 +168,7 @@ from pathlib import Path
 from blob_engine import BlobEngine
 from livepuppet.rendering.driver import Silent
 from livepuppet.rendering.pipeline import Rendering
-from test_render import blob_job
+from rendering_fixtures import blob_job
 
 class Killer(Silent):
     left = 120
@@ -186,14 +186,14 @@ Rendering(blob_job(Path({folder!r}), Path({film!r})), BlobEngine(), progress=Kil
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
 def test_a_killed_rendering_can_be_gone_on_with(tmp_path: Path) -> None:
-    film = blob_film(tmp_path / "long.mp4", [0.5 + 0.1 * float(np.sin(i / 8)) for i in range(200)], sound=True)
-    program = KILLED.format(root=str(Path(__file__).parents[1]), folder=str(tmp_path), film=str(film))
+    film = write_blob_video(tmp_path / "long.mp4", [0.5 + 0.1 * float(np.sin(i / 8)) for i in range(200)], sound=True)
+    program = KILLED.format(root=str(Path(__file__).parents[2]), folder=str(tmp_path), film=str(film))
     assert subprocess.run([sys.executable, "-c", program]).returncode == -signal.SIGKILL
     shutil.copy(tmp_path / "out.mp4", tmp_path / "killed.mp4")
-    assert len(times(tmp_path / "killed.mp4")) >= 25
+    assert len(frame_times(tmp_path / "killed.mp4")) >= 25
     report = RenderPipeline(blob_job(tmp_path, film, resume=True), BlobEngine()).run()
-    assert report.resumed >= 25 and times(tmp_path / "out.mp4") == times(film)
-    assert sound_hash(tmp_path / "out.mp4") == sound_hash(film)
+    assert report.resumed >= 25 and frame_times(tmp_path / "out.mp4") == frame_times(film)
+    assert audio_hash(tmp_path / "out.mp4") == audio_hash(film)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to send")
@@ -202,7 +202,7 @@ def test_ctrl_c_leaves_a_playable_film_and_resume_goes_on(tmp_path: Path) -> Non
     out = tmp_path / "o.mp4"
     command = [sys.executable, "-m", "livepuppet", "render", "--avatar", str(ADA), "--driving", str(PERFORMANCE), "--output", str(out)]
     command += ["--size", "128x128", "--reference", "first"]
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     running = subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True)
     try:
         deadline = time.monotonic() + 120
@@ -214,19 +214,19 @@ def test_ctrl_c_leaves_a_playable_film_and_resume_goes_on(tmp_path: Path) -> Non
         running.kill()
     assert running.returncode == 130, said
     assert "--resume goes on" in said and "Traceback" not in said
-    done = len(times(out))
+    done = len(frame_times(out))
     assert 0 < done < 300
     again = subprocess.run([*command, "--resume", "--quiet"], cwd=root, capture_output=True, text=True, timeout=300)
     assert again.returncode == 0, again.stderr
-    assert times(out) == times(PERFORMANCE)
+    assert frame_times(out) == frame_times(PERFORMANCE)
 
 
 def test_a_motion_is_saved_and_played_back(tmp_path: Path) -> None:
     places = [0.5 + 0.15 * float(np.sin(i / 8)) for i in range(BLOCK + 40)]
-    film = blob_film(tmp_path / "d.mp4", places)
+    film = write_blob_video(tmp_path / "d.mp4", places)
     RenderPipeline(blob_job(tmp_path, film, motion=tmp_path / "m.npz"), BlobEngine()).run()
     report = RenderPipeline(blob_job(tmp_path, tmp_path / "m.npz", output=tmp_path / "again.mp4"), BlobEngine()).run()
-    assert report.frames == len(places) and times(tmp_path / "again.mp4") == times(film)
+    assert report.frames == len(places) and frame_times(tmp_path / "again.mp4") == frame_times(film)
     assert shifts(tmp_path / "again.mp4") == shifts(tmp_path / "out.mp4")
     with zipfile.ZipFile(tmp_path / "m.npz") as archive:
         assert not [name for name in archive.namelist() if "detail" in name or "picture" in name or "points" in name]
@@ -239,8 +239,8 @@ def test_a_motion_is_saved_and_played_back(tmp_path: Path) -> None:
 def test_a_motion_with_the_real_engine(tmp_path: Path) -> None:
     a, b, motion = tmp_path / "a.mp4", tmp_path / "b.mp4", tmp_path / "m.npz"
     shown = ("--avatar", ADA, "--size", "128x128", "--quiet", "--mouth", "avatar")
-    assert run("--driving", PERFORMANCE, "--output", a, "--motion", motion, "--start", "1", "--end", "2", *shown) == 0
-    assert run("--driving", motion, "--output", b, *shown) == 0
+    assert run_render("--driving", PERFORMANCE, "--output", a, "--motion", motion, "--start", "1", "--end", "2", *shown) == 0
+    assert run_render("--driving", motion, "--output", b, *shown) == 0
     ours = [p.image.astype(int) for p in VideoReader(b)]
     theirs = [p.image.astype(int) for p in VideoReader(a)]
     assert len(ours) == len(theirs) == 30
@@ -260,7 +260,7 @@ def tampered(source: Path, target: Path, **arrays: object) -> Path:
 
 
 def test_motion_files_that_are_none_or_damaged(tmp_path: Path) -> None:
-    film = blob_film(tmp_path / "d.mp4", [0.5] * 20)
+    film = write_blob_video(tmp_path / "d.mp4", [0.5] * 20)
     good = tmp_path / "m.npz"
     RenderPipeline(blob_job(tmp_path, film, motion=good), BlobEngine()).run()
     assert len(list(MotionFile(good))) == 20
@@ -302,7 +302,7 @@ def test_a_motion_file_that_claims_to_be_huge_is_refused_unread(tmp_path: Path) 
 
 
 def test_a_motion_of_another_engine(tmp_path: Path) -> None:
-    film = blob_film(tmp_path / "d.mp4", [0.5] * 5)
+    film = write_blob_video(tmp_path / "d.mp4", [0.5] * 5)
     RenderPipeline(blob_job(tmp_path, film, motion=tmp_path / "m.npz"), BlobEngine()).run()
     other = tampered(tmp_path / "m.npz", tmp_path / "o.npz", engine="fomm")
     with pytest.raises(UsageError, match="choose it with --engine"):

@@ -28,7 +28,7 @@ def environment() -> dict[str, str]:
 
 def livepuppet(*arguments: str, cwd: Path, timeout: float = 120) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "livepuppet", *arguments]
-    path = str(Path(__file__).parents[1])
+    path = str(Path(__file__).parents[2])
     return subprocess.run(
         command, cwd=cwd, env=environment() | {"PYTHONPATH": path}, capture_output=True, text=True, timeout=timeout, check=False
     )
@@ -79,7 +79,7 @@ def test_a_recording_is_not_overwritten_unasked(first_run: tuple[Path, subproces
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_stopping_leaves_a_playable_film(tmp_path: Path, stop: signal.Signals) -> None:
     command = [sys.executable, "-m", "livepuppet", "--camera", "demo", "--size", "256x256", "--frames", "100000", "--output", "o.mp4"]
-    path = str(Path(__file__).parents[1])
+    path = str(Path(__file__).parents[2])
     running = subprocess.Popen(command, cwd=tmp_path, env=environment() | {"PYTHONPATH": path}, stderr=subprocess.PIPE, text=True)
     until = time.monotonic() + 60
     while time.monotonic() < until and not ((tmp_path / "o.mp4").exists() and (tmp_path / "o.mp4").stat().st_size > 20_000):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from blob_engine import BlobEngine
-from test_render import ADA, PERFORMANCE, blob_film, blob_job, run, sound_hash, times
+from rendering_fixtures import ADA, PERFORMANCE, audio_hash, blob_job, frame_times, run_render, write_blob_video
 
 from livepuppet.errors import RunError, UsageError
 from livepuppet.rendering import chunks as pieces
@@ -69,7 +69,7 @@ def images(path: Path) -> list[np.ndarray[Any, np.dtype[np.int64]]]:
 
 
 def test_films_are_split_at_key_frames(tmp_path: Path) -> None:
-    film = blob_film(tmp_path / "d.mp4", PLACES)  # a key frame each second
+    film = write_blob_video(tmp_path / "d.mp4", PLACES)  # a key frame each second
     keys = keyframe_pts(str(film))
     assert len(keys) == 6
     spans = split_into_chunks(blob_job(tmp_path, film), 2.0)
@@ -85,7 +85,7 @@ def test_films_are_split_at_key_frames(tmp_path: Path) -> None:
 def test_joins_cannot_be_seen(tmp_path: Path, blob_workers: None, shares_disk: bool, choice: str, name: str) -> None:
     """A film with an absence across a join, in pieces and in one go: the same frames, times and sound."""
     places = [*PLACES[:40], *[-1.0] * 30, *PLACES[70:]]
-    film = blob_film(tmp_path / "d.mp4", places, sound=True)
+    film = write_blob_video(tmp_path / "d.mp4", places, sound=True)
     whole = tmp_path / f"whole{Path(name).suffix}"
     from livepuppet.types import Tuning
 
@@ -96,15 +96,15 @@ def test_joins_cannot_be_seen(tmp_path: Path, blob_workers: None, shares_disk: b
     assert RenderBatch([row], crew, piece_s=1.0).run(), row.reason
     assert row.state == "done" and row.frames == 150 and row.lost == 30
     assert row.job is not None and crew.calls.count("make_piece") == len(split_into_chunks(row.job, 1.0)) >= 4
-    assert times(tmp_path / name) == times(whole)
-    assert sound_hash(tmp_path / name) == sound_hash(whole)
+    assert frame_times(tmp_path / name) == frame_times(whole)
+    assert audio_hash(tmp_path / name) == audio_hash(whole)
     far = [float(np.abs(a - b).mean()) for a, b in zip(images(tmp_path / name), images(whole), strict=True)]
     assert max(far) < 2.0
     assert not [p for p in tmp_path.iterdir() if "piece" in p.name or p.name.startswith(".") or "joining" in p.name]
 
 
 def test_a_cut_at_a_join_begins_a_shot(tmp_path: Path, blob_workers: None) -> None:
-    one = blob_film(tmp_path / "a.mp4", [0.3] * 50)
+    one = write_blob_video(tmp_path / "a.mp4", [0.3] * 50)
     job = blob_job(tmp_path, one, reference="best")
     spans = split_into_chunks(job, 1.0)
     parcel = pieces.WorkerJob(job, None, None)
@@ -113,8 +113,8 @@ def test_a_cut_at_a_join_begins_a_shot(tmp_path: Path, blob_workers: None) -> No
 
 
 def test_a_bad_row_fails_alone(tmp_path: Path, blob_workers: None) -> None:
-    film = blob_film(tmp_path / "d.mp4", PLACES[:10])
-    nobody = blob_film(tmp_path / "n.mp4", [-1.0] * 10)
+    film = write_blob_video(tmp_path / "d.mp4", PLACES[:10])
+    nobody = write_blob_video(tmp_path / "n.mp4", [-1.0] * 10)
     (tmp_path / "broken.mp4").write_text("no film")
     rows = [
         BatchRow(2, "a", blob_job(tmp_path, film, output=tmp_path / "a.mp4")),
@@ -138,7 +138,7 @@ def test_a_bad_row_fails_alone(tmp_path: Path, blob_workers: None) -> None:
 
 
 def test_stopping_leaves_a_summary(tmp_path: Path, blob_workers: None) -> None:
-    film = blob_film(tmp_path / "d.mp4", PLACES[:10])
+    film = write_blob_video(tmp_path / "d.mp4", PLACES[:10])
     stop = threading.Event()
     stop.set()
     rows = [BatchRow(2, "a", blob_job(tmp_path, film, output=tmp_path / "a.mp4"))]
@@ -160,18 +160,18 @@ def test_stopping_leaves_a_summary(tmp_path: Path, blob_workers: None) -> None:
 def test_a_jobs_file_that_makes_no_sense(tmp_path: Path, content: bytes | None, says: str, capsys: pytest.CaptureFixture[str]) -> None:
     if content is not None:
         (tmp_path / "jobs.csv").write_bytes(content)
-    assert run("--jobs", tmp_path / "jobs.csv") == 2
+    assert run_render("--jobs", tmp_path / "jobs.csv") == 2
     assert says in capsys.readouterr().err
 
 
 def test_options_that_do_not_go_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("--jobs", tmp_path / "jobs.csv", "--avatar", ADA) == 2
+    assert run_render("--jobs", tmp_path / "jobs.csv", "--avatar", ADA) == 2
     assert "belong into the columns" in capsys.readouterr().err
-    assert run("--avatar", ADA, "--on", "ray") == 2
+    assert run_render("--avatar", ADA, "--on", "ray") == 2
     assert "name one with --jobs" in capsys.readouterr().err
-    assert run("--avatar", ADA) == 2
+    assert run_render("--avatar", ADA) == 2
     assert "--driving and --output missing" in capsys.readouterr().err
-    assert run("--avatar", ADA, "--driving", PERFORMANCE, "--output", ADA) == 2
+    assert run_render("--avatar", ADA, "--driving", PERFORMANCE, "--output", ADA) == 2
     assert "is also what the film is made from" in capsys.readouterr().err
 
 
@@ -262,11 +262,11 @@ def write_jobs(folder: Path, rows: int, end: float) -> Path:
 
 @pytest.mark.slow
 def test_the_command_with_local_workers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("--jobs", write_jobs(tmp_path, 3, 0.5), "--workers", "2") == 1
+    assert run_render("--jobs", write_jobs(tmp_path, 3, 0.5), "--workers", "2") == 1
     with (tmp_path / "jobs.summary.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
     assert [r["state"] for r in table] == ["done", "done", "done", "failed"] and "no such film" in table[3]["reason"]
-    assert all(len(times(tmp_path / f"out{i}.mp4")) == 15 for i in range(3))
+    assert all(len(frame_times(tmp_path / f"out{i}.mp4")) == 15 for i in range(3))
     assert "3 of 4 films are there" in capsys.readouterr().err
 
 
@@ -287,8 +287,8 @@ def two_nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     pytest.importorskip("ray", reason="the extra 'ray' is not installed")
     from ray.cluster_utils import Cluster
 
-    tests = str(Path(__file__).parent)
-    root = str(Path(__file__).parents[1])
+    tests = str(Path(__file__).parents[1])
+    root = str(Path(__file__).parents[2])
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([root, tests, os.environ.get("PYTHONPATH", "")]))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     memory = 150 * 2**20
@@ -335,5 +335,5 @@ def test_a_node_of_a_ray_cluster_dies_in_the_middle(tmp_path: Path, two_nodes: A
         ray.shutdown()
     assert rows[0].state == "done", rows[0].reason
     assert rows[0].frames == 180 and rows[1].state == "failed" and "nothing.mp4" in rows[1].reason
-    assert times(tmp_path / "o.mp4") == times(tmp_path / "talk.mp4")
+    assert frame_times(tmp_path / "o.mp4") == frame_times(tmp_path / "talk.mp4")
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from blob_engine import BlobEngine
-from test_render import blob_film, blob_job, run, times
+from rendering_fixtures import blob_job, frame_times, run_render, write_blob_video
 
 from livepuppet.errors import UsageError
 from livepuppet.rendering.people import (
@@ -139,7 +139,7 @@ def test_who_is_put_together() -> None:
 
 
 def test_a_face_cannot_be_asked_of_a_motion(tmp_path: Path) -> None:
-    film = blob_film(tmp_path / "d.mp4", [0.5] * 5)
+    film = write_blob_video(tmp_path / "d.mp4", [0.5] * 5)
     RenderPipeline(blob_job(tmp_path, film, motion=tmp_path / "m.npz"), BlobEngine()).run()
     with pytest.raises(UsageError, match="one person's motion"):
         RenderPipeline(blob_job(tmp_path, tmp_path / "m.npz", face=1), BlobEngine()).run()
@@ -158,8 +158,8 @@ def test_the_second_person_drives(tmp_path: Path, faces: dict[str, Image]) -> No
     for face in ("1", "2"):
         out = tmp_path / f"o{face}.mp4"
         arguments = ("--avatar", AVATARS / "chidi.jpg", "--driving", film, "--output", out, "--size", "128x128", "--reference", "first")
-        assert run(*arguments, "--face", face, "--quiet") == 0
-        assert len(times(out)) == 15
+        assert run_render(*arguments, "--face", face, "--quiet") == 0
+        assert len(frame_times(out)) == 15
         images = [p.image.astype(int) for p in VideoReader(out)]
         moves[face] = max(float(np.abs(image - images[0]).mean()) for image in images)
     assert max(moves.values()) > 3 * min(moves.values())

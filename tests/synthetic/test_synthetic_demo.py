@@ -18,7 +18,7 @@ from livepuppet.synthetic.demo.assets import FRAMES, NAMES, PERFORMANCE_NAME, St
 from livepuppet.synthetic.head import Head
 from livepuppet.types import Image
 
-ASSETS = Path(__file__).parent.parent / "livepuppet" / "assets"
+ASSETS = Path(__file__).parents[1].parent / "livepuppet" / "assets"
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """What every sink promises (see interfaces.Sink), held against all that can run here.
 
-What a window does besides: tests/test_window_screen.py. A virtual camera needs a device: tests/test_virtual_camera.py.
+What a window does besides: tests/sinks/test_window_screen.py. A virtual camera needs a device: tests/sinks/test_virtual_camera.py.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_film import number, picture
+from media import frame_number, numbered_image
 
 from livepuppet.errors import SinkError, UsageError
 from livepuppet.sinks.null import NullSink
@@ -42,7 +42,7 @@ def sink(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sink]:
 
 
 def frame(i: int, fps: float = 30, media: bool = True) -> Frame:
-    return Frame(picture(i, SIZE), i, 1000 + i / fps, i / fps if media else None)
+    return Frame(numbered_image(i, SIZE), i, 1000 + i / fps, i / fps if media else None)
 
 
 def films(folder: Path) -> list[Path]:
@@ -57,7 +57,7 @@ def test_takes_frames_and_closes_twice(sink: Sink, tmp_path: Path) -> None:
     sink.close()
     sink.close()
     for path in films(tmp_path):
-        assert [number(p.image) for p in VideoReader(path)] == list(range(40))
+        assert [frame_number(p.image) for p in VideoReader(path)] == list(range(40))
 
 
 def test_closing_without_frames_or_without_opening(sink: Sink, tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_recording_keeps_the_films_own_time(tmp_path: Path) -> None:
     recorder.open(SIZE, 30.0, lossless=True)
     moments = [2.0, 2.04, 2.05, 3.5, 3.5, 3.4, 4.0]  # repeated and backward times become a little later ones
     for i, moment in enumerate(moments):
-        recorder.write(Frame(picture(i, SIZE), i, 77.0, moment))
+        recorder.write(Frame(numbered_image(i, SIZE), i, 77.0, moment))
     recorder.close()
     assert times(tmp_path / "a.mp4") == pytest.approx([0, 0.04, 0.05, 1.5, 1.5, 1.5, 2.0], abs=1e-4)
     assert np.all(np.diff(times(tmp_path / "a.mp4")) > 0)
@@ -195,7 +195,7 @@ def test_a_picture_of_another_size_fails_the_recording_not_the_program(tmp_path:
     recorder = Recorder(tmp_path / "a.mp4")
     recorder.open(SIZE, 30.0, lossless=True)
     recorder.write(frame(0))
-    recorder.write(Frame(picture(0, (80, 60)), 1, 1.0, 1.0))
+    recorder.write(Frame(numbered_image(0, (80, 60)), 1, 1.0, 1.0))
     with pytest.raises(SinkError, match="unexpected picture size: 80x60"):
         recorder.close()
     assert len(times(tmp_path / "a.mp4")) == 1

@@ -15,7 +15,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from conftest import x_server
+from media import x_server
 
 from livepuppet.errors import SinkError
 from livepuppet.sinks.window import Window, display, display_available
@@ -247,7 +247,7 @@ def test_looking_for_the_screen_does_not_make_it_start_over(screen: str) -> None
         "print(sum(display.display_trouble() != '' for _ in range(200)))\n"
     )
     with x_server() as name:
-        environment = os.environ | {"DISPLAY": name, "PYTHONPATH": str(Path(__file__).parents[1])}
+        environment = os.environ | {"DISPLAY": name, "PYTHONPATH": str(Path(__file__).parents[2])}
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
     assert done.stdout.strip() == "0", "so many times it was not let in"
 
@@ -262,7 +262,7 @@ def wait_for(what: Callable[[], object], seconds: float = 60.0) -> None:
 @pytest.mark.slow
 def test_livepuppet_itself_on_a_screen(screen: str, tmp_path: Path) -> None:
     """As a person would: it opens, the puppet moves, statistics and help come and go, R records twice, Q quits."""
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     avatar = root / "livepuppet" / "assets" / "avatars" / "ada.jpg"
     words = ["--camera", "demo", "--avatar", str(avatar), "--size", "640x480", "--stats", "stats.json"]
     environment = os.environ | {"PYTHONPATH": str(root), "XDG_CONFIG_HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)}

@@ -5,79 +5,35 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from training_fixtures import CLIP_SIZE, moving_pattern, sliding_clip, write_frames_as_images, write_frames_as_video
 
 from livepuppet.engines.fomm.networks.layers import grid_sample
 from livepuppet.errors import UsageError
-from livepuppet.synthetic.clips import Clip
-from livepuppet.synthetic.truth import Truth as ClipTruth
 from livepuppet.training.dataset import MOST_FRAMES, FrameStore, gather_dataset, thin_frames
 from livepuppet.training.pairs import Numbers, Pairs, collate, jittered, loader, with_cells
 from livepuppet.training.recipe import RECIPES, Augmentation, Recipe
 
-SIZE = 64
 PLAIN = replace(RECIPES["tiny-64"], augmentation=Augmentation(horizontal_flip=False, time_flip=False))
-
-
-def moving_pattern(frames: int, height: int, width: int, seed: int = 0) -> list[NDArray[np.uint8]]:
-    """A smooth texture that slides a little every frame."""
-    texture = np.random.default_rng(seed).uniform(0, 255, (height, width + 4 * frames, 3)).astype(np.float32)
-    texture = np.asarray(cv2.GaussianBlur(texture, (0, 0), 3), np.float32)
-    texture = (texture - texture.min()) / (texture.max() - texture.min()) * 255
-    return [np.ascontiguousarray(texture[:, 4 * i : 4 * i + width]).astype(np.uint8) for i in range(frames)]
-
-
-def write_video(path: Path, images: list[NDArray[np.uint8]], codec: str = "libx264") -> None:
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=25)
-        stream.height, stream.width = images[0].shape[:2]
-        stream.pix_fmt = "rgb8" if codec == "gif" else "yuv420p"
-        for image in images:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode(None))
-
-
-def write_pictures(folder: Path, images: list[NDArray[np.uint8]], suffix: str = ".png") -> None:
-    folder.mkdir(parents=True)
-    for i, image in enumerate(images):
-        cv2.imwrite(str(folder / f"{i:05d}{suffix}"), image[..., ::-1])
-
-
-def sliding_clip(shift: int = 8, size: int = SIZE, frames: int = 3) -> Clip:
-    """A synthetic clip made by hand: every frame shows the texture `shift` pixels further along, and its truth says so."""
-    wide = moving_pattern(1, size, size + shift * frames, seed=3)[0]
-    images = np.stack([wide[:, shift * i : shift * i + size] for i in range(frames)])
-    cells = size // 4
-    middle = (np.arange(cells) + 0.5) * 4
-    flow = np.zeros((frames, frames, cells, cells, 2), np.float32)
-    for d in range(frames):
-        for s in range(frames):
-            flow[d, s, ..., 0], flow[d, s, ..., 1] = middle[None] + shift * (d - s), middle[:, None]
-    seen = (flow[..., 0] >= 2) & (flow[..., 0] <= size - 2)
-    landmarks = np.stack([np.linspace([size * 0.6 - shift * i, 10], [size * 0.7 - shift * i, size - 10], 16) for i in range(frames)])
-    frame = np.broadcast_to(np.array([[30.0, 4.0], [-2.0, 28.0]]), (frames, 16, 2, 2))
-    truth = ClipTruth(flow, seen, np.ones((frames, cells, cells), bool), landmarks.astype(np.float32), frame.astype(np.float32))
-    return Clip(np.ascontiguousarray(images), truth, np.zeros((frames, 52), np.float32), "photo")
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     data = tmp_path / "data"
     (data / "deep").mkdir(parents=True)
-    write_video(data / "wide.mp4", moving_pattern(6, 48, 96))
-    write_video(data / "deep" / "tall.gif", moving_pattern(5, 80, 40), "gif")
-    write_pictures(data / "pictures", moving_pattern(4, 50, 50), ".jpg")
-    write_video(data / "single.mp4", moving_pattern(1, 48, 48))
+    write_frames_as_video(data / "wide.mp4", moving_pattern(6, 48, 96))
+    write_frames_as_video(data / "deep" / "tall.gif", moving_pattern(5, 80, 40), "gif")
+    write_frames_as_images(data / "pictures", moving_pattern(4, 50, 50), ".jpg")
+    write_frames_as_video(data / "single.mp4", moving_pattern(1, 48, 48))
     (data / "broken.mp4").write_bytes(b"no video at all" * 50)
     whole = data / "whole.avi"
-    write_video(whole, moving_pattern(20, 64, 64), "mpeg4")
+    write_frames_as_video(whole, moving_pattern(20, 64, 64), "mpeg4")
     (data / "notes.txt").write_text("not a clip")
-    write_pictures(data / "damaged", moving_pattern(2, 32, 32))
+    write_frames_as_images(data / "damaged", moving_pattern(2, 32, 32))
     (data / "damaged" / "00001.png").write_bytes(b"\x89PNG")
     sliding_clip().save(data / "clip-000001.npz")
     (data / "clip-000002.npz").write_bytes(b"PK nothing")
@@ -85,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_every_format_is_read_and_what_cannot_be_is_listed(folder: Path, tmp_path: Path) -> None:
-    album = gather_dataset(folder, tmp_path / "cache", SIZE)
+    album = gather_dataset(folder, tmp_path / "cache", CLIP_SIZE)
     assert {clip.name for clip in album.training} == {"wide", "tall", "pictures", "whole", "clip-000001"}
     why = {path.name: reason for path, reason in album.skipped}
     assert set(why) == {"single.mp4", "broken.mp4", "damaged", "clip-000002.npz"}
@@ -94,38 +50,38 @@ def test_every_format_is_read_and_what_cannot_be_is_listed(folder: Path, tmp_pat
     lengths = {clip.name: len(FrameStore.load(clip.path)) for clip in album.training if not clip.synthetic}
     assert lengths == {"wide": 6, "tall": 5, "pictures": 4, "whole": 20}
     image = FrameStore.load(next(clip.path for clip in album.training if clip.name == "wide")).image(3)
-    assert image.shape == (SIZE, SIZE, 3)
-    middle = cv2.resize(moving_pattern(6, 48, 96)[3][:, 24:72], (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
+    assert image.shape == (CLIP_SIZE, CLIP_SIZE, 3)
+    middle = cv2.resize(moving_pattern(6, 48, 96)[3][:, 24:72], (CLIP_SIZE, CLIP_SIZE), interpolation=cv2.INTER_CUBIC)
     assert np.abs(image.astype(float) - middle).mean() < 6  # the middle square, resized; the rest is the codec's
 
 
 def test_clips_are_decoded_once(folder: Path, tmp_path: Path) -> None:
-    first = gather_dataset(folder, tmp_path / "cache", SIZE)
+    first = gather_dataset(folder, tmp_path / "cache", CLIP_SIZE)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()}
-    assert gather_dataset(folder, tmp_path / "cache", SIZE).training == first.training
+    assert gather_dataset(folder, tmp_path / "cache", CLIP_SIZE).training == first.training
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()} == before
 
 
 def test_train_and_test_folders_are_respected_and_otherwise_every_20th_is_held_out(tmp_path: Path) -> None:
     for name in ("train/a", "train/b", "test/c"):
-        write_pictures(tmp_path / "split" / name, moving_pattern(2, 32, 32))
+        write_frames_as_images(tmp_path / "split" / name, moving_pattern(2, 32, 32))
     album = gather_dataset(tmp_path / "split", tmp_path / "cache", 32)
     assert [clip.name for clip in album.training] == ["a", "b"] and [clip.name for clip in album.held_out] == ["c"]
     for index in range(20):
-        write_pictures(tmp_path / "flat" / f"{index:02d}", moving_pattern(2, 32, 32))
+        write_frames_as_images(tmp_path / "flat" / f"{index:02d}", moving_pattern(2, 32, 32))
     album = gather_dataset(tmp_path / "flat", tmp_path / "cache", 32)
     assert len(album.training) == 19 and [clip.name for clip in album.held_out] == ["19"]
 
 
 def test_a_folder_without_clips_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no folder at"):
-        gather_dataset(tmp_path / "absent", tmp_path / "cache", SIZE)
+        gather_dataset(tmp_path / "absent", tmp_path / "cache", CLIP_SIZE)
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="holds no clip to train on: put videos"):
-        gather_dataset(tmp_path / "empty", tmp_path / "cache", SIZE)
+        gather_dataset(tmp_path / "empty", tmp_path / "cache", CLIP_SIZE)
     (tmp_path / "empty" / "bad.mp4").write_bytes(b"x")
     with pytest.raises(UsageError, match=r"1 skipped: bad\.mp4"):
-        gather_dataset(tmp_path / "empty", tmp_path / "cache", SIZE)
+        gather_dataset(tmp_path / "empty", tmp_path / "cache", CLIP_SIZE)
 
 
 def test_long_clips_are_thinned_evenly() -> None:
@@ -135,7 +91,7 @@ def test_long_clips_are_thinned_evenly() -> None:
 
 
 def album_of(folder: Path, tmp_path: Path, recipe: Recipe, **options: bool) -> Pairs:
-    return Pairs(gather_dataset(folder, tmp_path / "cache", SIZE).training, recipe, seed=5, **options)
+    return Pairs(gather_dataset(folder, tmp_path / "cache", CLIP_SIZE).training, recipe, seed=5, **options)
 
 
 def test_a_pair_is_known_by_its_number(folder: Path, tmp_path: Path) -> None:
@@ -144,7 +100,11 @@ def test_a_pair_is_known_by_its_number(folder: Path, tmp_path: Path) -> None:
     for number in (0, 7, 123_456):
         one, other = pairs[number], again[number]
         assert np.array_equal(one.source, other.source) and np.array_equal(one.driving, other.driving)
-        assert one.source.shape == (SIZE, SIZE, 3) and one.source.dtype == np.float32 and 0 <= one.source.min() <= one.source.max() <= 1
+        assert (
+            one.source.shape == (CLIP_SIZE, CLIP_SIZE, 3)
+            and one.source.dtype == np.float32
+            and 0 <= one.source.min() <= one.source.max() <= 1
+        )
     assert not np.array_equal(pairs[0].source, pairs[1].source)
     assert [list(Numbers(3, 2, 4, rank, 2)) for rank in range(2)] == [[[12, 13, 14], [18, 19, 20]], [[15, 16, 17], [21, 22, 23]]]
 
@@ -197,7 +157,7 @@ def test_jitter_does_nothing_at_one_and_keeps_within_bounds() -> None:
 
 def test_clips_of_one_person_count_as_one_where_the_recipe_says_so(tmp_path: Path) -> None:
     for name in ("anna#1", "anna#2", "anna#3", "bert#1"):
-        write_pictures(tmp_path / "data" / name, moving_pattern(2, 32, 32))
+        write_frames_as_images(tmp_path / "data" / name, moving_pattern(2, 32, 32))
     by_clip = album_of(tmp_path / "data", tmp_path, PLAIN)
     by_person = album_of(tmp_path / "data", tmp_path, replace(PLAIN, id_sampling=True))
     assert [len(group) for group in by_clip.groups] == [1, 1, 1, 1]
@@ -205,16 +165,16 @@ def test_clips_of_one_person_count_as_one_where_the_recipe_says_so(tmp_path: Pat
 
 
 def test_zoom_keeps_the_size(tmp_path: Path) -> None:
-    write_pictures(tmp_path / "data" / "a", moving_pattern(3, 40, 40))
+    write_frames_as_images(tmp_path / "data" / "a", moving_pattern(3, 40, 40))
     recipe = replace(PLAIN, augmentation=Augmentation(zoom=(0.7, 1.4)))
     pairs = album_of(tmp_path / "data", tmp_path, recipe)
-    assert {pairs[n].source.shape for n in range(8)} == {(SIZE, SIZE, 3)}
+    assert {pairs[n].source.shape for n in range(8)} == {(CLIP_SIZE, CLIP_SIZE, 3)}
 
 
 def test_batches_mix_clips_with_and_without_truth(folder: Path, tmp_path: Path) -> None:
     pairs = album_of(folder, tmp_path, PLAIN)
     batch = collate([pairs[n] for n in range(16)])
-    assert batch.source.shape == (16, 3, SIZE, SIZE) and batch.truth is not None
+    assert batch.source.shape == (16, 3, CLIP_SIZE, CLIP_SIZE) and batch.truth is not None
     assert 0 < float(batch.truth.known.sum()) < 16 and batch.truth.flow.shape == (16, 16, 16, 2)
     one = pairs[0].truth
     assert one is not None and with_cells(one, 32).seen.shape == (1, 32, 32)
