@@ -7,9 +7,13 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from media import x_server
+
+ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT))  # tools/ is not installed; last, so that an installed livepuppet stays the one that is tested
 
 
 def pytest_configure() -> None:

@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from livepuppet.synthetic.demo.character import Character, linear
-from livepuppet.synthetic.demo.lighting import ShadowMap, StudioLight, lit_share
-from livepuppet.synthetic.demo.painting import STRANDS_PER_GROUP
-from livepuppet.synthetic.demo.strand_group import BROW, LASHES, SCALP, Strands
 from livepuppet.synthetic.noise import smooth_step
 from livepuppet.synthetic.setting import Camera
 from livepuppet.synthetic.shading import ambient, normalize
+from tools.demo_assets.character import Character, linear
+from tools.demo_assets.lighting import ShadowMap, StudioLight, lit_share
+from tools.demo_assets.painting import STRANDS_PER_GROUP
+from tools.demo_assets.strand_group import BROW, LASHES, SCALP, Strands
 
 FRACTION_BITS = 4
 """Lines end at sixteenths of a pixel."""

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from livepuppet.synthetic.acting import Acting, rotation
-from livepuppet.synthetic.demo.complexion import cloth_share
-from livepuppet.synthetic.demo.grooming import Groomed
-from livepuppet.synthetic.demo.strand_group import SCALP
 from livepuppet.synthetic.head import LOWER_TEETH, UPPER_TEETH, Head
 from livepuppet.synthetic.noise import smooth_step
 from livepuppet.synthetic.occlusion import vertex_normals
 from livepuppet.synthetic.posing import turn_eyes, turn_points
+from tools.demo_assets.complexion import cloth_share
+from tools.demo_assets.grooming import Groomed
+from tools.demo_assets.strand_group import SCALP
 
 CLOTH_THICKNESS = 0.06
 FRIENDLY = {"mouthSmile": 0.20, "cheekSquint": 0.10, "browInnerUp": 0.14, "mouthDimple": 0.06}

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from livepuppet.synthetic.demo.complexion import paint_body
-from livepuppet.synthetic.demo.eyes import mirrored, paint_eyes, paint_mouth
-from livepuppet.synthetic.demo.lighting import ShadowMap, StudioLight, lit_share
-from livepuppet.synthetic.demo.spot import Material, Spot
 from livepuppet.synthetic.head import EYE, SKIN
 from livepuppet.synthetic.noise import smooth_step
 from livepuppet.synthetic.setting import Lamp
 from livepuppet.synthetic.shading import ambient, ggx, normalize
+from tools.demo_assets.complexion import paint_body
+from tools.demo_assets.eyes import mirrored, paint_eyes, paint_mouth
+from tools.demo_assets.lighting import ShadowMap, StudioLight, lit_share
+from tools.demo_assets.spot import Material, Spot
 
 LOBES = ((1.0, 0.65), (0.62, 0.35))
 """Of the highlight: factor of the roughness, share."""

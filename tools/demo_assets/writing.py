@@ -9,10 +9,10 @@ from pathlib import Path
 
 from livepuppet.synthetic.acting import Acting
 from livepuppet.synthetic.clips import make_folder, write_performance
-from livepuppet.synthetic.demo.assets import PERFORMANCE_NAME, Stage, actings, distinct, render_portrait
 from livepuppet.synthetic.head import Head
 from livepuppet.synthetic.writing import run_workers, shared_head, write_jpeg
 from livepuppet.types import Image
+from tools.demo_assets.assets import PERFORMANCE_NAME, Stage, actings, distinct, render_portrait
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livepuppet.errors import UsageError
-from livepuppet.synthetic.demo.strokes import Generator, Picture, linear_colour, pixel_grid, smooth_step, white_noise
 from livepuppet.synthetic.looks import Plane, blurred
+from tools.demo_assets.strokes import Generator, Picture, linear_colour, pixel_grid, smooth_step, white_noise
 
 STUDIO_WALL = ("8d99a3", "3c444d")
 """Where the light falls, and in the corners."""

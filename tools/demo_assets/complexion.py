@@ -7,11 +7,11 @@ import math
 import torch
 from torch import Tensor
 
-from livepuppet.synthetic.demo.character import Character, linear
-from livepuppet.synthetic.demo.spot import Material, Spot
 from livepuppet.synthetic.hair import scalp_share
 from livepuppet.synthetic.noise import smooth_step
 from livepuppet.synthetic.shading import normalize
+from tools.demo_assets.character import Character, linear
+from tools.demo_assets.spot import Material, Spot
 
 MOUTH_INSIDE = linear("401614")
 BAND = 0.09

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from livepuppet.synthetic import person
-from livepuppet.synthetic.demo.lighting import LightKind
+from tools.demo_assets.lighting import LightKind
 
 Fabric = Literal["jersey", "knit", "linen"]
 Direction = tuple[float, float, float]

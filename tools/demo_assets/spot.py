@@ -8,11 +8,11 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from livepuppet.synthetic.demo.grooming import Groomed
 from livepuppet.synthetic.head import Head
 from livepuppet.synthetic.noise import smooth_step
 from livepuppet.synthetic.raster import Fragments
 from livepuppet.synthetic.shading import normalize
+from tools.demo_assets.grooming import Groomed
 
 
 @dataclass(frozen=True, eq=False)

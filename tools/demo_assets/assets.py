@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 
 from livepuppet.errors import UsageError
 from livepuppet.synthetic.acting import Acting
-from livepuppet.synthetic.demo.casting import PAINTED, PEOPLE
-from livepuppet.synthetic.demo.character import Place, linear
-from livepuppet.synthetic.demo.lighting import PERFORMANCE, performance_light, portrait_light
-from livepuppet.synthetic.demo.painting import Buffers, developed, oil, pencil, toon, watercolour
-from livepuppet.synthetic.demo.posing import Pose, still
-from livepuppet.synthetic.demo.rooms import draw_room
-from livepuppet.synthetic.demo.script import FPS, SECONDS, acting_at
-from livepuppet.synthetic.demo.studio import Studio, resized
 from livepuppet.synthetic.head import Head
 from livepuppet.synthetic.looks import blurred
 from livepuppet.types import Image
+from tools.demo_assets.casting import PAINTED, PEOPLE
+from tools.demo_assets.character import Place, linear
+from tools.demo_assets.lighting import PERFORMANCE, performance_light, portrait_light
+from tools.demo_assets.painting import Buffers, developed, oil, pencil, toon, watercolour
+from tools.demo_assets.posing import Pose, still
+from tools.demo_assets.rooms import draw_room
+from tools.demo_assets.script import FPS, SECONDS, acting_at
+from tools.demo_assets.studio import Studio, resized
 
 ACTOR = "sam"
 PERFORMANCE_NAME = "performance"

@@ -15,22 +15,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from livepuppet.synthetic.demo.character import Character
-from livepuppet.synthetic.demo.eyes import axes
-from livepuppet.synthetic.demo.grooming import Groomed, groom
-from livepuppet.synthetic.demo.lids import LidMargin, lid_margins
-from livepuppet.synthetic.demo.lighting import PORTRAIT, ShadowMap, StudioLight, shadow_maps
-from livepuppet.synthetic.demo.painting import Buffers
-from livepuppet.synthetic.demo.posing import Pose, Posed, posed
-from livepuppet.synthetic.demo.scattering import scattered
-from livepuppet.synthetic.demo.spot import survey
-from livepuppet.synthetic.demo.strand_group import BEARD, SCALP
-from livepuppet.synthetic.demo.strands import Shown, cut, drawn, numbered, on_strands, strand_colour
-from livepuppet.synthetic.demo.surface import shade
 from livepuppet.synthetic.head import EYE, LASH, SKIN, Head
 from livepuppet.synthetic.raster import Fragments, depth_map, rasterize
 from livepuppet.synthetic.setting import Camera
 from livepuppet.synthetic.shading import normalize
+from tools.demo_assets.character import Character
+from tools.demo_assets.eyes import axes
+from tools.demo_assets.grooming import Groomed, groom
+from tools.demo_assets.lids import LidMargin, lid_margins
+from tools.demo_assets.lighting import PORTRAIT, ShadowMap, StudioLight, shadow_maps
+from tools.demo_assets.painting import Buffers
+from tools.demo_assets.posing import Pose, Posed, posed
+from tools.demo_assets.scattering import scattered
+from tools.demo_assets.spot import survey
+from tools.demo_assets.strand_group import BEARD, SCALP
+from tools.demo_assets.strands import Shown, cut, drawn, numbered, on_strands, strand_colour
+from tools.demo_assets.surface import shade
 
 NOTHING = -1
 """The material of a pixel that shows none of the person."""

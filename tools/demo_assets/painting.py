@@ -12,7 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from livepuppet.synthetic.demo.strokes import (
+from livepuppet.synthetic.looks import Plane, blurred, grey, kuwahara
+from livepuppet.types import Image
+from tools.demo_assets.strokes import (
     Generator,
     Numbers,
     Picture,
@@ -33,8 +35,6 @@ from livepuppet.synthetic.demo.strokes import (
     wandered,
     white_noise,
 )  # fmt: skip
-from livepuppet.synthetic.looks import Plane, blurred, grey, kuwahara
-from livepuppet.types import Image
 
 LUMINANCE = np.array([0.25, 0.6, 0.15], np.float32)
 """How bright a colour looks to the film, which sees less of green than an eye does."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from livepuppet.synthetic.demo.character import linear
-from livepuppet.synthetic.demo.lighting import StudioLight, Window
-from livepuppet.synthetic.demo.spot import Material, Spot
 from livepuppet.synthetic.head import LOWER_TEETH, TONGUE, UPPER_TEETH, Head
 from livepuppet.synthetic.noise import smooth_step
 from livepuppet.synthetic.shading import normalize
+from tools.demo_assets.character import linear
+from tools.demo_assets.lighting import StudioLight, Window
+from tools.demo_assets.spot import Material, Spot
 
 SCLERA, TOOTH, GUM, TONGUE_COLOUR = linear("e6e0da"), linear("e9e2d4"), linear("b06a66"), linear("b86a68")
 PUPIL = 0.185

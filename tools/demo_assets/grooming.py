@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from livepuppet.synthetic.demo.character import Beard, Brows, Character, linear
-from livepuppet.synthetic.demo.lids import LidMargin
-from livepuppet.synthetic.demo.scalp import grow_scalp
-from livepuppet.synthetic.demo.strand_group import BEARD, BROW, LASHES, Lashes, Rooted, Soil, Strands
 from livepuppet.synthetic.head import Head
 from livepuppet.synthetic.noise import smooth_step
 from livepuppet.synthetic.person import LEFT_OUT, crowned, without_direction
 from livepuppet.synthetic.shading import normalize
+from tools.demo_assets.character import Beard, Brows, Character, linear
+from tools.demo_assets.lids import LidMargin
+from tools.demo_assets.scalp import grow_scalp
+from tools.demo_assets.strand_group import BEARD, BROW, LASHES, Lashes, Rooted, Soil, Strands
 
 VARIATION = 0.1
 """How much everybody's shape differs from the average, besides what is written down about them."""

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from livepuppet.synthetic.demo.character import Character, Direction, Haircut
-from livepuppet.synthetic.demo.strand_group import SCALP, Rooted, Roots, Soil
 from livepuppet.synthetic.hair import SKULL_CENTRE, scalp_share
 from livepuppet.synthetic.head import SKIN, Head
 from livepuppet.synthetic.noise import smooth_step
 from livepuppet.synthetic.shading import normalize
+from tools.demo_assets.character import Character, Direction, Haircut
+from tools.demo_assets.strand_group import SCALP, Rooted, Roots, Soil
 
 WIDTH = 0.0042
 STEPS_OF_WEIGHT = 14

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from livepuppet.synthetic.demo.character import Beard, Brows, Character, Haircut, Neckline, Place
-from livepuppet.synthetic.demo.lighting import LightKind
+from tools.demo_assets.character import Beard, Brows, Character, Haircut, Neckline, Place
+from tools.demo_assets.lighting import LightKind
 
 Painting = Literal["oil", "watercolour", "pencil", "toon"]
 

@@ -1,0 +1,1 @@
+"""What maintainers run in the repository: in the sdist, not in the wheel."""
