@@ -16,7 +16,7 @@ FLOOR_1 = {
     "watermark", "label", "marking", "credentials", "identity", "verification", "consent", "protection",
     "playback", "encoding", "machine",
     "soundtrack",
-    "stills", "cutout",
+    "stills", "cutout", "fonts",
     "crew",
 }  # fmt: skip
 PARTS = {"engines", "sources", "sinks"}

@@ -8,13 +8,14 @@ import logging
 import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from livepuppet.cli.live import add_output_arguments, add_puppet_arguments, assemble_session, choose_outputs, interruptible
 from livepuppet.cli.options import number_between, positive_float
 from livepuppet.diagnostics.system import describe_machine, package_versions
-from livepuppet.errors import RunError, UsageError
+from livepuppet.errors import MissingPartError, RunError, UsageError
 from livepuppet.factory import open_sink, open_source
 from livepuppet.live.session import Limits
 from livepuppet.live.stats import Meter, Statistics
@@ -97,6 +98,8 @@ def warm_up(text: str) -> float:
 def run(options: argparse.Namespace) -> int:
     for path in (options.json, options.plot):
         check_writable(path)
+    if options.plot and find_spec("matplotlib") is None:
+        raise MissingPartError("--plot needs the package matplotlib: pip install 'livepuppet[plot]'")
     measurement = measure_session(options)
     print("\n".join(print_measurement(measurement)))
     if options.json:

@@ -115,9 +115,10 @@ def offered_modes(device: Device, most: int = 4) -> list[str]:
 def write_previews(path: Path, cameras: Sequence[Device]) -> None:
     """A contact sheet, one tile per camera: its newest picture after a second, or what is wrong. Raises UsageError."""
     from PIL import Image as Picture
-    from PIL import ImageDraw, ImageFont
+    from PIL import ImageDraw
 
     from livepuppet.diagnostics.camera_probe import probe_camera
+    from livepuppet.fonts import typeface
 
     if path.suffix.lower() not in {".png", ".jpg", ".jpeg"}:
         raise UsageError(f"a preview is a .png or .jpg file, not '{path.name}'")
@@ -129,7 +130,7 @@ def write_previews(path: Path, cameras: Sequence[Device]) -> None:
     wide, high = TILE[0], TILE[1] + CAPTION_PX
     sheet = Picture.new("RGB", (columns * wide, rows * high), (24, 25, 30))
     pen = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(16)
+    font = typeface(15)
     for place, camera in enumerate(cameras):
         left, top = place % COLUMNS * wide, place // COLUMNS * high
         seen = probe_camera(camera)

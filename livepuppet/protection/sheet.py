@@ -33,9 +33,9 @@ def title_tile(title: str, tiles: Sequence[Image]) -> Image:
     from PIL import Image as Pictures
     from PIL import ImageDraw, ImageFont
 
-    from livepuppet.provenance.label import label_font
+    from livepuppet.fonts import font_for
 
     strip = np.concatenate(list(tiles), axis=1)
     head = Pictures.new("RGB", (strip.shape[1], TITLE_PX), (PAPER,) * 3)
-    ImageDraw.Draw(head).text((6, TITLE_PX / 2), title, fill=(30, 30, 30), font=ImageFont.truetype(str(label_font(title)), 14), anchor="lm")
+    ImageDraw.Draw(head).text((6, TITLE_PX / 2), title, fill=(30, 30, 30), font=ImageFont.truetype(str(font_for(title)), 14), anchor="lm")
     return np.concatenate([np.asarray(head), strip])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from livepuppet.errors import UsageError
+from livepuppet.fonts import font_for
 from livepuppet.types import Image
 
 Corner: TypeAlias = Literal["top-left", "top-right", "bottom-left", "bottom-right"]
@@ -43,7 +43,7 @@ def check_label_text(text: str) -> str:
         raise UsageError("the label is empty: give it a text, or leave --label without one")
     if len(text) > LONGEST:
         raise UsageError(f"the label is {len(text)} characters long: use at most {LONGEST}")
-    label_font(text)
+    font_for(text)
     return text
 
 
@@ -66,7 +66,7 @@ def render_label(text: str, short_side: int, widest: int) -> LabelStrip:
     from PIL import Image as Picture
     from PIL import ImageDraw, ImageFont
 
-    path = str(label_font(text))
+    path = str(font_for(text))
     size = max(SMALLEST, round(short_side * TEXT_HEIGHT))
     length = ImageFont.truetype(path, size).getlength(text)
     if length + size > widest:
@@ -79,19 +79,3 @@ def render_label(text: str, short_side: int, widest: int) -> LabelStrip:
     ImageDraw.Draw(letters).text((width / 2, height / 2), text, font=font, fill=255, anchor="mm")
     smooth = coverage.resize((width, height), Picture.Resampling.BOX)
     return LabelStrip(np.asarray(smooth, np.float32) / 255, np.asarray(letters, np.float32) / 255)
-
-
-@lru_cache(maxsize=8)
-def label_font(text: str) -> Path:
-    """A font that has every letter of the text: DejaVu Sans, which matplotlib brings along, else the first installed one that does."""
-    from matplotlib import font_manager, get_data_path
-    from matplotlib.ft2font import FT2Font
-
-    needed = {ord(letter) for letter in text if not letter.isspace()}
-    for path in (f"{get_data_path()}/fonts/ttf/DejaVuSans.ttf", *sorted(font_manager.findSystemFonts())):
-        try:
-            if needed <= set(FT2Font(path).get_charmap()):
-                return Path(path)
-        except (RuntimeError, OSError):
-            continue  # a damaged or bitmap-only font of the system's: there are others
-    raise UsageError(f"no installed font can draw '{text}': install one for its script (Noto Sans, say), or use another text")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from livepuppet.cli import bench, build_parser
+from livepuppet.cli import bench, build_parser, main
 from livepuppet.cli.bench import Measurement, print_measurement
 from livepuppet.cli.bench_plot import plot_measurement
 from livepuppet.diagnostics.system import core_count, describe_machine, package_versions
@@ -153,3 +153,12 @@ def test_the_machine_is_described() -> None:
     facts = describe_machine()
     assert set(facts) == {"system", "processor", "cores", "load", "python"} and facts["processor"] and int(facts["cores"]) >= 1
     assert {"livepuppet", "numpy", "mediapipe"} <= set(package_versions())
+
+
+def test_a_plot_without_matplotlib_is_refused_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("livepuppet.cli.bench.find_spec", lambda name: None)
+    assert main(["bench", "--camera", "demo", "--plot", str(tmp_path / "speed.png")]) == 2
+    assert "pip install 'livepuppet[plot]'" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -14,23 +14,18 @@ FAINT = (120, 126, 140)
 def starting_placeholder(size: Size) -> Image:
     """'livepuppet is starting', RGB uint8 (height, width, 3): a meeting program that opens the camera early sees that it works."""
     from PIL import Image as Picture
-    from PIL import ImageDraw, ImageFont
+    from PIL import ImageDraw
+
+    from livepuppet.fonts import typeface
 
     wide, high = size
     picture = Picture.new("RGB", size, BACKGROUND)
     pen = ImageDraw.Draw(picture)
     short = min(wide, high)
     centre = (wide / 2, high / 2)
-    pen.text(
-        (centre[0], centre[1] - 0.05 * short), "livepuppet", fill=INK, font=ImageFont.load_default(max(8, round(0.12 * short))), anchor="mm"
-    )
-    pen.text(
-        (centre[0], centre[1] + 0.07 * short),
-        "is starting",
-        fill=FAINT,
-        font=ImageFont.load_default(max(8, round(0.055 * short))),
-        anchor="mm",
-    )
+    large, small = typeface(max(8, round(0.12 * short))), typeface(max(8, round(0.055 * short)))
+    pen.text((centre[0], centre[1] - 0.05 * short), "livepuppet", fill=INK, font=large, anchor="mm")
+    pen.text((centre[0], centre[1] + 0.07 * short), "is starting", fill=FAINT, font=small, anchor="mm")
     return np.asarray(picture)
 
 

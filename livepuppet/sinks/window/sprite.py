@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.util import find_spec
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
-from PIL import ImageDraw, ImageFont
+from PIL import ImageDraw
 
+from livepuppet.fonts import typeface
 from livepuppet.types import Image, Size
 
 Colour = tuple[int, int, int]
@@ -126,17 +125,6 @@ def draw_disc(diameter: int) -> Coverage:
 
 
 # Text
-
-
-@lru_cache(maxsize=64)
-def typeface(size: int, bold: bool = False) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """DejaVu Sans, which Matplotlib brings along: digits of one width, arrows, most of the world's alphabets."""
-    spec = find_spec("matplotlib")
-    if spec is not None and spec.origin is not None:
-        file = Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf" / ("DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf")
-        if file.exists():
-            return ImageFont.truetype(str(file), size)
-    return ImageFont.load_default(size)
 
 
 @lru_cache(maxsize=512)
