@@ -25,6 +25,17 @@ def test_two_commands_do_all_the_set_up() -> None:
     assert re.search(r'^    pip install "\.\[test\]" && pytest$', text(), re.MULTILINE)
 
 
+def test_the_check_runs_the_test_command_as_shown() -> None:
+    """`.ci/run` installs and runs the tests with the same words, under coverage."""
+    found = re.search(r"^    (pip install .*) && (pytest)$", text(), re.MULTILINE)
+    assert found is not None
+    script = (ROOT / ".ci" / "run").read_text()
+    lines = [line.strip() for line in script.splitlines()]
+    assert f'[ -n "$installed" ] || {found[1]}' in lines
+    assert any(line.startswith(f'tests coverage run "$(command -v {found[2]})"') for line in lines)
+    assert "eval" not in script.split()
+
+
 def test_the_python_example_runs_and_makes_the_film(tmp_path: Path) -> None:
     program = re.search(r"```python\n(.*?)```", text(), re.DOTALL)
     assert program is not None

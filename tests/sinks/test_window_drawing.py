@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import ImageFont
 
+from livepuppet.fonts import typeface
 from livepuppet.live.keymap import HELP
 from livepuppet.sinks.window.compose import compose_window, framed
 from livepuppet.sinks.window.display import display_trouble
@@ -16,7 +17,7 @@ from livepuppet.sinks.window.highgui import LARGEST_AT_OPEN, opening_size
 from livepuppet.sinks.window.keys import key_name
 from livepuppet.sinks.window.mirror import draw_mirror, mirror_size, reduced
 from livepuppet.sinks.window.panels import ACCENT, INK, PAPER, PAPER_OPACITY, QUIET, help_panel, message_panel, statistics_panel
-from livepuppet.sinks.window.sprite import clear, lay, rounded_rectangle, shortened, solid_sprite, stack, text_width, typeface, wrapped
+from livepuppet.sinks.window.sprite import clear, lay, rounded_rectangle, shortened, solid_sprite, stack, text_width, wrapped
 from livepuppet.sinks.window.viewport import LONGEST_SIDE, Rectangle, Viewport
 from livepuppet.types import Floats, Image, Size, Status
 
