@@ -1,121 +1,196 @@
-"""The floors of the house hold: imports point down, parts never import each other, heavy packages stay out of `import livepuppet`."""
+"""The house keeps its floors: imports point down, parts never import each other, every public name has one home."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "livepuppet"
-GROUND = {"errors", "interfaces", "version"}
-FLOOR_1 = {
-    "channel", "devices", "meter", "framing", "smoothing", "face", "artifacts", "parts", "portraits", "film", "fitting",
-    "watermark", "label", "marking", "credentials", "identity", "verification", "consent", "protection",
-    "playback", "encoding", "machine",
-    "soundtrack",
-    "stills", "cutout", "fonts",
-    "crew",
+TESTS = Path(__file__).parent
+PACKAGE = TESTS.parent / "livepuppet"
+
+FLOORS = {
+    "errors": 0, "version": 0, "types": 0,
+    "registry": 1, "files": 1,
+    "video": 2, "vision": 2, "devices": 2,
+    "provenance": 3,
+    "engines": 4, "sources": 4, "sinks": 4,
+    "factory": 5,
+    "live": 6,
+    "rendering": 7, "protection": 7, "synthetic": 7,
+    "training": 8, "models": 8,
+    "diagnostics": 9,
+    "__init__": 10,
+    "cli": 11, "__main__": 11,
 }  # fmt: skip
+"""Folder, or module at the top of the package -> its floor. It imports from lower floors only."""
+
 PARTS = {"engines", "sources", "sinks"}
-PART_FREE = {"session", "puppet", "desk"}  # floors that work through protocols and must not know any part
-LINES_AT_MOST = 400
+SAME_FLOOR = {("types", "errors"), ("files", "registry"), ("__main__", "cli")}
+"""The only pairs on one floor of which the first may import the second."""
+
+LIVE_PATH = ("live", "factory", "sources", "sinks", "vision", "video", "engines.landmark", "engines.fomm")
+LEARNING = ("engines.fomm.networks", "engines.fomm.export", "training", "synthetic", "protection")
+MAX_LINES = 400
+MAX_ROOT_MODULES = 9
 
 
-def modules() -> list[Path]:
-    return sorted(PACKAGE.rglob("*.py"))
+@lru_cache
+def modules() -> dict[str, Path]:
+    """Every module of the package by its dotted name below it: 'errors', 'engines.fomm.crop', '__init__', 'live' for live/__init__.py."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)] = path
+    return found
 
 
-def room(path: Path) -> str:
-    """The first name below the package: 'errors', 'engines', 'cli' ..."""
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-
-
-def floor(name: str) -> float:
-    if name in GROUND:
-        return 0
-    if name in FLOOR_1:
-        return 1
-    floors = {"runtimes": 2, "networks": 3, "engines": 3, "sources": 3, "sinks": 3, "puppet": 3, "session": 4}
-    if name in floors:
-        return floors[name]
-    if name in {"__init__"}:
-        return 5
-    if name in {"cli", "__main__"}:
-        return 6
-    return EXTRA_FLOORS[name]
-
-
-EXTRA_FLOORS: dict[str, float] = {
-    "people": 1.6,  # films
-    "film_job": 1.9,  # films
-    "pieces": 4.2, "jobs": 4.5,  # films
-    "footage": 1.8, "unfinished": 1.7,  # films
-    "performance": 1.5, "acting": 1.6, "motion_file": 1.6, "rendering": 2,  # films
-    "reference": 1, "synthetic": 2, "training": 4, "gallery": 3, "controls": 3, "desk": 3.5, "opening": 4,
-}  # fmt: skip
-"""Rooms that came later, each with its floor."""
-
-
-def imports(path: Path) -> set[str]:
-    """Full dotted names of all that the file imports from the package, also inside functions."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+@lru_cache
+def imported(name: str) -> frozenset[str]:
+    """The package's modules that a module imports, also inside functions."""
+    found = set()
+    for node in ast.walk(ast.parse(modules()[name].read_text("utf-8"))):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: imports are absolute"
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return {name for name in found if name.split(".")[0] == "livepuppet"}
-
-
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_point_down(path: Path) -> None:
-    here = room(path)
-    for name in imports(path):
-        below = name.split(".")[1]
-        if below == here or here in {"__init__", "__main__"} or below == "__version__":
+            assert node.level == 0, f"{name}: imports are absolute"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
             continue
-        assert floor(below) <= floor(here), f"{path.name} (floor {floor(here)}) imports {name} (floor {floor(below)})"
-        if floor(below) == floor(here):
-            assert floor(here) <= 1 or here == below, f"{path.name} imports its neighbour {name}"
+        found |= {full.removeprefix("livepuppet.") for full in names if full.startswith("livepuppet.")}
+    return frozenset(module_of(full) for full in found)
+
+
+def module_of(name: str) -> str:
+    """'video.reader.VideoReader' -> 'video.reader'; a public name of the package itself -> '__init__'."""
+    while name not in modules() and "." in name:
+        name = name.rpartition(".")[0]
+    return name if name in modules() else "__init__"
+
+
+def folder(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def test_every_folder_has_a_floor() -> None:
+    assert {folder(name) for name in modules()} <= set(FLOORS)
+
+
+@pytest.mark.parametrize("name", modules())
+def test_imports_point_down(name: str) -> None:
+    here = folder(name)
+    for other in map(folder, imported(name)):
+        lower = FLOORS[other] < FLOORS[here] or (here, other) in SAME_FLOOR
+        assert other == here or lower, f"{name} (floor {FLOORS[here]}) imports {other} (floor {FLOORS[other]})"
+
+
+def test_there_is_no_circle_between_modules() -> None:
+    """Only imports that run when a module is loaded can go round in a circle."""
+    below: dict[str, set[str]] = defaultdict(set)
+    for name, path in modules().items():
+        for node in top_level(ast.parse(path.read_text("utf-8")).body):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("livepuppet."):
+                below[name] |= {module_of(f"{node.module}.{alias.name}".removeprefix("livepuppet.")) for alias in node.names} - {name}
+    done: set[str] = set()
+
+    def visit(name: str, way: tuple[str, ...]) -> None:
+        assert name not in way, f"a circle: {' -> '.join([*way[way.index(name) :], name])}"
+        if name not in done:
+            for other in sorted(below[name]):
+                visit(other, (*way, name))
+            done.add(name)
+
+    for name in modules():
+        visit(name, ())
+
+
+def top_level(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Statements that run on import, also inside `if` (but not `if TYPE_CHECKING`) and `try`."""
+    for node in body:
+        if isinstance(node, ast.If):
+            if "TYPE_CHECKING" not in ast.unparse(node.test):
+                yield from top_level([*node.body, *node.orelse])
+        elif isinstance(node, ast.Try):
+            yield from top_level(node.body)
+        else:
+            yield node
 
 
 @pytest.mark.parametrize("kind", sorted(PARTS))
 def test_parts_never_import_each_other(kind: str) -> None:
-    for path in (PACKAGE / kind).rglob("*.py"):
-        own = path.relative_to(PACKAGE / kind).parts[0].removesuffix(".py")
-        for name in imports(path):
-            pieces = name.split(".")
-            if pieces[1] in PARTS:
-                assert pieces[1] == kind and len(pieces) > 2 and pieces[2] == own, f"{path} imports the part {name}"
+    for name in modules():
+        if folder(name) != kind or name == kind:
+            continue
+        for other in imported(name):
+            if folder(other) in PARTS:
+                assert other.split(".")[:2] == name.split(".")[:2], f"{name} imports the part {other}"
 
 
-@pytest.mark.parametrize("name", sorted(PART_FREE))
+@pytest.mark.parametrize("name", ["live", "factory"])
 def test_the_loop_knows_no_part(name: str) -> None:
-    path = PACKAGE / f"{name}.py"
-    assert not {found for found in imports(path) if found.split(".")[1] in PARTS}
+    for module in modules():
+        if folder(module) == name:
+            assert not {other for other in imported(module) if folder(other) in PARTS}, f"{module} knows a part"
 
 
 def test_networks_stay_out_of_the_live_path() -> None:
-    learning = {"networks", "synthetic", "training"}
-    for path in modules():
-        if room(path) in {*learning, "cli"}:
-            continue
-        assert not {n for n in imports(path) if n.split(".")[1] in learning}, f"{path} imports what only training needs"
+    def within(name: str, folders: tuple[str, ...]) -> bool:
+        return any(name == f or name.startswith(f + ".") for f in folders)
+
+    for name in modules():
+        if within(name, LIVE_PATH) and not within(name, LEARNING):
+            heavy = {other for other in imported(name) if within(other, LEARNING)}
+            assert not heavy, f"{name} imports what only training needs: {heavy}"
+
+
+def test_no_command_imports_another() -> None:
+    commands = {name for name, path in modules().items() if folder(name) == "cli" and "def add_arguments(parser" in path.read_text("utf-8")}
+    for name in commands:
+        assert not commands & imported(name) - {name}, f"{name} imports another command"
+
+
+def test_the_top_of_the_package_is_small() -> None:
+    top = [path.name for path in PACKAGE.glob("*.py")]
+    assert len(top) <= MAX_ROOT_MODULES, f"a folder says what its files are for: {top}"
+
+
+def test_every_public_name_has_one_home() -> None:
+    homes: dict[str, list[str]] = defaultdict(list)
+    for name, path in modules().items():
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_"):
+                if folder(name) == "cli" and node.name in ("run", "add_arguments"):  # what every command has
+                    continue
+                homes[node.name].append(name)
+    twice = {name: places for name, places in homes.items() if len(set(places)) > 1}
+    assert not twice, f"defined in more than one module: {twice}"
 
 
 def test_no_vague_names() -> None:
     vague = {"utils", "util", "helpers", "helper", "common", "manager", "wrapper", "misc"}
-    for path in modules():
+    for path in modules().values():
         assert not vague & set(path.stem.split("_")), f"{path}: name it after what it does"
 
 
-def test_no_room_is_too_long() -> None:
-    too_long = {str(p.relative_to(PACKAGE)): n for p in modules() if (n := len(p.read_text().splitlines())) > LINES_AT_MOST}
-    assert not too_long, f"a file is a noun of the task, {LINES_AT_MOST} lines at most: {too_long}"
+def test_no_file_is_too_long() -> None:
+    too_long = {name: lines for name, path in modules().items() if (lines := len(path.read_text("utf-8").splitlines())) > MAX_LINES}
+    assert not too_long, f"a file has one subject, {MAX_LINES} lines at most: {too_long}"
+
+
+def test_tests_mirror_the_package_and_never_import_each_other() -> None:
+    known = {path.name for path in PACKAGE.iterdir() if path.is_dir()} | {"golden", "cases", "machine", "tools"}
+    assert {path.name for path in TESTS.iterdir() if path.is_dir() and path.name != "__pycache__"} <= known
+    tests = {path.stem for path in TESTS.rglob("test_*.py")}
+    for path in TESTS.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                assert node.module not in tests | {"conftest"}, f"{path.name} imports {node.module}: what tests share is in tests/media.py"
 
 
 def test_import_is_light() -> None:

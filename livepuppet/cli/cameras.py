@@ -118,7 +118,7 @@ def write_previews(path: Path, cameras: Sequence[Device]) -> None:
     from PIL import ImageDraw
 
     from livepuppet.diagnostics.camera_probe import probe_camera
-    from livepuppet.fonts import typeface
+    from livepuppet.vision.fonts import typeface
 
     if path.suffix.lower() not in {".png", ".jpg", ".jpeg"}:
         raise UsageError(f"a preview is a .png or .jpg file, not '{path.name}'")

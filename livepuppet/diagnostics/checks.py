@@ -105,13 +105,9 @@ def check_virtual_cameras() -> Iterator[Finding]:
 
         reason = pipewire_obstacle()
         if not found:
-            better = "PipeWireBackend is used instead" if not reason else "--output virtual has nowhere to go"
+            better = "PipeWire is used instead" if not reason else "--output virtual has nowhere to go"
             yield Finding("virtual camera", "note" if not reason else "bad", f"no v4l2loopback camera: {better}", INSTALL)
-        text = (
-            f"PipeWireBackend: {reason}"
-            if reason
-            else "PipeWireBackend: a camera for Firefox, OBS and other desktop programs can be offered"
-        )
+        text = f"PipeWire: {reason}" if reason else "PipeWire: a camera for Firefox, OBS and other desktop programs can be offered"
         yield Finding("virtual camera", "note" if reason else "good", text, facts={"pipewire": reason or "ready"})
     elif not found:
         yield Finding("virtual camera", "bad", "no virtual camera is installed", INSTALL)

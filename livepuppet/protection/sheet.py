@@ -33,7 +33,7 @@ def title_tile(title: str, tiles: Sequence[Image]) -> Image:
     from PIL import Image as Pictures
     from PIL import ImageDraw, ImageFont
 
-    from livepuppet.fonts import font_for
+    from livepuppet.vision.fonts import font_for
 
     strip = np.concatenate(list(tiles), axis=1)
     head = Pictures.new("RGB", (strip.shape[1], TITLE_PX), (PAPER,) * 3)

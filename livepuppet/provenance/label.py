@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livepuppet.errors import UsageError
-from livepuppet.fonts import font_for
 from livepuppet.types import Image
+from livepuppet.vision.fonts import font_for
 
 Corner: TypeAlias = Literal["top-left", "top-right", "bottom-left", "bottom-right"]
 CORNERS: tuple[Corner, ...] = get_args(Corner)

@@ -1,4 +1,4 @@
-"""The PipeWireBackend camera against a real PipeWireBackend service and a real reader (GStreamer); skipped where those are not installed."""
+"""The PipeWire camera against a real PipeWire service and a real reader (GStreamer); skipped where those are not installed."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def test_a_pod_is_padded_and_counts_its_body() -> None:
 @pytest.mark.skipif(sys.platform != "linux" or library() is None, reason="libpipewire is not installed")
 def test_without_the_service_one_line_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    assert pipewire_obstacle() == "PipeWireBackend is not running in this session"
-    with pytest.raises(SinkError, match="no PipeWireBackend camera: PipeWireBackend is not running"):
+    assert pipewire_obstacle() == "PipeWire is not running in this session"
+    with pytest.raises(SinkError, match="no PipeWire camera: PipeWire is not running"):
         VirtualCamera("pipewire").open((320, 240), 30, lossless=False)
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     assert "no desktop session" in pipewire_obstacle()
@@ -45,13 +45,13 @@ def test_without_the_service_one_line_says_so(monkeypatch: pytest.MonkeyPatch, t
 
 @pytest.fixture
 def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A PipeWireBackend of the test's own, with a session manager; nothing of the desktop's is touched."""
+    """A PipeWire of the test's own, with a session manager; nothing of the desktop's is touched."""
     missing = [name for name in ("dbus-daemon", "pipewire", "wireplumber") if shutil.which(name) is None]
     if missing or library() is None:
         pytest.skip(f"not installed: {', '.join(missing) or 'libpipewire'}")
     probe = subprocess.run(["gst-inspect-1.0", "pipewiresrc"], capture_output=True) if shutil.which("gst-inspect-1.0") else None
     if probe is None or probe.returncode or subprocess.run([SYSTEM_PYTHON, "-c", "import gi"], capture_output=True).returncode:
-        pytest.skip("GStreamer with its PipeWireBackend plugin and Python bindings is not installed")
+        pytest.skip("GStreamer with its PipeWire plugin and Python bindings is not installed")
     tmp_path.chmod(0o700)
     for name in ("XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
         monkeypatch.setenv(name, str(tmp_path))
@@ -131,11 +131,11 @@ def test_without_v4l2loopback_pipewire_is_chosen_and_a_lost_service_is_said(capl
     caplog.set_level("INFO", "livepuppet")
     sink = VirtualCamera()
     sink.open((321, 241), 30, lossless=False)
-    assert "through PipeWireBackend" in caplog.text
+    assert "through PipeWire" in caplog.text
     users = subprocess.run(["pgrep", "-P", str(os.getpid()), "-x", "pipewire"], capture_output=True, text=True, check=True)
     os.kill(int(users.stdout), signal.SIGTERM)
     until = time.monotonic() + 10
-    with pytest.raises(SinkError, match="PipeWireBackend camera was lost"):
+    with pytest.raises(SinkError, match="PipeWire camera was lost"):
         while time.monotonic() < until:
             sink.write(Frame(numbered(1, (321, 241)), 0, time.monotonic()))
             time.sleep(0.05)

@@ -9,7 +9,6 @@ import pytest
 from numpy.typing import NDArray
 from PIL import ImageFont
 
-from livepuppet.fonts import typeface
 from livepuppet.live.keymap import HELP
 from livepuppet.sinks.window.compose import compose_window, framed
 from livepuppet.sinks.window.display import display_trouble
@@ -20,6 +19,7 @@ from livepuppet.sinks.window.panels import ACCENT, INK, PAPER, PAPER_OPACITY, QU
 from livepuppet.sinks.window.sprite import clear, lay, rounded_rectangle, shortened, solid_sprite, stack, text_width, wrapped
 from livepuppet.sinks.window.viewport import LONGEST_SIDE, Rectangle, Viewport
 from livepuppet.types import Floats, Image, Size, Status
+from livepuppet.vision.fonts import typeface
 
 HD: Size = (1280, 720)
 STATISTICS = ("fps\t30.0", "latency\t18 ms   p95 22", "", "observe\t4.1 ms\tp95 5.0", "render\t6.3 ms\tp95 7.7", "", "device\tCPU")

@@ -1,4 +1,4 @@
-"""What every source promises (see interfaces.Source), held against all that can run here. A camera needs a device: tests/sources/test_camera.py."""
+"""What every source promises (`livepuppet.types.Source`), held against all that can run here; a camera needs a device (test_camera.py)."""
 
 from __future__ import annotations
 

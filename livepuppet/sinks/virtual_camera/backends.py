@@ -151,6 +151,6 @@ def open_backend(size: Size, fps: float, device: str | None) -> CameraBackend:
     if device == "pipewire":
         return PipeWireBackend(size, fps)
     if device is None and not list_virtual_cameras() and not pipewire_obstacle():
-        log.info("no v4l2loopback camera here: offering one through PipeWireBackend instead (for Zoom, Teams and Chrome: %s)", INSTALL)
+        log.info("no v4l2loopback camera here: offering one through PipeWire instead (for Zoom, Teams and Chrome: %s)", INSTALL)
         return PipeWireBackend(size, fps)
     return LoopbackBackend(size, fps, device)

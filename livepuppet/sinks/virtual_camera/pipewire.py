@@ -1,7 +1,7 @@
-"""A camera node on the PipeWireBackend graph: a virtual camera for Linux desktops that needs no kernel module.
+"""A camera node on the PipeWire graph: a virtual camera for Linux desktops that needs no kernel module.
 
 libpipewire is called through ctypes and found when it is needed; nothing is installed or linked for it. Structures:
-pipewire/stream.h and spa/buffer/buffer.h of PipeWireBackend 0.3, whose binary interface has been kept since.
+pipewire/stream.h and spa/buffer/buffer.h of PipeWire 0.3, whose binary interface has been kept since.
 """
 
 from __future__ import annotations
@@ -119,14 +119,14 @@ def library() -> ctypes.CDLL | None:
 
 
 def pipewire_obstacle() -> str:
-    """Why PipeWireBackend cannot be used here, '' if it can."""
+    """Why PipeWire cannot be used here, '' if it can."""
     if library() is None:
         return "libpipewire is not installed"
     folder = os.environ.get("PIPEWIRE_RUNTIME_DIR") or os.environ.get("XDG_RUNTIME_DIR")
     if not folder:
         return "there is no desktop session (XDG_RUNTIME_DIR is not set)"
     if not (Path(folder) / os.environ.get("PIPEWIRE_REMOTE", "pipewire-0")).is_socket():
-        return "PipeWireBackend is not running in this session"
+        return "PipeWire is not running in this session"
     return ""
 
 
@@ -139,7 +139,7 @@ class PipeWireBackend:
         found = library()
         reason = pipewire_obstacle()
         if found is None or reason:
-            raise SinkError(f"no PipeWireBackend camera: {reason}")
+            raise SinkError(f"no PipeWire camera: {reason}")
         self._library = found
         self.size = size[0] - size[0] % 2, size[1]
         self._state = UNCONNECTED
@@ -172,13 +172,13 @@ class PipeWireBackend:
             self._failure = "the service does not answer"
         if self._failure:
             self.close()
-            raise SinkError(f"no PipeWireBackend camera: {self._failure}")
+            raise SinkError(f"no PipeWire camera: {self._failure}")
 
     def send(self, image: Image) -> None:
         import cv2
 
         if self._failure:
-            raise SinkError(f"the PipeWireBackend camera was lost: {self._failure}")
+            raise SinkError(f"the PipeWire camera was lost: {self._failure}")
         picture = np.ascontiguousarray(cv2.cvtColor(image, cv2.COLOR_RGB2YUV_YUY2))
         self._library.pw_thread_loop_lock(self._loop)
         try:

@@ -16,7 +16,7 @@ def starting_placeholder(size: Size) -> Image:
     from PIL import Image as Picture
     from PIL import ImageDraw
 
-    from livepuppet.fonts import typeface
+    from livepuppet.vision.fonts import typeface
 
     wide, high = size
     picture = Picture.new("RGB", size, BACKGROUND)

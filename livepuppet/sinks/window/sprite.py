@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageDraw
 
-from livepuppet.fonts import typeface
 from livepuppet.types import Image, Size
+from livepuppet.vision.fonts import typeface
 
 Colour = tuple[int, int, int]
 Coverage = NDArray[np.uint8]

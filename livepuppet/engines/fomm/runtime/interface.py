@@ -1,6 +1,6 @@
 """What a neural model can do, whichever runtime does it: prepare a portrait, detect keypoints, render a picture.
 
-Names and order of the graphs' inputs and outputs are the interface of every exported model (livepuppet/engines/fomm/export/graphs.py writes them).
+Names and order of the inputs and outputs are the interface of every exported model (engines/fomm/export/graphs.py writes them).
 """
 
 from __future__ import annotations

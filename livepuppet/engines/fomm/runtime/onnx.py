@@ -1,6 +1,6 @@
 """A model in ONNX Runtime: on CUDA, TensorRT, DirectML, CoreML or the CPU, and loud about which.
 
-One session computes keypoints and pictures (see livepuppet/engines/fomm/export/onnx_files.py), its threads do not spin while they wait: they would
+One session computes keypoints and pictures (export/onnx_files.py), its threads do not spin while they wait: they would
 take the cores from MediaPipe, from the encoder of a recording and from the call the picture is for. On a GPU the portrait's features stay
 there, bound once; a frame sends its picture and a few hundred bytes, and gets a picture back.
 """

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from livepuppet import fonts
 from livepuppet.errors import UsageError
-from livepuppet.fonts import BOLD, REGULAR, font_folders, font_for, has_letters, system_fonts, typeface
+from livepuppet.vision import fonts
+from livepuppet.vision.fonts import BOLD, REGULAR, font_folders, font_for, has_letters, system_fonts, typeface
 
 OWN_SIGNS = "… · \u00d7 \u2013 — “ ” ° → ← ↑ ↓ ✓ ● ■"
 
@@ -69,4 +69,4 @@ def test_text_is_drawn_where_there_is_no_matplotlib() -> None:
         "assert written('keys', 16, (255, 255, 255)).colour.any() and starting((320, 180)).std() > 1\n"
         "assert sheet([('before', [grey])]).shape[0] > 224\n"
     )
-    subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parents[1])
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parents[2])

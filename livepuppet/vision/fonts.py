@@ -18,7 +18,7 @@ from livepuppet.errors import UsageError
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
 
-FOLDER = Path(__file__).parent / "assets" / "fonts"
+FOLDER = Path(__file__).parents[1] / "assets" / "fonts"
 REGULAR, BOLD = FOLDER / "DejaVuSans.ttf", FOLDER / "DejaVuSans-Bold.ttf"
 SUFFIXES = {".ttf", ".otf", ".ttc"}
 NOBODYS_LETTER = "\U0010fffe"
