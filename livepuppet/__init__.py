@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "errors": ("LivepuppetError", "NoFaceError", "PortraitError", "RunError", "SinkError", "SourceError", "UsageError"),
-    "interfaces": ("Avatar", "Engine", "Frame", "Image", "Motion", "Sink", "Source", "Tuning"),
-    "opening": ("open_engine", "open_puppet", "open_sink", "open_source"),
-    "portraits": ("load_portrait",),
-    "puppet": ("Puppet",),
-    "session": ("Session",),
+    "types": ("Avatar", "Engine", "Frame", "Image", "Motion", "Sink", "Source", "Tuning"),
+    "factory": ("open_engine", "open_puppet", "open_sink", "open_source"),
+    "vision.portrait": ("load_portrait",),
+    "live.puppet": ("Puppet",),
+    "live.session": ("Session",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -1,4 +1,4 @@
-"""What every sink promises (see interfaces.Sink), held against all that can run here.
+"""What every sink promises (see livepuppet.types.Sink), held against all that can run here.
 
 What a window does besides: tests/sinks/test_window_screen.py. A virtual camera needs a device: tests/sinks/test_virtual_camera.py.
 """

@@ -31,7 +31,7 @@ _numbers = itertools.count(1)
 
 
 class Window:
-    """A window that shows every frame it is given, and hears keys: `Sink` and `Screen` of interfaces.py.
+    """A window that shows every frame it is given, and hears keys: `Sink` and `Screen` of types.py.
 
     Use it from the main thread: some systems know no other. When the person closes it, `keys` says 'close' once and `write` does
     nothing from then on.
