@@ -16,12 +16,18 @@ import traceback
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from types import ModuleType
+from typing import Any, NoReturn
 
+from livepuppet.cli.suggestions import invalid_choice, unknown_command, unknown_option
 from livepuppet.errors import LivepuppetError
 from livepuppet.version import __version__
 
 COMMANDS = ("live", "cameras", "virtual-camera", "doctor", "render", "models", "bench", "verify", "protect", "about", "synth", "train")
 """In the order `--help` shows them; module names, with '-' for '_'."""
+
+
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".avif")
+"""Files that are taken for portraits where somebody gives one without --avatar."""
 
 
 def command(name: str) -> ModuleType:
@@ -40,9 +46,18 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
 
 class CommandParser(argparse.ArgumentParser):
-    """A parser whose help may end with the list of the other commands; they are imported only when somebody reads it."""
+    """Says mistakes in one line. Its help may end with the list of the other commands; they are imported only when somebody reads it."""
 
     others = False
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # argparse overloads it by the namespace's type
+        options, extra = self.parse_known_args(args, namespace)
+        if extra:
+            self.error(unknown_option(extra, self._option_string_actions))
+        return options
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"livepuppet: {invalid_choice(message)} ('{self.prog} --help' shows the options)\n")
 
     def format_help(self) -> str:
         page = super().format_help()
@@ -130,6 +145,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0 done, 1 failed on the way, 2 a request that cannot be met, 130 Ctrl-C."""
     os.environ.setdefault("OPENCV_VIDEOIO_MSMF_ENABLE_HW_TRANSFORMS", "0")  # Windows cameras take a minute to open otherwise
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if words and not words[0].startswith("-") and words[0] not in COMMANDS:
+        print(f"livepuppet: {unknown_command(words[0], COMMANDS, PICTURE_SUFFIXES)}", file=sys.stderr)
+        return 2
     name = words.pop(0) if words and words[0] in COMMANDS else "live"
     options = build_parser(name).parse_args(words)
     with native_chatter_hidden(not options.verbose), log_to_stderr(options.verbose, getattr(options, "quiet", False)):

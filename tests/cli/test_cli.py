@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pictures
 
+from livepuppet.cli import main
 from livepuppet.types import Image
 from livepuppet.vision.portrait import shipped_avatars
 
@@ -162,3 +163,34 @@ def test_version(tmp_path: Path) -> None:
     from livepuppet import __version__
 
     assert livepuppet("--version", cwd=tmp_path).stdout.strip() == f"livepuppet {__version__}"
+
+
+SLIPS = {
+    "an option": (["--avatr", "a.jpg"], "did you mean --avatar?"),
+    "an option of a command": (["render", "--drivng=x.mp4"], "did you mean --driving?"),
+    "a command": (["rendr", "--avatar", "a.jpg"], "did you mean 'livepuppet render'?"),
+    "a choice": (["--engine", "landmrk"], "did you mean landmark?"),
+    "a picture without its option": (["portrait.png"], "livepuppet --avatar portrait.png"),
+    "a folder without its option": (["people"], "livepuppet --avatar people"),
+    "a video without its option": (["clip.mp4"], "livepuppet --camera clip.mp4"),
+    "a picture that is not there": (["nope.jpg"], "no such picture: nope.jpg"),
+    "nothing like anything": (["qqqq"], "livepuppet --help lists them"),
+    "a word too many": (["doctor", "please"], "unexpected argument 'please'"),
+}
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+def test_a_slip_of_the_pen_is_answered_with_what_was_meant(
+    tmp_path: Path, slip: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "people").mkdir()
+    Pictures.fromarray(np.full((20, 20, 3), 90, np.uint8)).save(tmp_path / "portrait.png")
+    (tmp_path / "clip.mp4").write_bytes(b"x")
+    arguments, says = SLIPS[slip]
+    try:
+        code = main(arguments)
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    said = capsys.readouterr().err
+    assert code == 2 and says in said and len(said.splitlines()) == 1
