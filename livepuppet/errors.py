@@ -8,7 +8,8 @@ LivepuppetError
 └── RunError (RuntimeError)          it could be met, but something failed on the way                              exit code 1
     ├── SourceError                  the camera or the video stopped delivering
     ├── SinkError                    the window, virtual camera or file cannot be written
-    └── ModelError                   a model directory or checkpoint is missing, damaged or not what it says
+    ├── ModelError                   a model directory or checkpoint is missing, damaged or not what it says
+    └── FrameError                   no picture can be computed for this one motion: show the one before
 """
 
 from __future__ import annotations
@@ -52,3 +53,7 @@ class SinkError(RunError):
 
 class ModelError(RunError):
     """A model directory or checkpoint is missing, damaged, unsafe or not what it claims to be."""
+
+
+class FrameError(RunError):
+    """An engine cannot compute a picture for this one motion (a network gave NaN). The next motion may be fine."""

@@ -109,6 +109,10 @@ class Engine(Protocol):
 
     Motions come in two kinds that share the type: what `observe` returns is the driver's; what `transfer` returns is the avatar's,
     relative to `avatar.neutral`, and is what `render` takes.
+
+    Threads: `observe` is called by one thread at a time, in the order of the frames. `prepare`, `transfer` and `render` may be called by
+    several threads at once, also beside `observe`; every call gives what it would have given alone, whichever avatar and motion the
+    others work on. `close` is called when no other call is under way.
     """
 
     name: str
@@ -132,7 +136,10 @@ class Engine(Protocol):
         """The avatar's motion, for the driver's motion since `reference`. driving == reference gives `avatar.neutral`."""
 
     def render(self, avatar: Avatar, motion: Motion, tuning: Tuning) -> Image:
-        """The picture, shaped as `avatar.image`. `avatar.neutral` gives `avatar.image` exactly."""
+        """The picture, shaped as `avatar.image`. `avatar.neutral` gives `avatar.image` exactly.
+
+        Raises FrameError where this one motion gives no picture (a network computed NaN): whoever called shows the one before.
+        """
 
     def distance(self, avatar: Avatar, driving: Motion) -> float:
         """How far the driver's pose and expression are from the portrait's own, for choosing a reference frame.

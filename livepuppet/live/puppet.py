@@ -12,6 +12,7 @@ from types import TracebackType
 import cv2
 import numpy as np
 
+from livepuppet.errors import FrameError
 from livepuppet.live.reference import HOLD_STILL_S, BetterReference, HoldStill
 from livepuppet.live.stats import Meter
 from livepuppet.types import Avatar, Engine, Floats, Frame, Image, Motion, Tuning
@@ -190,7 +191,10 @@ class Puppet:
     def _finish(self, frame: Frame, wanted: Motion, now: float) -> Frame:
         self._shown = self._eased(wanted, now)
         with self.meter.stage("render"):
-            picture = self.engine.render(self.avatar, self._shown, self.tuning)
+            try:
+                picture = self.engine.render(self.avatar, self._shown, self.tuning)
+            except FrameError:
+                return replace(frame, image=self._picture)
             picture = self._faded(picture, now)
         self._picture = picture
         return replace(frame, image=picture)

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from livepuppet.errors import UsageError
+from livepuppet.errors import FrameError, UsageError
 from livepuppet.provenance.marks import Mark
 from livepuppet.provenance.signing import load_identity
 from livepuppet.rendering.driver import AROUND_S, Driver, Progress, SilentProgress, open_driver
@@ -203,15 +203,22 @@ class RenderPipeline:
                 if after is None or one.moment.pts > after:
                     yield one
 
-        def draw(one: RetargetedFrame) -> tuple[DriverFrame, Image, Image | None]:
-            return replace(one.moment, picture=None), self.engine.render(avatar, one.motion, tuning), one.moment.picture
+        def draw(one: RetargetedFrame) -> tuple[DriverFrame, Image | None, Image | None]:
+            """In one of several threads. No picture: the motion gave none, the one before stays."""
+            try:
+                picture = self.engine.render(avatar, one.motion, tuning)
+            except FrameError:
+                picture = None
+            return replace(one.moment, picture=None), picture, one.moment.picture
 
         cutout = PersonMatting() if job.transparent else None
         try:
+            held = avatar.image
             for moment, picture, driver in map_in_order(draw, self._counted(wanted()), workers=min(4, os.cpu_count() or 1)):
-                finished: NDArray[np.uint8] = self.mark.apply(picture)
+                held = held if picture is None else picture
+                finished: NDArray[np.uint8] = self.mark.apply(held)
                 if cutout is not None:
-                    finished = cutout(picture, finished)
+                    finished = cutout(held, finished)
                 if driver is not None:
                     finished = side_by_side(driver, finished)
                 yield moment, finished

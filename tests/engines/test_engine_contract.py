@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -161,6 +162,20 @@ def test_preparing_in_another_thread_does_not_disturb_the_frames(
     preparing.join()
     assert len(results) == 1 and all(motion is not None for motion in seen)
     assert np.array_equal(results[0].image, avatar.image)
+
+
+def test_many_threads_render_what_one_would(engine: Engine, picture: Image, motions: list[Motion], performance: list[Image]) -> None:
+    """Two avatars in turn, other motions in every thread, while the next frame is observed and another portrait prepared."""
+    avatars = [engine.prepare(picture), engine.prepare(np.ascontiguousarray(picture[:, ::-1]))]
+    moved = [(avatar, engine.transfer(avatar, motions[0], motion, Tuning())) for motion in motions[::3] for avatar in avatars]
+    alone = [engine.render(avatar, motion, Tuning()) for avatar, motion in moved]
+    with ThreadPoolExecutor(5) as pool:
+        preparing = pool.submit(engine.prepare, picture)
+        drawing = [pool.submit(engine.render, avatar, motion, Tuning()) for avatar, motion in moved]
+        assert all(engine.observe(image) is not None for image in performance[:5])
+        together = [one.result() for one in drawing]
+        assert np.array_equal(preparing.result().image, avatars[0].image)
+    assert all(np.array_equal(one, other) for one, other in zip(alone, together, strict=True))
 
 
 def test_closing_twice_is_fine() -> None:

@@ -13,7 +13,7 @@ from livepuppet.engines.fomm.crop import Crop, SteadyCrop, face_crop, whole_crop
 from livepuppet.engines.fomm.paste import PasteRegion, build_paste_region, paste_back
 from livepuppet.engines.fomm.runtime.interface import FommRuntime, PreparedSource
 from livepuppet.engines.fomm.runtime.loading import load_runtime
-from livepuppet.errors import ModelError, NoFaceError
+from livepuppet.errors import FrameError, ModelError, NoFaceError
 from livepuppet.types import Floats, Image, Motion, Size, Tuning
 from livepuppet.vision.face_landmarks import FaceTracker, Landmarks, find_faces
 from livepuppet.vision.portrait_crop import fit_portrait
@@ -53,7 +53,6 @@ class FommEngine:
         self._tracker: FaceTracker | None = None
         self._crop = SteadyCrop(self._manifest.margin)
         self._scale: tuple[Motion, FommAvatar, float] | None = None
-        self._shown: tuple[FommAvatar, Image] | None = None
         self._warned = False
         if self._manifest.experimental:
             log.info("the model '%s' is experimental: %s", self._manifest.name, self._manifest.experimental)
@@ -75,7 +74,7 @@ class FommEngine:
         prepared = self._graphs.prepare(shown)
         rest = self._graphs.render(prepared, prepared.value, prepared.jacobian)
         if not rest.finite:
-            raise ModelError(f"the model '{self._manifest.name}' makes no picture of this portrait, only numbers that are none")
+            raise ModelError(f"the model '{self._manifest.name}' cannot animate this portrait: it computes NaN")
         image.setflags(write=False)
         neutral = motions.neutral_motion(prepared.value, prepared.jacobian, view)
         return FommAvatar(image, neutral, prepared, build_paste_region(image, crop, shown, rest), motions.span(neutral.pose))
@@ -123,11 +122,8 @@ class FommEngine:
         rendered = self._graphs.render(avatar.prepared, *motions.keypoints_from_motion(motion))
         if not rendered.finite:
             self._warn()
-            held = self._shown
-            return (held[1] if held is not None and held[0] is avatar else avatar.image).copy()
-        picture = paste_back(avatar.image, avatar.square, rendered)
-        self._shown = (avatar, picture)
-        return picture
+            raise FrameError(f"the model '{self._manifest.name}' computed NaN for this frame")
+        return paste_back(avatar.image, avatar.square, rendered)
 
     def distance(self, avatar: FommAvatar, driving: Motion) -> float:
         return motions.motion_distance(avatar.neutral, driving)
@@ -137,7 +133,6 @@ class FommEngine:
 
     def close(self) -> None:
         self._graphs.close()
-        self._shown = None
         if self._tracker is not None:
             self._tracker.close()
             self._tracker = None
@@ -145,5 +140,5 @@ class FommEngine:
     def _warn(self) -> None:
         """Once: what happens thirty times a second would bury everything else."""
         if not self._warned:
-            log.warning("the model '%s' computed what is no number: holding the last picture", self._manifest.name)
+            log.warning("the model '%s' computed NaN: holding the last picture", self._manifest.name)
             self._warned = True

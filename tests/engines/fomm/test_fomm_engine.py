@@ -17,7 +17,8 @@ from livepuppet.engines.fomm import motion as motions
 from livepuppet.engines.fomm.crop import Crop, SteadyCrop, face_crop, whole_crop
 from livepuppet.engines.fomm.paste import build_paste_region, paste_back
 from livepuppet.engines.fomm.runtime.interface import Array, PreparedSource, RuntimeOutput
-from livepuppet.errors import ModelError, UsageError
+from livepuppet.errors import FrameError, ModelError, UsageError
+from livepuppet.live.puppet import Puppet
 from livepuppet.types import Floats, Image, Motion, Tuning
 from livepuppet.vision.portrait import load_portrait, shipped_avatars
 
@@ -313,28 +314,37 @@ class Broken:
         self.inner.close()
 
 
-def test_no_number_holds_the_last_picture_and_warns_once(portrait: Image, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_frame_that_is_nan_holds_the_picture_before_and_warns_once(portrait: Image, caplog: pytest.LogCaptureFixture) -> None:
     engine = FommEngine("cpu")
     avatar = engine.prepare(portrait)
-    motion = engine.idle(avatar, 3.0)
     engine._graphs = Broken(engine, 1)
-    good = engine.render(avatar, motion, STILL)
+    good = engine.render(avatar, engine.idle(avatar, 3.0), STILL)
     with caplog.at_level("WARNING", "livepuppet"):
-        held = [engine.render(avatar, engine.idle(avatar, 4.0), STILL) for _ in range(5)]
+        for _ in range(5):
+            with pytest.raises(FrameError, match="computed NaN"):
+                engine.render(avatar, engine.idle(avatar, 4.0), STILL)
         assert engine.observe(portrait) is None
     assert not np.array_equal(good, avatar.image)
-    assert all(np.array_equal(picture, good) for picture in held)
     assert len(caplog.messages) == 1 and "holding the last picture" in caplog.messages[0]
     engine.close()
 
 
-def test_no_number_before_the_first_picture_shows_the_portrait(portrait: Image) -> None:
+def test_the_puppet_shows_the_picture_before_a_frame_that_is_nan(portrait: Image) -> None:
     engine = FommEngine("cpu")
     avatar = engine.prepare(portrait)
+    with Puppet(engine, avatar, STILL, hold_s=0.0) as puppet:
+        puppet.rest(0, 0.0)
+        puppet.rest(1, 8.0)  # from here on it eases to its idle motion
+        engine._graphs = Broken(engine, 1)
+        moved = puppet.rest(2, 12.0).image
+        assert not np.array_equal(moved, avatar.image)
+        assert np.array_equal(puppet.rest(3, 12.5).image, moved)
+
+
+def test_a_portrait_whose_features_are_nan_is_refused(portrait: Image) -> None:
+    engine = FommEngine("cpu")
     engine._graphs = Broken(engine, 0)
-    assert np.array_equal(engine.render(avatar, engine.idle(avatar, 3.0), STILL), avatar.image)
-    with pytest.raises(ModelError, match="makes no picture of this portrait"):
-        engine._graphs = Broken(engine, 0)
+    with pytest.raises(ModelError, match="cannot animate this portrait"):
         engine.prepare(portrait)
     engine.close()
 

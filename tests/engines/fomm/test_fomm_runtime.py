@@ -6,6 +6,8 @@ import json
 import logging
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -183,10 +185,51 @@ def test_out_of_memory_goes_on_with_the_cpu(exported: ExportResult, caplog: pyte
     portrait, driving = pictures()
     prepared = made.prepare(portrait)
     expected = made.render(prepared, *made.detect(driving)).image
-    made._animate, made._provider, made._on_device = Exhausted(), "CUDAExecutionProvider", True
+    assert made._sessions is not None
+    made._sessions = replace(made._sessions, animate=Exhausted(), provider="CUDAExecutionProvider", on_device=True)
     assert np.array_equal(made.render(prepared, *made.detect(driving)).image, expected)
     assert made.device.startswith("cpu")
     assert caplog.messages == ["cuda has no memory left: computing on the CPU from here on"]
+
+
+class ExhaustedGraph:
+    """A CUDA graph on a GPU whose memory is gone."""
+
+    def replay(self, *_: object) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def without_memory(runtime: FommRuntime) -> None:
+    """Make the next calls find a GPU that has no memory left."""
+    if isinstance(runtime, OnnxFommRuntime):
+        assert runtime._sessions is not None
+        runtime._sessions = replace(runtime._sessions, animate=Exhausted(), provider="CUDAExecutionProvider", on_device=True)
+    else:
+        assert isinstance(runtime, torchscript.TorchScriptFommRuntime) and runtime._modules is not None
+        spent: Any = ExhaustedGraph()
+        runtime._modules = replace(runtime._modules, device=torch.device("cuda"), graphs={"detect": spent, "render": spent})
+
+
+@pytest.mark.parametrize("memory", [True, False], ids=["enough memory", "no memory"])
+@pytest.mark.parametrize("kind", ["onnx", "torchscript"])
+def test_many_threads_get_what_one_would(exported: ExportResult, kind: str, memory: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """Other motions in every thread, and two portraits in turn; without memory all threads find the device gone at once."""
+    runtime = load_runtime(exported.directory, kind, "cpu")
+    portrait, driving = pictures()
+    sources = [runtime.prepare(portrait), runtime.prepare(driving)]
+    value, jacobian = runtime.detect(driving)
+    work = [(sources[i % 2], value + np.float32(0.02 * i)) for i in range(16)]
+    alone = [runtime.render(source, moved, jacobian).image for source, moved in work]
+    assert not np.array_equal(alone[0], alone[2])
+    if not memory:
+        without_memory(runtime)
+        owner = runtime._sessions if isinstance(runtime, OnnxFommRuntime) else getattr(runtime, "_modules", None)
+        work = [(replace(source, owner=owner), moved) for source, moved in work]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda one: runtime.render(one[0], one[1], jacobian).image, work))
+    assert all(np.array_equal(one, other) for one, other in zip(alone, together, strict=True))
+    assert len(caplog.messages) == (0 if memory else 1)
+    runtime.close()
 
 
 def test_other_failures_are_one_line(exported: ExportResult) -> None:

@@ -33,7 +33,7 @@ class PreparedSource:
     """A portrait as the model knows it. Immutable, may be shared between threads.
 
     portrait: uint8 (size, size, 3). value, jacobian: its keypoints, float32 (1, K, 2) and (1, K, 2, 2).
-    held: what stays on the device; owner: the session it belongs to. A runtime that has changed device prepares the portrait again.
+    held: what stays on the device; owner: the sessions or modules it belongs to. A runtime that has changed device prepares it again.
     """
 
     portrait: Image
@@ -58,7 +58,7 @@ class RuntimeOutput:
 
 
 class FommRuntime(Protocol):
-    """A loaded model. `prepare` may run in another thread than the rest."""
+    """A loaded model. `prepare`, `detect` and `render` may be called by several threads at once; each call is as if it were alone."""
 
     device: str
     """For people: device, precision and provider, as used and not as asked for."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -42,17 +43,39 @@ NUMPY_TYPES: dict[str, type[np.generic]] = {
 }
 TRUE, FALSE = np.array(True), np.array(False)
 
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, eq=False)
+class Sessions:
+    """Both graphs, opened on one device. Never changed: a runtime that leaves the device opens new ones.
+
+    Attributes:
+        prepare, animate: sessions of ONNX Runtime, which may run in several threads at once.
+        provider: the execution provider in use.
+        on_device: whether tensors are kept on the GPU between calls.
+        absent: content for the inputs of the end of `animate` that is not asked for; they must be there, but are never read.
+        absent_held: the same, on the GPU.
+    """
+
+    prepare: Any
+    animate: Any
+    provider: str
+    on_device: bool
+    absent: Mapping[str, Any]
+    absent_held: Mapping[str, Any]
+
 
 class OnnxFommRuntime:
-    """See `Graphs`. device: of loading.DEVICES. Raises ModelError for a graph that is not what model.json says."""
+    """See `FommRuntime`. device: of loading.DEVICES. Raises ModelError for a graph that is not what model.json says."""
 
     def __init__(self, directory: ModelDirectory, kind: str, device: str) -> None:
         self._directory, self._kind, self._asked = directory, kind, device
         self._paths = {part: check_external(directory, name) for part, name in directory.manifest.graphs[kind].items()}
-        self._lock = threading.Lock()
-        self._open(device)
+        self._leaving = threading.Lock()
+        self._sessions: Sessions | None = self._open(device)
 
-    def _open(self, device: str) -> None:
+    def _open(self, device: str) -> Sessions:
         import onnxruntime
 
         available = onnxruntime.get_available_providers()
@@ -60,47 +83,33 @@ class OnnxFommRuntime:
         if any(NAMES[provider] in {"cuda", "tensorrt"} for provider in wanted) and hasattr(onnxruntime, "preload_dlls"):
             onnxruntime.preload_dlls()  # finds the CUDA libraries that pip installed
         size, keypoints = self._directory.manifest.size, self._directory.manifest.keypoints
-        self._prepare = open_onnx_session(self._paths["prepare"], wanted)
-        self._animate = open_onnx_session(self._paths["animate"], wanted)
-        check_names(self._paths["prepare"], self._prepare, PREPARE_INPUTS, PREPARE_OUTPUTS)
-        check_names(self._paths["animate"], self._animate, (*SWITCHES, *DETECT_INPUTS, *RENDER_INPUTS), (*RENDER_OUTPUTS, *DETECT_OUTPUTS))
-        check_shape(self._paths["prepare"], self._prepare, "portrait", (size, size, 3))
-        check_shape(self._paths["animate"], self._animate, "driving", (size, size, 3))
-        check_shape(self._paths["animate"], self._animate, "motion_value", (1, keypoints, 2))
-        self._provider = self._animate.get_providers()[0]
+        prepare = open_onnx_session(self._paths["prepare"], wanted)
+        animate = open_onnx_session(self._paths["animate"], wanted)
+        check_names(self._paths["prepare"], prepare, PREPARE_INPUTS, PREPARE_OUTPUTS)
+        check_names(self._paths["animate"], animate, (*SWITCHES, *DETECT_INPUTS, *RENDER_INPUTS), (*RENDER_OUTPUTS, *DETECT_OUTPUTS))
+        check_shape(self._paths["prepare"], prepare, "portrait", (size, size, 3))
+        check_shape(self._paths["animate"], animate, "driving", (size, size, 3))
+        check_shape(self._paths["animate"], animate, "motion_value", (1, keypoints, 2))
+        provider = str(animate.get_providers()[0])
         asked = candidates(device, available)[0] if device == "auto" else None
-        missed = NAMES.get(self._provider) != device if device not in {"auto", "cpu"} else asked not in {None, self._provider}
+        missed = NAMES.get(provider) != device if device not in {"auto", "cpu"} else asked not in {None, provider}
         if missed:
             name = device if device != "auto" else NAMES[str(asked)]
-            log.warning("computing on %s, not on %s: %s", NAMES.get(self._provider, self._provider), name, why_not(name, available))
-        self._on_device = self._provider in {"CUDAExecutionProvider", "TensorrtExecutionProvider"}
-        precision = "int8" if self._kind.endswith("int8") else "float16" if self._provider == "TensorrtExecutionProvider" else "float32"
-        self.device = f"{NAMES.get(self._provider, self._provider)}, {precision}, ONNX Runtime {self._provider}"
-        # An input of the end that is not asked for must be there all the same; its content is never read.
-        self._absent = {
-            item.name: np.zeros([int(side) for side in item.shape], NUMPY_TYPES[item.type]) for item in self._animate.get_inputs()
-        }
-        self._absent_held = {name: self._hold(array) for name, array in self._absent.items()} if self._on_device else {}
-
-    def _hold(self, array: np.ndarray[Any, Any]) -> Any:
-        import onnxruntime
-
-        return onnxruntime.OrtValue.ortvalue_from_numpy(array, "cuda", 0)
+            log.warning("computing on %s, not on %s: %s", NAMES.get(provider, provider), name, why_not(name, available))
+        on_device = provider in {"CUDAExecutionProvider", "TensorrtExecutionProvider"}
+        precision = "int8" if self._kind.endswith("int8") else "float16" if provider == "TensorrtExecutionProvider" else "float32"
+        self.device = f"{NAMES.get(provider, provider)}, {precision}, ONNX Runtime {provider}"
+        absent = {item.name: np.zeros([int(side) for side in item.shape], NUMPY_TYPES[item.type]) for item in animate.get_inputs()}
+        to_gpu = onnxruntime.OrtValue.ortvalue_from_numpy
+        absent_held = {name: to_gpu(array, "cuda", 0) for name, array in absent.items()} if on_device else {}
+        return Sessions(prepare, animate, provider, on_device, absent, absent_held)
 
     def prepare(self, portrait: Image) -> PreparedSource:
-        try:
-            return self._prepared(portrait)
-        except Exception as error:
-            self._leave_device(error)
-            return self._prepared(portrait)
+        return self._on_any_device(lambda sessions: prepare_source(sessions, portrait))
 
     def detect(self, driving: Image) -> tuple[Array, Array]:
         inputs = {"driving": np.ascontiguousarray(driving), "detecting": TRUE, "rendering": FALSE}
-        try:
-            value, jacobian = self._run(DETECT_OUTPUTS, inputs, {})
-        except Exception as error:
-            self._leave_device(error)
-            value, jacobian = self._run(DETECT_OUTPUTS, inputs, {})
+        value, jacobian = self._on_any_device(lambda sessions: run_animate(sessions, DETECT_OUTPUTS, inputs, {}))
         return value, jacobian
 
     def render(
@@ -118,67 +127,85 @@ class OnnxFommRuntime:
             "detecting": FALSE,
             "rendering": TRUE,
         }
-        try:
-            outputs = self._run(RENDER_OUTPUTS, inputs, self._held(prepared))
-        except Exception as error:
-            self._leave_device(error)
-            outputs = self._run(RENDER_OUTPUTS, inputs, self._held(prepared))
-        image, mean, deformation, occlusion = outputs
+
+        def render(sessions: Sessions) -> list[Any]:
+            return run_animate(sessions, RENDER_OUTPUTS, inputs, held_features(sessions, prepared))
+
+        image, mean, deformation, occlusion = self._on_any_device(render)
         return RuntimeOutput(image, bool(np.isfinite(mean)), deformation, occlusion)
 
     def close(self) -> None:
-        self._prepare = self._animate = None
-        self._absent_held = {}
+        self._sessions = None
 
-    def _held(self, prepared: PreparedSource) -> Mapping[str, Any]:
-        """The portrait's features on the device in use; made again where they lie on one that was left."""
-        if prepared.owner is not self._animate:
-            prepared = self._prepared(prepared.portrait)
-        held: Mapping[str, Any] = prepared.held  # type: ignore[assignment]
-        return held
+    def _on_any_device(self, work: Callable[[Sessions], Result]) -> Result:
+        """Do it with the present sessions, and once more on the CPU where the device has no memory left.
 
-    def _prepared(self, portrait: Image) -> PreparedSource:
-        portrait = np.ascontiguousarray(portrait)
-        if not self._on_device:
-            features, small, value, jacobian = self._prepare.run(list(PREPARE_OUTPUTS), {"portrait": portrait})
-            return PreparedSource(portrait, value, jacobian, {"features": features, "small": small}, self._animate)
-        binding = self._prepare.io_binding()
-        binding.bind_cpu_input("portrait", portrait)
-        for name in ("features", "small"):
-            binding.bind_output(name, "cuda")
-        for name in ("source_value", "source_jacobian"):
-            binding.bind_output(name, "cpu")
-        self._prepare.run_with_iobinding(binding)
-        features, small, value, jacobian = binding.get_outputs()
-        return PreparedSource(portrait, value.numpy(), jacobian.numpy(), {"features": features, "small": small}, self._animate)
+        Threads that were at work when another one left the device fail or finish on their own sessions, which are never changed.
+        """
+        sessions = self._sessions
+        assert sessions is not None, "the runtime is closed"
+        try:
+            return work(sessions)
+        except Exception as error:  # ONNX Runtime has a class of error for each of its codes, without a common root
+            return work(self._leave_device(sessions, error))
 
-    def _run(self, outputs: tuple[str, ...], inputs: Mapping[str, Any], held: Mapping[str, Any]) -> list[Any]:
-        if not self._on_device:
-            found: list[Any] = self._animate.run(list(outputs), {**self._absent, **inputs, **held})
-            return found
-        binding = self._animate.io_binding()
-        for name, array in inputs.items():
-            binding.bind_cpu_input(name, array)
-        for name, value in {**self._absent_held, **held}.items():
-            if name not in inputs:
-                binding.bind_ortvalue_input(name, value)
-        for name in outputs:
-            binding.bind_output(name, "cpu")
-        self._animate.run_with_iobinding(binding)
-        return [value.numpy() for value in binding.get_outputs()]
+    def _leave_device(self, sessions: Sessions, error: Exception) -> Sessions:
+        """Sessions on the CPU in place of these, whose device has no memory left; opened once, however many threads ask."""
+        name = NAMES.get(sessions.provider, sessions.provider)
+        if sessions.provider == CPU:
+            if out_of_memory(error):
+                raise ModelError("no memory left for the model: close other programs") from error
+            raise ModelError(f"ONNX Runtime failed: {str(error).splitlines()[0]}") from error
+        if not out_of_memory(error):
+            raise ModelError(f"ONNX Runtime failed on {name}: {str(error).splitlines()[0]} (try the device cpu)") from error
+        with self._leaving:
+            if self._sessions is sessions:
+                log.warning("%s has no memory left: computing on the CPU from here on", name)
+                self._sessions = self._open("cpu")
+            assert self._sessions is not None
+            return self._sessions
 
-    def _leave_device(self, error: Exception) -> None:
-        """Go on with the CPU when the device has no memory left; any other error is the caller's."""
-        with self._lock:
-            if self._provider == CPU:
-                if out_of_memory(error):
-                    raise ModelError("no memory left for the model: close other programs") from error
-                raise ModelError(f"ONNX Runtime failed: {str(error).splitlines()[0]}") from error
-            if not out_of_memory(error):
-                raise ModelError(f"ONNX Runtime failed on {self.device}: {str(error).splitlines()[0]} (try --device cpu)") from error
-            log.warning("%s has no memory left: computing on the CPU from here on", NAMES.get(self._provider, self._provider))
-            self.close()
-            self._open("cpu")
+
+def prepare_source(sessions: Sessions, portrait: Image) -> PreparedSource:
+    """The portrait's features, kept on the sessions' device, and its keypoints."""
+    portrait = np.ascontiguousarray(portrait)
+    if not sessions.on_device:
+        features, small, value, jacobian = sessions.prepare.run(list(PREPARE_OUTPUTS), {"portrait": portrait})
+        return PreparedSource(portrait, value, jacobian, {"features": features, "small": small}, sessions)
+    binding = sessions.prepare.io_binding()
+    binding.bind_cpu_input("portrait", portrait)
+    for name in ("features", "small"):
+        binding.bind_output(name, "cuda")
+    for name in ("source_value", "source_jacobian"):
+        binding.bind_output(name, "cpu")
+    sessions.prepare.run_with_iobinding(binding)
+    features, small, value, jacobian = binding.get_outputs()
+    return PreparedSource(portrait, value.numpy(), jacobian.numpy(), {"features": features, "small": small}, sessions)
+
+
+def held_features(sessions: Sessions, prepared: PreparedSource) -> Mapping[str, Any]:
+    """The portrait's features on the sessions' device; made again where they lie on one that was left."""
+    if prepared.owner is not sessions:
+        prepared = prepare_source(sessions, prepared.portrait)
+    held: Mapping[str, Any] = prepared.held  # type: ignore[assignment]
+    return held
+
+
+def run_animate(sessions: Sessions, outputs: tuple[str, ...], inputs: Mapping[str, Any], held: Mapping[str, Any]) -> list[Any]:
+    """One end of `animate`. Every call has its own binding, so that calls may run at once."""
+    if not sessions.on_device:
+        found: list[Any] = sessions.animate.run(list(outputs), {**sessions.absent, **inputs, **held})
+        return found
+    binding = sessions.animate.io_binding()
+    for name, array in inputs.items():
+        binding.bind_cpu_input(name, array)
+    for name, value in {**sessions.absent_held, **held}.items():
+        if name not in inputs:
+            binding.bind_ortvalue_input(name, value)
+    for name in outputs:
+        binding.bind_output(name, "cpu")
+    sessions.animate.run_with_iobinding(binding)
+    return [value.numpy() for value in binding.get_outputs()]
 
 
 def open_onnx_session(path: Path, providers: list[str]) -> Any:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -20,9 +21,7 @@ from torch import Tensor
 from livepuppet.engines.fomm.model_store import ModelDirectory
 from livepuppet.engines.fomm.runtime.interface import (
     DETECT_INPUTS,
-    DETECT_OUTPUTS,
     RENDER_INPUTS,
-    RENDER_OUTPUTS,
     Array,
     PreparedSource,
     RuntimeOutput,
@@ -37,6 +36,9 @@ WARM_UP_RUNS = 3
 """Before a capture: the first runs choose algorithms and allocate, which a CUDA graph must not contain."""
 
 
+Result = TypeVar("Result")
+
+
 def why_no_cuda() -> str:
     """Why PyTorch does not compute on an NVIDIA GPU here, after it said that it cannot."""
     if not torch.version.cuda:
@@ -44,13 +46,31 @@ def why_no_cuda() -> str:
     return "its CUDA does not fit the NVIDIA driver, or no GPU is visible to this process" if nvidia_driver() else NO_DRIVER
 
 
+@dataclass(frozen=True, eq=False)
+class Modules:
+    """Both graphs, loaded on one device. Never changed but for the CUDA graphs, which `recording` guards.
+
+    Attributes:
+        device: where they compute.
+        prepare, animate: frozen TorchScript modules, which may run in several threads at once.
+        graphs: `animate`'s ends as CUDA graphs, recorded at their first use.
+        recording: held while a CUDA graph is recorded or replayed: its buffers serve one call at a time.
+    """
+
+    device: torch.device
+    prepare: Any
+    animate: Any
+    graphs: dict[str, CudaGraph] = field(default_factory=dict)
+    recording: threading.Lock = field(default_factory=threading.Lock)
+
+
 class TorchScriptFommRuntime:
-    """See `Graphs`. device: of loading.DEVICES, of which this runtime knows auto, cpu and cuda."""
+    """See `FommRuntime`. device: of loading.DEVICES, of which this runtime knows auto, cpu and cuda."""
 
     def __init__(self, directory: ModelDirectory, device: str) -> None:
         self._directory = directory
-        self._lock = threading.Lock()
-        self._open(self._choose(device))
+        self._leaving = threading.Lock()
+        self._modules: Modules | None = self._open(self._choose(device))
 
     def _choose(self, device: str) -> torch.device:
         if device not in {"auto", "cpu", "cuda"}:
@@ -61,42 +81,21 @@ class TorchScriptFommRuntime:
             log.warning("computing on the CPU, not on cuda: %s", why_no_cuda())
         return torch.device("cpu")
 
-    def _open(self, device: torch.device) -> None:
-        self._device = device
-        self._dtype = torch.float16 if device.type == "cuda" else torch.float32
+    def _open(self, device: torch.device) -> Modules:
         names = self._directory.manifest.graphs["torchscript"]
-        self._prepare = self._load(self._directory.file(names["prepare"]), ())
-        self._animate = self._load(self._directory.file(names["animate"]), ("detect", "render"))
-        # Held on the CPU, computed on a GPU by replay: one recording for each end of the graph.
-        self._recordings: dict[str, CudaGraph] = {}
+        prepare = load_module(self._directory.file(names["prepare"]), (), device)
+        animate = load_module(self._directory.file(names["animate"]), ("detect", "render"), device)
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-        how = "float16, TorchScript with CUDA graphs" if device.type == "cuda" else "float32, TorchScript"
-        self.device = f"{name}, {how}"
-
-    def _load(self, path: Path, methods: Sequence[str]) -> Any:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch.jit is deprecated as a compiler; as a file format it is what others can load
-            try:
-                module = torch.jit.load(str(path), map_location="cpu").eval()  # type: ignore[no-untyped-call]
-            except RuntimeError as error:
-                raise ModelError(f"TorchScript cannot load {path}: {str(error).splitlines()[0]}") from error
-            if missing := [name for name in methods if not hasattr(module, name)]:
-                raise ModelError(f"{path} is no graph for livepuppet: it lacks the method {missing[0]}")
-            module = module.to(self._device, self._dtype)
-            if self._device.type == "cuda":
-                module = module.to(memory_format=torch.channels_last)
-            return torch.jit.freeze(module, preserved_attrs=list(methods))
+        precision = "float16, TorchScript with CUDA graphs" if device.type == "cuda" else "float32, TorchScript"
+        self.device = f"{name}, {precision}"
+        return Modules(device, prepare, animate)
 
     def prepare(self, portrait: Image) -> PreparedSource:
-        try:
-            return self._prepared(portrait)
-        except (RuntimeError, torch.OutOfMemoryError) as error:
-            self._leave_device(error)
-            return self._prepared(portrait)
+        return self._on_any_device(lambda modules: prepare_on(modules, portrait))
 
     def detect(self, driving: Image) -> tuple[Array, Array]:
         inputs = {"driving": torch.from_numpy(np.ascontiguousarray(driving))}
-        value, jacobian = self._guarded("detect", DETECT_INPUTS, DETECT_OUTPUTS, inputs, None)
+        value, jacobian = self._on_any_device(lambda modules: run_method(modules, "detect", DETECT_INPUTS, inputs, {}))
         return value, jacobian
 
     def render(
@@ -112,54 +111,77 @@ class TorchScriptFommRuntime:
             "motion_value": torch.from_numpy(value),
             "motion_jacobian": torch.from_numpy(jacobian),
         }
-        image, mean, deformation, occlusion = self._guarded("render", RENDER_INPUTS, RENDER_OUTPUTS, inputs, prepared)
+
+        def render(modules: Modules) -> list[Any]:
+            held = prepared if prepared.owner is modules else prepare_on(modules, prepared.portrait)
+            return run_method(modules, "render", RENDER_INPUTS, inputs, held.held)  # type: ignore[arg-type]
+
+        image, mean, deformation, occlusion = self._on_any_device(render)
         return RuntimeOutput(image, bool(np.isfinite(mean)), deformation, occlusion)
 
     def close(self) -> None:
-        self._recordings = {}
-        self._prepare = self._animate = None
+        self._modules = None
 
-    def _prepared(self, portrait: Image) -> PreparedSource:
-        picture = torch.from_numpy(np.ascontiguousarray(portrait)).to(self._device)
-        with torch.inference_mode():
-            features, small, value, jacobian = self._prepare(picture)
-        held = {"features": features, "small": small}
-        return PreparedSource(portrait, value.cpu().numpy(), jacobian.cpu().numpy(), held, self._animate)
+    def _on_any_device(self, work: Callable[[Modules], Result]) -> Result:
+        """Do it with the present modules, and once more on the CPU where the GPU has no memory left.
 
-    def _guarded(
-        self, method: str, names: Sequence[str], outputs: Sequence[str], inputs: Mapping[str, Tensor], prepared: PreparedSource | None
-    ) -> list[Any]:
+        Threads that were at work when another one left the GPU fail or finish on their own modules, which are never changed.
+        """
+        modules = self._modules
+        assert modules is not None, "the runtime is closed"
         try:
-            return self._run(method, names, outputs, inputs, prepared)
+            return work(modules)
         except (RuntimeError, torch.OutOfMemoryError) as error:
-            self._leave_device(error)
-            return self._run(method, names, outputs, inputs, prepared)
+            return work(self._leave_device(modules, error))
 
-    def _run(
-        self, method: str, names: Sequence[str], outputs: Sequence[str], inputs: Mapping[str, Tensor], prepared: PreparedSource | None
-    ) -> list[Any]:
-        held: Mapping[str, Tensor] = {}
-        if prepared is not None:
-            if prepared.owner is not self._animate:
-                prepared = self._prepared(prepared.portrait)
-            held = prepared.held  # type: ignore[assignment]
-        if self._device.type == "cuda":
-            if method not in self._recordings:
-                self._recordings[method] = CudaGraph(getattr(self._animate, method), names, {**inputs, **held}, self._device)
-            return self._recordings[method].replay(inputs, held)
-        with torch.inference_mode():
-            found = getattr(self._animate, method)(*({**inputs, **held}[name] for name in names))
-        return [tensor.numpy() for tensor in found]
+    def _leave_device(self, modules: Modules, error: RuntimeError) -> Modules:
+        """Modules on the CPU in place of these, whose GPU has no memory left; loaded once, however many threads ask."""
+        if modules.device.type == "cpu" or not (isinstance(error, torch.OutOfMemoryError) or out_of_memory(error)):
+            raise ModelError(f"TorchScript failed on {modules.device.type}: {str(error).splitlines()[0]}") from error
+        with self._leaving:
+            if self._modules is modules:
+                log.warning("%s has no memory left: computing on the CPU from here on", self.device)
+                self._modules = self._open(torch.device("cpu"))
+                modules.graphs.clear()
+                torch.cuda.empty_cache()
+            assert self._modules is not None
+            return self._modules
 
-    def _leave_device(self, error: RuntimeError) -> None:
-        """Go on with the CPU when the GPU has no memory left; any other error is the caller's."""
-        with self._lock:
-            if self._device.type == "cpu" or not (isinstance(error, torch.OutOfMemoryError) or out_of_memory(error)):
-                raise ModelError(f"TorchScript failed on {self.device}: {str(error).splitlines()[0]}") from error
-            log.warning("%s has no memory left: computing on the CPU from here on", self.device)
-            self.close()
-            torch.cuda.empty_cache()
-            self._open(torch.device("cpu"))
+
+def load_module(path: Path, methods: Sequence[str], device: torch.device) -> Any:
+    """A frozen module on its device, float16 there and float32 on the CPU. Raises ModelError for a file that is none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.jit is deprecated as a compiler; as a file format it is what others can load
+        try:
+            module = torch.jit.load(str(path), map_location="cpu").eval()  # type: ignore[no-untyped-call]
+        except RuntimeError as error:
+            raise ModelError(f"TorchScript cannot load {path}: {str(error).splitlines()[0]}") from error
+        if missing := [name for name in methods if not hasattr(module, name)]:
+            raise ModelError(f"{path} is no graph for livepuppet: it lacks the method {missing[0]}")
+        module = module.to(device, torch.float16 if device.type == "cuda" else torch.float32)
+        if device.type == "cuda":
+            module = module.to(memory_format=torch.channels_last)
+        return torch.jit.freeze(module, preserved_attrs=list(methods))
+
+
+def prepare_on(modules: Modules, portrait: Image) -> PreparedSource:
+    """The portrait's features, kept on the modules' device, and its keypoints."""
+    image = torch.from_numpy(np.ascontiguousarray(portrait)).to(modules.device)
+    with torch.inference_mode():
+        features, small, value, jacobian = modules.prepare(image)
+    return PreparedSource(portrait, value.cpu().numpy(), jacobian.cpu().numpy(), {"features": features, "small": small}, modules)
+
+
+def run_method(modules: Modules, method: str, names: Sequence[str], inputs: Mapping[str, Tensor], held: Mapping[str, Tensor]) -> list[Any]:
+    """One end of `animate`. On a GPU one thread at a time: a CUDA graph has one set of buffers."""
+    if modules.device.type == "cuda":
+        with modules.recording:
+            if method not in modules.graphs:
+                modules.graphs[method] = CudaGraph(getattr(modules.animate, method), names, {**inputs, **held}, modules.device)
+            return modules.graphs[method].replay(inputs, held)
+    with torch.inference_mode():
+        found = getattr(modules.animate, method)(*({**inputs, **held}[name] for name in names))
+    return [tensor.numpy() for tensor in found]
 
 
 class CudaGraph:
