@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livepuppet.errors import UsageError
+from livepuppet.solutions import solution
 from livepuppet.types import Image
 from livepuppet.vision.face_landmarks import carries_models
 
@@ -29,9 +30,7 @@ class PersonMatting:
     def __init__(self) -> None:
         if not carries_models():
             raise UsageError("--background transparent needs MediaPipe 0.10.21, which Python 3.13 cannot have: use Python 3.12")
-        from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
-
-        self._model: Any = SelfieSegmentation(model_selection=0)
+        self._model: Any = solution("selfie_segmentation").SelfieSegmentation(model_selection=0)
         self._before: NDArray[np.float32] | None = None
 
     def __call__(self, picture: Image, shown: Image) -> NDArray[np.uint8]:

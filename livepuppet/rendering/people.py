@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from livepuppet.errors import UsageError
 from livepuppet.rendering.tracking import CutDetector
+from livepuppet.solutions import solution
 from livepuppet.types import Image
 from livepuppet.video.reader import VideoReader
 from livepuppet.vision.face_landmarks import Window, carries_models, distant_faces
@@ -181,9 +182,7 @@ class FaceFinder:
     def __enter__(self) -> FaceFinder:
         self._model: Any = None
         if carries_models():
-            from mediapipe.python.solutions.face_detection import FaceDetection
-
-            self._model = FaceDetection(model_selection=1, min_detection_confidence=0.5)
+            self._model = solution("face_detection").FaceDetection(model_selection=1, min_detection_confidence=0.5)
         return self
 
     def __exit__(self, *error: object) -> None:

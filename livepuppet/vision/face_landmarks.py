@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livepuppet.errors import ModelError
+from livepuppet.solutions import solution
 from livepuppet.types import Image
 
 Landmarks: TypeAlias = NDArray[np.float64]
@@ -54,9 +55,7 @@ class SolutionsDetector:
     """The graph inside MediaPipe 0.10.21. static: look at each image afresh instead of following the last face."""
 
     def __init__(self, static: bool, most: int = 1) -> None:
-        from mediapipe.python.solutions.face_mesh import FaceMesh
-
-        self._graph = FaceMesh(
+        self._graph = solution("face_mesh").FaceMesh(
             static_image_mode=static,
             max_num_faces=most,
             refine_landmarks=True,
@@ -171,10 +170,8 @@ def distant_faces(image: Image, most: int = 1) -> list[Window]:
             ((int(left), int(top), reach) for left in lefts for top in tops),
             key=lambda w: abs(w[0] + reach / 2 - width / 2) + abs(w[1] + reach / 2 - height / 2),
         )
-    from mediapipe.python.solutions.face_detection import FaceDetection
-
     height, width = image.shape[:2]
-    with FaceDetection(model_selection=1, min_detection_confidence=0.3) as detector:
+    with solution("face_detection").FaceDetection(model_selection=1, min_detection_confidence=0.3) as detector:
         found = detector.process(np.ascontiguousarray(image)).detections or []
     windows = []
     for face in sorted(found, key=lambda face: -face.score[0])[:most]:

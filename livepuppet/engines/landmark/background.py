@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livepuppet.engines.landmark.raster import Grid
+from livepuppet.solutions import solution
 from livepuppet.types import Floats, Image
 from livepuppet.vision.face_landmarks import carries_models
 
@@ -33,9 +34,7 @@ def segment_person(image: Image) -> NDArray[np.float32] | None:
     """How likely each pixel is a person (H, W), 0 … 1; None where the installed MediaPipe has no such model."""
     if not carries_models():
         return None
-    from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
-
-    with SelfieSegmentation(model_selection=0) as model:
+    with solution("selfie_segmentation").SelfieSegmentation(model_selection=0) as model:
         mask = model.process(np.ascontiguousarray(image)).segmentation_mask
     return np.asarray(mask, dtype=np.float32)
 
