@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livepuppet.errors import UsageError
-from livepuppet.solutions import solution
 from livepuppet.types import Image
 from livepuppet.vision.face_landmarks import carries_models
+from livepuppet.vision.mediapipe_solutions import solution
 
 STEADY = 0.4
 """Share of the mask before in the mask now: the segmentation trembles more than the picture."""

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from livepuppet.errors import UsageError
 from livepuppet.rendering.tracking import CutDetector
-from livepuppet.solutions import solution
 from livepuppet.types import Image
 from livepuppet.video.reader import VideoReader
 from livepuppet.vision.face_landmarks import Window, carries_models, distant_faces
+from livepuppet.vision.mediapipe_solutions import solution
 
 log = logging.getLogger(__name__)
 

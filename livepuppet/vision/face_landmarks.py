@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livepuppet.errors import ModelError
-from livepuppet.solutions import solution
 from livepuppet.types import Image
+from livepuppet.vision.mediapipe_solutions import solution
 
 Landmarks: TypeAlias = NDArray[np.float64]
 """(478, 3): x and y in pixels of the image, z in the same unit (smaller is nearer to the camera). 468-477 are the irises."""

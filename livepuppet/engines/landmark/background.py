@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livepuppet.engines.landmark.raster import Grid
-from livepuppet.solutions import solution
 from livepuppet.types import Floats, Image
 from livepuppet.vision.face_landmarks import carries_models
+from livepuppet.vision.mediapipe_solutions import solution
 
 RIM = (0.015, 0.06)
 """Face widths outside the person's outline: up to the first, pixels move with the person; beyond the second they stay. Soft between."""

@@ -10,7 +10,7 @@ import pytest
 
 PROGRAM = """
 import sys
-from livepuppet.solutions import solution
+from livepuppet.vision.mediapipe_solutions import solution
 
 assert solution("face_mesh").FaceMesh.__module__ == "mediapipe.python.solutions.face_mesh"
 assert "matplotlib.font_manager" not in sys.modules and "matplotlib.pyplot" not in sys.modules
@@ -26,4 +26,4 @@ assert not hasattr(plotting, "nonesuch")
 
 @pytest.mark.skipif(sys.version_info >= (3, 13), reason="MediaPipe on Python 3.13 carries no graphs")
 def test_a_graph_is_had_without_pyplot_and_pyplot_when_it_is_asked_for() -> None:
-    subprocess.run([sys.executable, "-W", "ignore", "-c", PROGRAM], check=True, cwd=Path(__file__).parents[1])
+    subprocess.run([sys.executable, "-W", "ignore", "-c", PROGRAM], check=True, cwd=Path(__file__).parents[2])
