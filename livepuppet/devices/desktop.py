@@ -13,7 +13,6 @@ log = logging.getLogger("livepuppet.devices")
 
 VIRTUAL = re.compile(r"\b(obs|unity|livepuppet|virtual|vcam|snap camera|manycam|mmhmm|akvcam)\b", re.IGNORECASE)
 """Names of cameras that are programs: neither system says so otherwise."""
-WRITABLE = re.compile(r"\b(obs virtual camera|unity video capture)\b", re.IGNORECASE)
 DIRECT_SHOW = 700
 """cv2.CAP_DSHOW: its numbers are the ones the names belong to."""
 

@@ -1,4 +1,4 @@
-"""Pure geometry of pictures: the part of the camera picture that is looked at, fitting one shape into another, paste-back.
+"""The part of the camera's image that drives the puppet.
 
 Boxes are (x0, y0, x1, y1) in pixels, x1 and y1 exclusive; sizes are (width, height).
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from livepuppet.types import Floats, Image, Size
+from livepuppet.types import Image, Size
 
 Box = tuple[int, int, int, int]
 
@@ -47,21 +47,3 @@ class CameraCrop:
             return image
         x0, y0, x1, y1 = self.box((image.shape[1], image.shape[0]))
         return np.ascontiguousarray(image[y0:y1, x0:x1])
-
-
-def bounds(points: Floats) -> tuple[float, float, float, float]:
-    """The smallest box (x0, y0, x1, y1), as floats, round points of shape (N, 2 or more)."""
-    low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
-    return float(low[0]), float(low[1]), float(high[0]), float(high[1])
-
-
-def limited(size: Size, longest: int) -> Size:
-    """The size scaled down, never up, so that its long side is at most `longest`; both sides at least 1."""
-    width, height = size
-    scale = min(1.0, longest / max(width, height))
-    return max(1, round(width * scale)), max(1, round(height * scale))
-
-
-def even(size: Size) -> Size:
-    """The size with odd sides rounded down, as video codecs and virtual cameras want it; at least 2."""
-    return max(2, size[0] - size[0] % 2), max(2, size[1] - size[1] % 2)

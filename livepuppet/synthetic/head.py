@@ -28,7 +28,6 @@ SKIN, EYE, UPPER_TEETH, LOWER_TEETH, TONGUE, LASH = range(6)
 
 FORMAT = 1
 """Of the cache file; raise it when `build` changes."""
-IDENTITY_FOLDERS = ("head", "eyes", "ears", "mouth", "nose", "chin", "cheek", "neck", "forehead", "eyebrows", "asym")
 MASKS = ("lips", "eyelids", "ears")
 CHEST_BELOW_NECK = 2.4
 SHOULDER_WIDTH = 2.6

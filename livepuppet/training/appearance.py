@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -20,8 +19,6 @@ VGG_WIDTHS = (64, 64, 0, 128, 128, 0, 256, 256, 256, 256, 0, 512, 512, 512, 512,
 """Of VGG-19's convolutions up to relu5_1; 0 is a halving."""
 VGG_TAPS = (1, 6, 11, 20, 29)
 """relu1_1, relu2_1, relu3_1, relu4_1, relu5_1."""
-
-Distance = Callable[[Tensor, Tensor], Tensor]
 
 
 class Vgg(nn.Module):

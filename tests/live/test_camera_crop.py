@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from livepuppet.live.camera_crop import CameraCrop, bounds, even, limited
+from livepuppet.live.camera_crop import CameraCrop
 
 
 @pytest.mark.parametrize("zoom", [1.0, 1.3, 4.0])
@@ -36,11 +36,3 @@ def test_cut_takes_the_marked_corner() -> None:
     image = np.zeros((100, 200, 3), np.uint8)
     image[:50, 100:] = 255
     assert CameraCrop(2.0, 1.0, -1.0).cut(image).min() == 255
-
-
-def test_sizes() -> None:
-    assert limited((2560, 1440), 1280) == (1280, 720)
-    assert limited((100, 50), 1280) == (100, 50)
-    assert limited((20000, 3), 1280)[1] == 1
-    assert even((641, 480)) == (640, 480)
-    assert bounds(np.array([[1.0, 5.0, 9.0], [3.0, 2.0, 9.0]])) == (1.0, 2.0, 3.0, 5.0)

@@ -113,7 +113,7 @@ class Registration:
     def _follow_body(self, image: Image, keyframe: Keyframe, placed: HeadPose) -> Floats:
         """Where the body is: the middle of its patches' shifts; where too few are found, a share of the head's."""
         if keyframe is not self._last:
-            self._body_shift = np.zeros(2) if self._last is None else self._body_shift * 0
+            self._body_shift = np.zeros(2)
             self._last = keyframe
         scale = FACE_PX / keyframe.placed.scale
         guess = keyframe.anchor + BODY_FOLLOWS * (placed.position[:2] - keyframe.placed.position[:2])
@@ -309,8 +309,3 @@ def solve(points: Floats, seen: Floats, prior: HeadPose) -> tuple[HeadPose, floa
         if np.abs(step).max() < 1e-5:
             break
     return placed, float((weight > 0.4).mean())
-
-
-def reshape(landmarks: Landmarks, placed: HeadPose) -> HeadPose:
-    """The placed face with its shape as the landmarks have it under this pose."""
-    return replace(placed, shape=(landmarks - placed.position) @ placed.rotation / placed.scale)
