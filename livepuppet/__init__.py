@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from livepuppet.factory import open_engine, open_puppet, open_sink, open_source
     from livepuppet.live.puppet import Puppet
     from livepuppet.live.session import Session
+    from livepuppet.provenance.verification import VerificationResult, verify
     from livepuppet.types import Avatar, Engine, Frame, Image, Motion, Sink, Source, Tuning
     from livepuppet.vision.portrait import load_portrait
 
@@ -22,6 +23,7 @@ _HOMES = {
     "errors": ("LivepuppetError", "NoFaceError", "PortraitError", "RunError", "SinkError", "SourceError", "UsageError"),
     "types": ("Avatar", "Engine", "Frame", "Image", "Motion", "Sink", "Source", "Tuning"),
     "factory": ("open_engine", "open_puppet", "open_sink", "open_source"),
+    "provenance.verification": ("VerificationResult", "verify"),
     "vision.portrait": ("load_portrait",),
     "live.puppet": ("Puppet",),
     "live.session": ("Session",),
@@ -46,12 +48,14 @@ __all__ = [
     "SourceError",
     "Tuning",
     "UsageError",
+    "VerificationResult",
     "__version__",
     "load_portrait",
     "open_engine",
     "open_puppet",
     "open_sink",
     "open_source",
+    "verify",
 ]
 
 

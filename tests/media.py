@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +39,14 @@ def write_numbered_video(path: Path, frames: int = 60, size: Size = (160, 120), 
         writer.write(numbered_image(i, size), i * step)
     writer.close()
     return path
+
+
+def set_display_matrix(path: Path, matrix: tuple[int, int, int, int]) -> None:
+    """Note in an MP4 how it is to be turned, as a phone does: x' = a x + c y, y' = b x + d y (ISO/IEC 14496-12, 6.2.2)."""
+    data = path.read_bytes()
+    at = data.rindex(b"tkhd") + 44
+    a, b, c, d = matrix
+    path.write_bytes(data[:at] + struct.pack(">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30) + data[at + 36 :])
 
 
 def write_silent_audio(path: Path) -> Path:

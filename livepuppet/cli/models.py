@@ -197,31 +197,25 @@ def import_checkpoint(options: argparse.Namespace) -> int:
 
 def calibration(path: Path, size: int, crop: artifacts.CropKind, margin: float, count: int = 16) -> list[Image]:
     """Pictures of a video as the model will be shown them. Raises UsageError where there are too few."""
-    import cv2
-    import numpy as np
-
     from livepuppet.engines.fomm.crop import face_crop, whole_crop
+    from livepuppet.video.reader import VideoReader
     from livepuppet.vision.face_landmarks import FaceTracker
 
     found: list[Image] = []
-    video, tracker = cv2.VideoCapture(str(path)), FaceTracker()
+    video, tracker = VideoReader(path), FaceTracker()
     try:
-        step = max(1, int(video.get(cv2.CAP_PROP_FRAME_COUNT)) // count)
-        index = 0
-        while len(found) < count:
-            there, picture = video.read()
-            if not there:
+        step = max(1, (video.frame_count or video.count_packets()) // count)
+        for index, frame in enumerate(video):
+            if len(found) == count:
                 break
             if index % step == 0:
-                image = np.ascontiguousarray(picture[..., ::-1])
-                landmarks = tracker.track(image) if crop == "face" else None
+                landmarks = tracker.track(frame.image) if crop == "face" else None
                 if crop == "none":
-                    found.append(whole_crop(image).cut(image, size))
+                    found.append(whole_crop(frame.image).cut(frame.image, size))
                 elif landmarks is not None:
-                    found.append(face_crop(landmarks, margin).cut(image, size))
-            index += 1
+                    found.append(face_crop(landmarks, margin).cut(frame.image, size))
     finally:
-        video.release()
+        video.close()
         tracker.close()
     if len(found) < 4:
         raise UsageError(f"{path}: {len(found)} pictures to calibrate on, 4 are needed: choose a video of what the model moves")

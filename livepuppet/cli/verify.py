@@ -31,13 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from livepuppet.provenance.verification import verify_file
+    from livepuppet.provenance.verification import verify
 
     codes: set[int] = set()
     report: list[dict[str, Any]] = []
     for path in options.files:
         try:
-            finding = verify_file(path)
+            finding = verify(path)
         except UsageError as error:
             codes.add(2)
             report.append({"file": str(path), "verdict": "unreadable", "error": str(error)})

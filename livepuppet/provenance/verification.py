@@ -12,6 +12,7 @@ from livepuppet.errors import UsageError
 from livepuppet.provenance.c2pa import Credentials, can_sign, read_credentials
 from livepuppet.provenance.watermark.reader import FOUND, Reader, Reading
 from livepuppet.types import Image
+from livepuppet.video.reader import DecodedFrame, VideoReader
 from livepuppet.vision.portrait import SUFFIXES, load_portrait
 
 log = logging.getLogger("livepuppet.provenance.verification")
@@ -139,8 +140,19 @@ VERDICTS: dict[Verdict, str] = {
 }
 
 
-def verify_file(path: Path) -> VerificationResult:
-    """Read a picture or video. Raises UsageError for a file that is neither, or cannot be read."""
+def verify(path: str | Path) -> VerificationResult:
+    """Look for the marks that livepuppet leaves in an image or video: its content credentials and its invisible mark.
+
+    Args:
+        path: an image or a video, by anybody.
+
+    Returns:
+        What was found; `verdict` and `sentences()` put it into words.
+
+    Raises:
+        UsageError: the file is neither an image nor a video, or cannot be read.
+    """
+    path = Path(path)
     try:
         credentials = read_credentials(path)
     except OSError as error:
@@ -162,6 +174,7 @@ def verify_file(path: Path) -> VerificationResult:
 
 
 def read_marks(frames: list[Image]) -> Reading:
+    """The invisible mark in some frames of one video, looked for in all of them together."""
     reader = Reader()
     for image in frames:
         reader.add(image)
@@ -169,44 +182,38 @@ def read_marks(frames: list[Image]) -> Reading:
 
 
 def sample_frames(path: Path) -> tuple[list[Image], list[float]]:
-    """STRETCHES * PER_STRETCH frames, spread evenly over the video, and their times in seconds. Raises UsageError."""
-    import av
+    """STRETCHES * PER_STRETCH frames, spread evenly over the video, and their times in seconds.
 
-    frames: list[Image] = []
-    seconds: list[float] = []
+    Raises:
+        UsageError: no video that can be read.
+    """
+    video = VideoReader(path)
     try:
-        with av.open(str(path)) as container:
-            for image, second in evenly_spread(container) if container.streams.video else ():
-                if not frames or image.shape == frames[0].shape:
-                    frames.append(image)
-                    seconds.append(second)
-    except (av.FFmpegError, OSError) as error:
-        if not frames:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise UsageError(f"{path} is neither a picture nor a video that can be read: {reason}") from error
-        log.warning("%s is damaged after %.1f s: looked at what comes before", path, seconds[-1])
-    if not frames:
-        raise UsageError(f"{path} holds no pictures: give an image or a video")
-    return frames, seconds
+        wanted = STRETCHES * PER_STRETCH
+        length = video.duration or 0.0
+        dues = [length * number / wanted for number in range(wanted)]
+        chosen = frames_at(video, dues) if length > wanted * SEEK_BEYOND else frames_after(video, dues)
+        frames = [(frame.image, video.seconds(frame.pts)) for frame in chosen]
+        if video.skipped:
+            log.warning("%s is damaged: %d packets could not be looked at", path, video.skipped)
+    finally:
+        video.close()
+    return [image for image, _ in frames], [second for _, second in frames]
 
 
-def evenly_spread(container: Any) -> Iterator[tuple[Image, float]]:
-    """Frames at even distances, found by seeking where they are far apart. container: av's, with a video stream."""
-    stream = container.streams.video[0]
-    stream.thread_type = "AUTO"
-    wanted = STRETCHES * PER_STRETCH
-    length = container.duration / 1_000_000 if container.duration else 0.0
-    dues = [length * number / wanted for number in range(wanted)]
-    if length > wanted * SEEK_BEYOND:
-        for due in dues:
-            container.seek(int(due * 1_000_000))
-            frame = next(container.decode(stream), None)
-            if frame is not None:
-                yield frame.to_ndarray(format="rgb24"), float(frame.time or due)
-        return
+def frames_at(video: VideoReader, dues: list[float]) -> Iterator[DecodedFrame]:
+    """The frame at each of these times (seconds), found by seeking; times behind the last frame give none."""
+    for due in dues:
+        video.seek(due)
+        frame = video.read()
+        if frame is not None:
+            yield frame
+
+
+def frames_after(video: VideoReader, dues: list[float]) -> Iterator[DecodedFrame]:
+    """The first frame at or after each of these times (seconds), found by decoding all of them."""
     taken = 0
-    for frame in container.decode(stream):
-        second = float(frame.time or 0.0)
-        if taken < wanted and second >= dues[taken]:
+    for frame in video:
+        if taken < len(dues) and video.seconds(frame.pts) >= dues[taken]:
             taken += 1
-            yield frame.to_ndarray(format="rgb24"), second
+            yield frame

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from livepuppet.errors import RunError, UsageError
 from livepuppet.synthetic.clips import Clip, write_atomically
 from livepuppet.types import Image
+from livepuppet.video.reader import VideoReader
 
 VIDEOS = frozenset((".mp4", ".mov", ".avi", ".mkv", ".webm", ".gif", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ts"))
 PICTURES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"))
@@ -97,15 +98,15 @@ def square_crop(image: Image, size: int) -> Image:
 
 
 def video_images(path: Path) -> Iterator[Image]:
-    """Every frame. Raises ValueError for what is no readable video."""
-    import av
-
+    """Every frame, upright and in its own colours. Raises ValueError for a file that is not a readable video."""
     try:
-        with av.open(str(path)) as container:
-            for frame in container.decode(video=0):
-                yield frame.to_ndarray(format="rgb24")
-    except (av.FFmpegError, IndexError, OSError) as error:
-        raise ValueError(f"not readable as a video ({str(error).splitlines()[0]})") from error
+        video = VideoReader(path)
+    except UsageError as error:
+        raise ValueError(str(error)) from error
+    try:
+        yield from (frame.image for frame in video)
+    finally:
+        video.close()
 
 
 def folder_images(folder: Path) -> Iterator[Image]:

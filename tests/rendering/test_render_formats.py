@@ -166,11 +166,11 @@ import os, signal, sys
 sys.path[:0] = [{root!r}, {root!r} + "/tests"]
 from pathlib import Path
 from blob_engine import BlobEngine
-from livepuppet.rendering.driver import Silent
-from livepuppet.rendering.pipeline import Rendering
+from livepuppet.rendering.driver import SilentProgress
+from livepuppet.rendering.pipeline import RenderPipeline
 from rendering_fixtures import blob_job
 
-class Killer(Silent):
+class Killer(SilentProgress):
     left = 120
     rendering = False
     def stage(self, name, total):
@@ -180,7 +180,7 @@ class Killer(Silent):
         if self.left <= 0 and Path({folder!r}, "out.mp4").is_file():  # the encoder works in threads of its own, later on a busy machine
             os.kill(os.getpid(), signal.SIGKILL)
 
-Rendering(blob_job(Path({folder!r}), Path({film!r})), BlobEngine(), progress=Killer()).run()
+RenderPipeline(blob_job(Path({folder!r}), Path({film!r})), BlobEngine(), progress=Killer()).run()
 """
 
 

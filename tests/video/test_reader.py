@@ -6,7 +6,6 @@ import http.server
 import itertools
 import os
 import shutil
-import struct
 import subprocess
 import sys
 import threading
@@ -18,7 +17,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from media import frame_number, numbered_image, shared_path, write_numbered_video, write_silent_audio
+from media import frame_number, numbered_image, set_display_matrix, shared_path, write_numbered_video, write_silent_audio
 
 from livepuppet.errors import SinkError, SourceError, UsageError
 from livepuppet.sources.video import VideoSource
@@ -76,10 +75,8 @@ def test_rotation_and_mirroring_noted_in_the_file_are_honoured(tmp_path: Path, m
     """x' = a x + c y, y' = b x + d y (ISO/IEC 14496-12, 6.2.2): compared with the picture moved point by point."""
     path = write_numbered_video(tmp_path / "a.mp4", 2)
     plain = next(iter(VideoReader(path))).image
-    data = path.read_bytes()
-    at = data.rindex(b"tkhd") + 44
+    set_display_matrix(path, matrix)
     a, b, c, d = matrix
-    path.write_bytes(data[:at] + struct.pack(">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30) + data[at + 36 :])
     film = VideoReader(path)
     turned = next(iter(film)).image
     ys, xs = np.mgrid[: plain.shape[0], : plain.shape[1]]
@@ -222,11 +219,11 @@ def test_an_address_is_live(tmp_path: Path, server: str) -> None:
 KILLED = """
 import sys; sys.path[:0] = [{root!r}, {root!r} + '/tests']
 from livepuppet.video.writer import VideoWriter, h264
-from media import picture
+from media import numbered_image
 import os, signal
 writer = VideoWriter({path!r}, (160, 120), format=h264({suffix!r}, "veryfast"), fps=30)
 for i in range(200):
-    writer.write(picture(i), i * 3000)
+    writer.write(numbered_image(i), i * 3000)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
