@@ -9,7 +9,8 @@ import sys
 from collections.abc import Sequence
 from itertools import groupby
 
-from livepuppet.diagnostics.checks import Finding, all_checks, brief_line
+from livepuppet.diagnostics.checks import all_checks
+from livepuppet.diagnostics.finding import Finding, brief_line
 
 SUMMARY = "Check cameras, virtual camera, display, models, GPU and speed, and say how to mend what is wrong."
 EPILOG = """
@@ -45,8 +46,7 @@ def run_checks(quiet: bool) -> list[Finding]:
     console = Console(stderr=True, quiet=quiet)
     findings: list[Finding] = []
     with console.status("looking ...") as status:
-        for check in all_checks():
-            section = check.__name__.replace("_", " ")
+        for section, check in all_checks().items():
             status.update(f"looking at {section} ...")
             try:
                 findings.extend(check())

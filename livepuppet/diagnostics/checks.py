@@ -7,18 +7,15 @@ import platform
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from importlib import metadata
-from typing import Any, Literal
+from collections.abc import Iterator
 
 from livepuppet.devices import Device
+from livepuppet.diagnostics.finding import Check, Finding, State, brief_line
+from livepuppet.diagnostics.system import installed_version
 from livepuppet.engines.fomm import model_store as artifacts
 from livepuppet.errors import LivepuppetError
 from livepuppet.version import __version__
 
-State = Literal["good", "note", "bad", "broken"]
-"""good; worth knowing; something does not work; the default run would not work."""
 INSTALL = "livepuppet virtual-camera install"
 PACKAGES = ("numpy", "opencv-contrib-python", "mediapipe", "onnxruntime-gpu", "onnxruntime", "pyvirtualcam", "av", "torch")
 RIVALS = ("opencv-python", "opencv-python-headless", "opencv-contrib-python-headless")
@@ -30,33 +27,14 @@ WARM_UP_S = 0.7
 BENCHMARK_SIZE = (1280, 720)
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One line of the report. fix: the command or action that helps, '' where nothing is to do; facts: the same for programs."""
-
-    section: str
-    state: State
-    text: str
-    fix: str = ""
-    facts: dict[str, Any] = field(default_factory=dict)
-
-
-def check_installation(name: str) -> str:
-    """The version of an installed package, '' if it is not."""
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return ""
-
-
 def check_versions() -> Iterator[Finding]:
     system = f"{platform.system()} {platform.release()} {platform.machine()}"
     python = platform.python_version()
     facts = {"livepuppet": __version__, "python": python, "system": system, "cpus": os.cpu_count()}
     yield Finding("versions", "good", f"livepuppet {__version__}, Python {python}, {system}, {os.cpu_count()} CPUs", facts=facts)
-    found = {name: version for name in PACKAGES if (version := check_installation(name))}
+    found = {name: version for name in PACKAGES if (version := installed_version(name))}
     yield Finding("versions", "good", ", ".join(f"{name} {version}" for name, version in found.items()), facts=found)
-    rivals = [name for name in RIVALS if check_installation(name)]
+    rivals = [name for name in RIVALS if installed_version(name)]
     if rivals:
         names = " ".join(rivals)
         repair = f"pip uninstall -y {names} opencv-contrib-python && pip install opencv-contrib-python"
@@ -234,21 +212,17 @@ def check_speed() -> Iterator[Finding]:
     )
 
 
-def brief_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def all_checks() -> list[Callable[[], Iterator[Finding]]]:
-    """In the order of the report."""
+def all_checks() -> dict[str, Check]:
+    """Section of the report -> its check, in the order of the report."""
     from livepuppet.diagnostics.inference import check_inference
 
-    return [
-        check_versions,
-        check_cameras,
-        check_virtual_cameras,
-        check_display,
-        check_face_model,
-        check_inference,
-        check_models,
-        check_speed,
-    ]
+    return {
+        "versions": check_versions,
+        "cameras": check_cameras,
+        "virtual camera": check_virtual_cameras,
+        "display": check_display,
+        "face model": check_face_model,
+        "inference": check_inference,
+        "models": check_models,
+        "speed": check_speed,
+    }

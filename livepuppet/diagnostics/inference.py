@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from livepuppet.diagnostics.checks import Finding, brief_line, check_installation
+from livepuppet.diagnostics.finding import Finding, brief_line
+from livepuppet.diagnostics.system import installed_version
 
 
 def message(number: int, content: bytes) -> bytes:
@@ -59,7 +60,7 @@ def check_inference() -> Iterator[Finding]:
 
 def check_torch(driver: bool) -> Iterator[Finding]:
     """PyTorch, where the extra is installed."""
-    if not check_installation("torch"):
+    if not installed_version("torch"):
         yield Finding("inference", "good", "PyTorch is not installed; only TorchScript models, import and training need it")
         return
     try:

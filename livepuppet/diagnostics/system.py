@@ -52,3 +52,11 @@ def core_count() -> int:
 def system_load() -> str:
     """Runnable processes, mean of the last minute; '' where the system does not tell. Above the cores: timings are too long."""
     return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
+
+
+def installed_version(name: str) -> str:
+    """The version of an installed package, '' if it is not."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""

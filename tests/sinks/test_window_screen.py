@@ -105,7 +105,7 @@ def test_a_window_that_stays_black_is_opened_anew(screen: str, monkeypatch: pyte
         asked.append(name)
         return len(set(asked)) <= 2 or real(name, size)
 
-    monkeypatch.setattr("livepuppet.sinks.window.highgui.stays_black", seen)
+    monkeypatch.setattr("livepuppet.sinks.window.highgui.window_stays_black", seen)
     window = Window("livepuppet under test")
     window.open((600, 400), 30, lossless=False)
     assert len(set(asked)) >= 3
