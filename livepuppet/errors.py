@@ -16,9 +16,23 @@ from __future__ import annotations
 
 
 class LivepuppetError(Exception):
-    """The root: catch it to catch all that livepuppet raises on purpose."""
+    """The root: catch it to catch all that livepuppet raises on purpose.
+
+    Attributes:
+        parameter: name of the parameter or setting to change ("face", "size"), '' where it is none. The command line turns it into its
+            option; the message itself names none, since it is read by Python's users too.
+        exit_code: what the command line ends with.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str = "", *, parameter: str = "") -> None:
+        super().__init__(message)
+        self.parameter = parameter
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Errors cross from worker processes to the one who asked: the parameter goes with them."""
+        return _rebuild, (type(self), str(self), self.parameter)
 
 
 class UsageError(LivepuppetError, ValueError):
@@ -57,3 +71,7 @@ class ModelError(RunError):
 
 class FrameError(RunError):
     """An engine cannot compute a picture for this one motion (a network gave NaN). The next motion may be fine."""
+
+
+def _rebuild(kind: type[LivepuppetError], message: str, parameter: str) -> LivepuppetError:
+    return kind(message, parameter=parameter)

@@ -55,7 +55,7 @@ def open_source(text: str = "auto", *, paced: bool = True, size: Size | None = N
             camera = None
         if camera is not None:
             return cast(Source, camera)
-        log.info("no camera found: playing the built-in demo performance (choose another with --camera)")
+        log.info("no camera found: playing the built-in demo performance", extra={"parameter": "camera"})
         return cast(Source, find_part("source", "demo")(paced=paced))
     path = Path(text)
     number = text.isascii() and text.isdigit()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections import defaultdict
@@ -170,6 +171,24 @@ def test_every_public_name_has_one_home() -> None:
                 homes[node.name].append(name)
     twice = {name: places for name, places in homes.items() if len(set(places)) > 1}
     assert not twice, f"defined in more than one module: {twice}"
+
+
+FLAG = re.compile(r"(?<![\w-])--[a-z]")
+OTHER_PROGRAMS = re.compile(r"\b(pip|pacman|zypper|akmods|mokutil|brew) ")
+"""Their options are theirs."""
+
+
+def test_messages_of_the_library_name_parameters_and_not_options_of_the_command_line() -> None:
+    """Errors carry `parameter`, and cli/ turns it into an option. The doctor's findings (diagnostics/) are advice for the command line."""
+    for name, path in modules().items():
+        if folder(name) in {"cli", "__main__", "diagnostics"}:
+            continue
+        tree = ast.parse(path.read_text("utf-8"))
+        documentation = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
+                if FLAG.search(node.value) and not OTHER_PROGRAMS.search(node.value):
+                    raise AssertionError(f"{path}:{node.lineno} names an option of the command line: {node.value!r}")
 
 
 def test_no_vague_names() -> None:

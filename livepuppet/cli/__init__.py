@@ -92,7 +92,20 @@ class LineFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
-        return f"livepuppet: {level}{record.getMessage()}"
+        parameter = getattr(record, "parameter", "")
+        hint = f" (choose with {option(parameter)})" if parameter else ""
+        return f"livepuppet: {level}{record.getMessage()}{hint}"
+
+
+def option(parameter: str) -> str:
+    """'label_position' -> '--label-position'."""
+    return "--" + parameter.replace("_", "-")
+
+
+def in_words(error: LivepuppetError) -> str:
+    """The error's one line, with the option to change where it names a parameter."""
+    name = option(error.parameter)
+    return f"{error} (see {name})" if error.parameter and name not in str(error) else str(error)
 
 
 @contextlib.contextmanager
@@ -111,36 +124,6 @@ def log_to_stderr(verbose: bool, quiet: bool) -> Iterator[None]:
         logger.setLevel(level)
 
 
-@contextlib.contextmanager
-def native_chatter_hidden(hidden: bool) -> Iterator[None]:
-    """Keep what C++ libraries write straight to the terminal (MediaPipe a page of it) away from the person; Python's own lines stay.
-
-    Everything Python prints goes to a copy of stderr meanwhile, crashes of the interpreter too.
-    """
-    try:
-        sys.stderr.flush()
-        terminal = sys.stderr.fileno()
-    except (AttributeError, OSError, ValueError):  # stderr is no file (a test, an embedding program): nothing to hide
-        hidden = False
-    if not hidden:
-        yield
-        return
-    before, stream = sys.stderr, os.fdopen(os.dup(terminal), "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, terminal)
-    os.close(nowhere)
-    sys.stderr = stream
-    faulthandler.enable(stream)
-    try:
-        yield
-    finally:
-        stream.flush()
-        faulthandler.disable()
-        os.dup2(stream.fileno(), terminal)
-        sys.stderr = before
-        stream.close()
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0 done, 1 failed on the way, 2 a request that cannot be met, 130 Ctrl-C."""
     os.environ.setdefault("OPENCV_VIDEOIO_MSMF_ENABLE_HW_TRANSFORMS", "0")  # Windows cameras take a minute to open otherwise
@@ -150,7 +133,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     name = words.pop(0) if words and words[0] in COMMANDS else "live"
     options = build_parser(name).parse_args(words)
-    with native_chatter_hidden(not options.verbose), log_to_stderr(options.verbose, getattr(options, "quiet", False)):
+    faulthandler.enable()
+    with log_to_stderr(options.verbose, getattr(options, "quiet", False)):
         return run_command(name, options)
 
 
@@ -160,7 +144,7 @@ def run_command(name: str, options: argparse.Namespace) -> int:
     except LivepuppetError as error:
         if options.verbose:
             traceback.print_exc()
-        print(f"livepuppet: {error}", file=sys.stderr)
+        print(f"livepuppet: {in_words(error)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("livepuppet: stopped", file=sys.stderr)

@@ -27,7 +27,7 @@ def remembered_camera() -> str:
     except FileNotFoundError:
         return ""
     except (OSError, ValueError) as error:
-        log.warning("the remembered camera in %s cannot be read (%s): livepuppet cameras --forget removes it", file(), error)
+        log.warning("the remembered camera in %s cannot be read (%s): 'livepuppet cameras' shows how to forget it", file(), error)
         return ""
     name = note.get("camera") if isinstance(note, dict) else None
     return name if isinstance(name, str) else ""

@@ -90,7 +90,10 @@ class InstalledTarget:
     def __init__(self, directory: ModelDirectory, device: torch.device) -> None:
         names = directory.manifest.graphs.get("onnx")
         if names is None:
-            raise ModelError(f"the model '{directory.manifest.name}' has no ONNX graphs to work against: give its --checkpoint instead")
+            raise ModelError(
+                f"the model '{directory.manifest.name}' has no ONNX graphs to work against: give its checkpoint instead",
+                parameter="checkpoint",
+            )
         directory.verify()
         self.size = directory.manifest.size
         self._unit = torch.ones((), device=device)

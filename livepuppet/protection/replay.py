@@ -49,7 +49,10 @@ class Replay:
         self._nodes: list[onnx.NodeProto] = []
         for node in graph.node:
             if node.op_type not in OPERATORS:
-                raise ModelError(f"cannot compute gradients through {path}: it uses {node.op_type}; give the model's --checkpoint instead")
+                raise ModelError(
+                    f"cannot compute gradients through {path}: it uses {node.op_type}; give the model's checkpoint instead",
+                    parameter="checkpoint",
+                )
             if all(name in known or not name for name in node.input):
                 known[node.output[0]] = self._compute(node, known).detach()
             else:
@@ -81,7 +84,9 @@ def integer_values(tensor: Tensor) -> list[int]:
 def same_both_sides(attributes: Attributes) -> list[int]:
     pads = list(attributes.get("pads", [0, 0, 0, 0]))
     if pads[:2] != pads[2:] or attributes.get("auto_pad", b"NOTSET") != b"NOTSET":
-        raise ModelError(f"cannot compute gradients through a graph with padding {pads}: give the model's --checkpoint instead")
+        raise ModelError(
+            f"cannot compute gradients through a graph with padding {pads}: give the model's checkpoint instead", parameter="checkpoint"
+        )
     return pads[:2]
 
 

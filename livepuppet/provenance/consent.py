@@ -14,7 +14,7 @@ log = logging.getLogger("livepuppet.provenance.consent")
 
 SENTENCE = (
     "If this is a real person's portrait: animate it only with their consent, and let those who watch know that it is synthetic "
-    "(--label writes it into the picture; 'livepuppet about' tells more)."
+    "(a visible label can say so; 'livepuppet about' tells more)."
 )
 FILE = "consent-shown"
 

@@ -40,7 +40,7 @@ def check_label_text(text: str) -> str:
     """The text without surrounding blanks. Raises UsageError where no installed font has its letters, or it is empty or too long."""
     text = " ".join(text.split())
     if not text:
-        raise UsageError("the label is empty: give it a text, or leave --label without one")
+        raise UsageError("the label is empty: give it a text, or none at all", parameter="label")
     if len(text) > LONGEST:
         raise UsageError(f"the label is {len(text)} characters long: use at most {LONGEST}")
     font_for(text)

@@ -53,14 +53,14 @@ def own_identity(folder: Path | None = None) -> SigningIdentity:
 
 
 def load_identity(certificates: Path, key: Path) -> SigningIdentity:
-    """The identity of --sign-with CERT KEY. Raises UsageError saying what is wrong with which file."""
+    """The identity of a certificate and its key. Raises UsageError saying what is wrong with which file."""
     contents = []
     for path in (certificates, key):
         try:
             contents.append(path.read_bytes())
         except OSError as error:
-            raise UsageError(f"--sign-with: cannot read {path}: {error.strerror or error}") from error
-    return parse_identity(contents[0], contents[1], f"--sign-with: {certificates}", f"--sign-with: {key}")
+            raise UsageError(f"cannot read {path}: {error.strerror or error}", parameter="sign_with") from error
+    return parse_identity(contents[0], contents[1], str(certificates), str(key))
 
 
 def parse_identity(certificates: bytes, key: bytes, where: str, key_where: str | None = None) -> SigningIdentity:

@@ -80,7 +80,7 @@ class VerificationResult:
                 "this proves that the file is unaltered since it was signed, not by whom."
             )
         if found.statement is not None and found.statement.get("watermark") is False:
-            yield "They say that the invisible mark was left out on request (--no-watermark)."
+            yield "They say that the invisible mark was left out on request."
 
     def _about_watermark(self) -> Iterator[str]:
         mark = self.watermark

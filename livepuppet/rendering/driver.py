@@ -117,13 +117,13 @@ def open_driver(
     """
     if path.lower().endswith(".npz"):
         if mirror:
-            raise UsageError("a motion file cannot be mirrored: leave --mirror out, or save it from a mirrored film")
+            raise UsageError("a motion file cannot be mirrored: save it from a mirrored video instead", parameter="mirror")
         if face is not None:
-            raise UsageError("a motion file holds one person's motion: leave --face out")
+            raise UsageError("a motion file holds one person's motion: no face can be chosen", parameter="face")
         return MotionFileDriver(path)
     if cast == "unknown" and is_url(path):
         if face is not None:
-            raise UsageError("--face needs a film that can be read twice: save the stream to a file first")
+            raise UsageError("choosing a face needs a video that can be read twice: save the stream to a file first", parameter="face")
         cast = None
     return VideoDriver(path, mirror=mirror, progress=progress, stop=stop, face=face, cast=cast)
 
@@ -161,7 +161,7 @@ class VideoDriver:
         self._film.seek(start)
         first = self._film.read()
         if first is None:
-            raise UsageError(f"{self._path} ends before --start {start:g}")
+            raise UsageError(f"{self._path} ends before {start:g} s", parameter="start")
         return first.pts
 
     def count(self, start: float, end: float | None) -> int | None:
@@ -245,7 +245,9 @@ class MotionFileDriver:
     def first_pts(self, start: float) -> int:
         for moment in self._between(start, None):
             return moment.pts
-        raise UsageError(f"{self._path} ends before --start {start:g}" if start else f"{self._path} holds no motion")
+        raise UsageError(
+            f"{self._path} ends before {start:g} s" if start else f"{self._path} holds no motion", parameter="start" if start else ""
+        )
 
     def count(self, start: float, end: float | None) -> int | None:
         return self._file.head.frames if not start and end is None else None
@@ -253,7 +255,7 @@ class MotionFileDriver:
     def references(self, engine: Engine, avatar: Avatar, choice: ReferenceChoice, start: float, end: float | None) -> list[Reference]:
         """Those of the file for 'best': they were chosen for a portrait in rest, and distances to another mean little."""
         if engine.name != self._file.head.engine:
-            raise UsageError(f"{self._path} was made with the engine '{self._file.head.engine}': choose it with --engine")
+            raise UsageError(f"{self._path} was made with the engine '{self._file.head.engine}': choose that one", parameter="engine")
         if choice == "best":
             return [Reference(since, since, self._file.seconds(since)) for since, _ in self._file.head.references]
         seen = (m for m in self._between(start if choice == "first" else float(choice), end) if m.motion is not None)

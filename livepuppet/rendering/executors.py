@@ -179,7 +179,7 @@ class RayExecutor:
         try:
             import ray
         except ModuleNotFoundError as error:
-            raise MissingPartError("--on ray needs the package ray: pip install 'livepuppet[ray]'") from error
+            raise MissingPartError("a Ray cluster needs the package ray: pip install 'livepuppet[ray]'", parameter="on") from error
         self._ray = ray
         self._own = not ray.is_initialized()
         self._tickets = 0

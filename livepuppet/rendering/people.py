@@ -7,7 +7,6 @@ import bisect
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import cv2
 import numpy as np
@@ -18,7 +17,7 @@ from livepuppet.rendering.tracking import CutDetector
 from livepuppet.types import Image
 from livepuppet.video.reader import VideoReader
 from livepuppet.vision.face_landmarks import Window, carries_models, distant_faces
-from livepuppet.vision.mediapipe_solutions import solution
+from livepuppet.vision.mediapipe_solutions import SolutionGraph
 
 log = logging.getLogger(__name__)
 
@@ -133,12 +132,12 @@ def find_people(path: str, face: int | None, advance: Callable[[], None] | None 
     finally:
         film.close()
     if face is not None and face > max(1, len(people)):
-        raise UsageError(f"--face {face}: only {len(people)} people are seen in {path} for a second or more")
+        raise UsageError(f"there is no face {face}: only {len(people)} people are seen in {path} for a second or more", parameter="face")
     if len(people) < 2:
         return None
     driver = (face or 1) - 1
-    which = "the largest and steadiest" if driver == 0 else f"the {driver + 1}. by size"
-    log.info("%d people in %s: %s drives (choose with --face)", len(people), path, which)
+    which = "the largest and steadiest" if driver == 0 else f"number {driver + 1} by size"
+    log.info("%d people in %s: %s drives", len(people), path, which, extra={"parameter": "face"})
     return PeopleTracks(people, driver, within)
 
 
@@ -180,9 +179,9 @@ class FaceFinder:
     """Finds all faces of a picture, large and small."""
 
     def __enter__(self) -> FaceFinder:
-        self._model: Any = None
+        self._model: SolutionGraph | None = None
         if carries_models():
-            self._model = solution("face_detection").FaceDetection(model_selection=1, min_detection_confidence=0.5)
+            self._model = SolutionGraph("face_detection", "FaceDetection", model_selection=1, min_detection_confidence=0.5)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -193,7 +192,7 @@ class FaceFinder:
         height, width = image.shape[:2]
         if self._model is None:
             return [detection_from_window(window, width, pts) for window in distant_faces(image, 8)]
-        found = self._model.process(np.ascontiguousarray(image)).detections or []
+        found = self._model.process(image).detections or []
         boxes = [face.location_data.relative_bounding_box for face in found]
         return [
             Detection(pts, b.xmin + b.width / 2, (b.ymin + b.height / 2) * height / width, max(b.width, b.height * height / width))

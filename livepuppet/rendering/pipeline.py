@@ -76,7 +76,7 @@ class RenderPipeline:
         footage = open_driver(job.driving, mirror=job.mirror, progress=self.progress, stop=self.stop, face=job.face)
         try:
             if job.compare and footage.size is None:
-                raise UsageError(f"{job.driving} holds no pictures to compare with: leave --compare out")
+                raise UsageError(f"{job.driving} holds no images to compare with", parameter="compare")
             return self._make(footage)
         finally:
             footage.close()
@@ -231,7 +231,7 @@ class RenderPipeline:
         if not job.resume:
             return None
         if is_image_sequence(job.output) or job.output.suffix.lower() == ".gif":
-            raise UsageError(f"a {job.output.suffix} cannot be gone on with: render it again without --resume")
+            raise UsageError(f"a {job.output.suffix} cannot be resumed: render it again from the beginning", parameter="resume")
         before = read_note(job.output, job.settings())
         if before is not None:
             self.mark = Mark(before.session_id, watermark=job.watermark, label=job.label, corner=job.label_position, film=True)

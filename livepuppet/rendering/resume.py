@@ -59,14 +59,14 @@ def read_note(output: Path, settings: dict[str, Any]) -> ResumeNote | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{note} is damaged: remove it and render again without --resume") from error
+        raise UsageError(f"{note} is damaged: remove it and render again from the beginning", parameter="resume") from error
     if version != VERSION:
-        raise UsageError(f"{output} was begun by another version of livepuppet: render it again without --resume")
+        raise UsageError(f"{output} was begun by another version of livepuppet: render it again from the beginning", parameter="resume")
     settings = json.loads(json.dumps(settings))
     other = sorted(name for name in before.keys() | settings.keys() if before.get(name) != settings.get(name))
     if other:
         changes = ", ".join(f"{name} was {before.get(name)} and is {settings.get(name)}" for name in other[:3])
-        raise UsageError(f"cannot go on with {output}: {changes}; ask for the same, or render it again without --resume")
+        raise UsageError(f"cannot resume {output}: {changes}; ask for the same, or render it again from the beginning", parameter="resume")
     return ResumeNote(before, references, session_id)
 
 

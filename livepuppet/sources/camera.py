@@ -67,7 +67,7 @@ class CameraSource:
         if which is None:
             opened = open_first(size, fps)
             if opened is None:
-                raise UsageError("no camera found: plug one in, or use --camera demo (livepuppet doctor says more)")
+                raise UsageError("no camera found: plug one in, or use the source 'demo' (livepuppet doctor says more)", parameter="camera")
             self.device, self._capture = opened
         else:
             self.device = which if isinstance(which, Device) else find_camera(which)
@@ -108,7 +108,7 @@ class CameraSource:
                 self._taken = index
             picture = as_bgr(raw, size)
             if picture is None:
-                self._odd = f"camera '{self.name}' sends pictures of a shape nobody can read ({describe_pixels(raw)}): try another --size"
+                self._odd = f"camera '{self.name}' sends pictures of a shape nobody can read ({describe_pixels(raw)}): try another size"
                 continue
             self._odd = ""
             self._watch_darkness(picture, arrived)
@@ -182,7 +182,7 @@ def open_first(size: Size | None, fps: float) -> tuple[Device, cv2.VideoCapture]
         except SourceError as error:
             log.info("%s", error)
             continue
-        why = " (remembered; livepuppet cameras --forget clears it)" if favourite in {camera.label, camera.name} else ""
+        why = " (the one remembered)" if favourite in {camera.label, camera.name} else ""
         log.info("camera: %s%s", camera.label, why)
         return camera, capture
     return None

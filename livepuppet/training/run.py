@@ -217,11 +217,13 @@ def loop(order: TrainConfig, trainer: Trainer, clips: Dataset, journal: Journal,
         kept = f"the last good checkpoint is {last[-1]}" if last else "no checkpoint was saved yet"
         raise RunError(f"{error}; {kept}. Start again from it with a lower learning rate, in float32") from error
     except torch.cuda.OutOfMemoryError as error:
-        raise RunError(f"{trainer.device} has too little memory for {order.recipe.batch_size} pairs at once: a smaller --batch") from error
+        raise RunError(
+            f"{trainer.device} has too little memory for {order.recipe.batch_size} pairs at once: take fewer", parameter="batch"
+        ) from error
     except RuntimeError as error:
         if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
             raise
-        raise RunError(f"torch.compile does not work here ({first_line(error)}): the same command without --compile") from error
+        raise RunError(f"torch.compile does not work here ({first_line(error)}): train without it", parameter="compile") from error
 
 
 def first_line(error: Exception) -> str:

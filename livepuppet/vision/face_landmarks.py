@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -20,7 +21,8 @@ from numpy.typing import NDArray
 
 from livepuppet.errors import ModelError
 from livepuppet.types import Image
-from livepuppet.vision.mediapipe_solutions import solution
+from livepuppet.vision.mediapipe_solutions import SolutionGraph
+from livepuppet.vision.native_noise import without_native_noise
 
 Landmarks: TypeAlias = NDArray[np.float64]
 """(478, 3): x and y in pixels of the image, z in the same unit (smaller is nearer to the camera). 468-477 are the irises."""
@@ -55,7 +57,9 @@ class SolutionsDetector:
     """The graph inside MediaPipe 0.10.21. static: look at each image afresh instead of following the last face."""
 
     def __init__(self, static: bool, most: int = 1) -> None:
-        self._graph = solution("face_mesh").FaceMesh(
+        self._graph = SolutionGraph(
+            "face_mesh",
+            "FaceMesh",
             static_image_mode=static,
             max_num_faces=most,
             refine_landmarks=True,
@@ -65,7 +69,7 @@ class SolutionsDetector:
 
     def find(self, image: Image) -> list[Landmarks]:
         height, width = image.shape[:2]
-        faces = self._graph.process(np.ascontiguousarray(image)).multi_face_landmarks or []
+        faces = self._graph.process(image).multi_face_landmarks or []
         return [to_pixels(face.landmark, width, height) for face in faces]
 
     def close(self) -> None:
@@ -81,16 +85,19 @@ class TasksDetector:
 
         self._static = static
         self._time_ms = 0
-        self._graph = FaceLandmarker.create_from_options(
-            FaceLandmarkerOptions(
-                base_options=BaseOptions(model_asset_path=str(face_model())),
-                running_mode=RunningMode.IMAGE if static else RunningMode.VIDEO,
-                num_faces=most,
-                min_face_detection_confidence=0.3 if static else 0.4,
-                min_face_presence_confidence=0.3 if static else 0.4,
-                min_tracking_confidence=0.4,
-            )
+        options = FaceLandmarkerOptions(
+            base_options=BaseOptions(model_asset_path=str(face_model())),
+            running_mode=RunningMode.IMAGE if static else RunningMode.VIDEO,
+            num_faces=most,
+            min_face_detection_confidence=0.3 if static else 0.4,
+            min_face_presence_confidence=0.3 if static else 0.4,
+            min_tracking_confidence=0.4,
         )
+        with ExitStack() as opened:
+            opened.enter_context(without_native_noise())
+            self._graph = FaceLandmarker.create_from_options(options)
+            opened.callback(self._graph.close)
+            self._opened = opened.pop_all()
 
     def find(self, image: Image) -> list[Landmarks]:
         from mediapipe import Image as Picture
@@ -98,15 +105,12 @@ class TasksDetector:
 
         height, width = image.shape[:2]
         picture = Picture(image_format=ImageFormat.SRGB, data=np.ascontiguousarray(image))
-        if self._static:
-            result = self._graph.detect(picture)
-        else:
-            self._time_ms += 33  # only has to grow: the graph follows the face, it does not filter in time
-            result = self._graph.detect_for_video(picture, self._time_ms)
+        self._time_ms += 33  # only has to grow: the graph follows the face, it does not filter in time
+        result = self._graph.detect(picture) if self._static else self._graph.detect_for_video(picture, self._time_ms)
         return [to_pixels(face, width, height) for face in result.face_landmarks]
 
     def close(self) -> None:
-        self._graph.close()
+        self._opened.close()
 
 
 def open_landmark_detector(static: bool, most: int = 1) -> LandmarkDetector:
@@ -171,8 +175,8 @@ def distant_faces(image: Image, most: int = 1) -> list[Window]:
             key=lambda w: abs(w[0] + reach / 2 - width / 2) + abs(w[1] + reach / 2 - height / 2),
         )
     height, width = image.shape[:2]
-    with solution("face_detection").FaceDetection(model_selection=1, min_detection_confidence=0.3) as detector:
-        found = detector.process(np.ascontiguousarray(image)).detections or []
+    with SolutionGraph("face_detection", "FaceDetection", model_selection=1, min_detection_confidence=0.3) as detector:
+        found = detector.process(image).detections or []
     windows = []
     for face in sorted(found, key=lambda face: -face.score[0])[:most]:
         b = face.location_data.relative_bounding_box

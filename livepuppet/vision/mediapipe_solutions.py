@@ -1,12 +1,18 @@
-"""The graphs inside MediaPipe 0.10.21, without the plotting library that it imports to draw their results."""
+"""The graphs inside MediaPipe 0.10.21: quiet, and without the plotting library that it imports to draw their results."""
 
 from __future__ import annotations
 
 import sys
 import threading
+from contextlib import ExitStack
 from importlib import import_module
-from types import ModuleType
+from types import ModuleType, TracebackType
 from typing import Any
+
+import numpy as np
+
+from livepuppet.types import Image
+from livepuppet.vision.native_noise import without_native_noise
 
 PLOTTING = "matplotlib.pyplot"
 _importing = threading.Lock()
@@ -38,3 +44,33 @@ def solution(name: str) -> Any:
         finally:
             if sys.modules.get(PLOTTING) is later:
                 del sys.modules[PLOTTING]
+
+
+class SolutionGraph:
+    """One of MediaPipe's graphs, for one thread at a time. Use it as a context manager, or close it.
+
+    Args:
+        module, name: `mediapipe.python.solutions.MODULE.NAME`.
+        options: what its constructor takes.
+    """
+
+    def __init__(self, module: str, name: str, **options: Any) -> None:
+        with ExitStack() as opened:
+            opened.enter_context(without_native_noise())
+            self._graph = getattr(solution(module), name)(**options)
+            opened.callback(self._graph.close)
+            self._opened = opened.pop_all()
+
+    def process(self, image: Image) -> Any:
+        """MediaPipe's own result for an image, RGB uint8 (H, W, 3)."""
+        return self._graph.process(np.ascontiguousarray(image))
+
+    def close(self) -> None:
+        """Free the graph. May be called twice."""
+        self._opened.close()
+
+    def __enter__(self) -> SolutionGraph:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()

@@ -60,13 +60,13 @@ def test_text_is_drawn_where_there_is_no_matplotlib() -> None:
     program = (
         "import sys; sys.modules['matplotlib'] = None\n"
         "import numpy as np\n"
-        "from livepuppet import label\n"
-        "from livepuppet.protection.sheet import sheet\n"
-        "from livepuppet.sinks.virtual_camera.placeholder import starting\n"
+        "from livepuppet.provenance.label import draw_label\n"
+        "from livepuppet.protection.sheet import comparison_sheet\n"
+        "from livepuppet.sinks.virtual_camera.placeholder import starting_placeholder\n"
         "from livepuppet.sinks.window.sprite import written\n"
         "grey = np.full((128, 128, 3), 128, np.uint8)\n"
-        "assert (label.draw(grey, 'artificial') != grey).any()\n"
-        "assert written('keys', 16, (255, 255, 255)).colour.any() and starting((320, 180)).std() > 1\n"
-        "assert sheet([('before', [grey])]).shape[0] > 224\n"
+        "assert (draw_label(grey, 'artificial') != grey).any()\n"
+        "assert written('keys', 16, (255, 255, 255)).colour.any() and starting_placeholder((320, 180)).std() > 1\n"
+        "assert comparison_sheet([('before', [grey])]).shape[0] > 224\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parents[2])

@@ -231,7 +231,10 @@ def create_model_directory(name: str, *, replace: bool = False) -> Iterator[Path
         raise UsageError(f"'{name}' cannot be a model's name: use letters, digits, '.', '-' and '_', at most 64")
     target = models_folder() / name
     if target.exists() and not replace:
-        raise UsageError(f"there is a model '{name}' already: remove it first ('livepuppet models remove {name}') or choose another --name")
+        raise UsageError(
+            f"there is a model '{name}' already: remove it first, or choose another name",
+            parameter="name",
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".importing-", dir=target.parent) as folder:
         path = Path(folder) / name

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from livepuppet.engines.landmark.raster import Grid
 from livepuppet.types import Floats, Image
 from livepuppet.vision.face_landmarks import carries_models
-from livepuppet.vision.mediapipe_solutions import solution
+from livepuppet.vision.segmentation import PersonSegmenter
 
 RIM = (0.015, 0.06)
 """Face widths outside the person's outline: up to the first, pixels move with the person; beyond the second they stay. Soft between."""
@@ -34,9 +34,8 @@ def segment_person(image: Image) -> NDArray[np.float32] | None:
     """How likely each pixel is a person (H, W), 0 … 1; None where the installed MediaPipe has no such model."""
     if not carries_models():
         return None
-    with solution("selfie_segmentation").SelfieSegmentation(model_selection=0) as model:
-        mask = model.process(np.ascontiguousarray(image)).segmentation_mask
-    return np.asarray(mask, dtype=np.float32)
+    with PersonSegmenter() as segment:
+        return segment(image)
 
 
 def build_background_plate(image: Image, face_hull: NDArray[np.int32], face_width: float, grid: Grid) -> BackgroundPlate:

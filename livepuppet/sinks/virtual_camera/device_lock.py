@@ -54,9 +54,7 @@ class DeviceLock:
         if not capability(self._handle).capabilities & OUTPUT:
             holders = ", ".join(users(path)) or "another program"
             self.close()
-            raise SinkError(
-                f"virtual camera {path} is being written to by {holders}: close that, or name another with --output virtual:NAME"
-            )
+            raise SinkError(f"virtual camera {path} is being written to by {holders}: close that, or name another one (virtual:NAME)")
 
     def _open(self) -> int:
         try:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from livepuppet.sinks.window import sight
 
-INSTEAD = "write a file (--output film.mp4), a virtual camera (--output virtual) or nothing (--output none)"
+INSTEAD = "choose a file, a virtual camera or none as the output"
 
 ATTEMPTS, BETWEEN_S = 3, 0.15
 """A server that is just starting over deserves another try."""
