@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
-from livepuppet.devices.choice import remember_camera
 from livepuppet.errors import SourceError, UsageError
-from livepuppet.live.puppet import Puppet
+from livepuppet.provenance.label import Corner
+from livepuppet.provenance.marked_sink import MarkedScreen, MarkedSink
+from livepuppet.provenance.marks import Mark
+from livepuppet.provenance.signing import load_identity
 from livepuppet.registry import PARTS, find_part
-from livepuppet.types import Engine, Sink, Size, Source, Tuning
+from livepuppet.types import AnyEngine, OpenSource, Screen, Sink, Size
 
 VIDEO_INPUT_SUFFIXES = frozenset(
     {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".gif", ".ts", ".wmv", ".3gp", ".y4m", ".ogv"}
@@ -27,95 +29,120 @@ CAMERA_PREFIX = "virtual:"
 log = logging.getLogger("livepuppet")
 
 
-def open_engine(name: str = "landmark", device: str = "auto", model: str | None = None) -> Engine:
-    """The engine of that name. device: auto, cpu, cuda, ...; model: for engines that run one. Raises MissingPartError, ModelError."""
+def open_engine(name: str = "landmark", device: str = "auto", model: str | None = None) -> AnyEngine:
+    """Open what moves portraits.
+
+    Args:
+        name: 'landmark', 'fomm', or another part's.
+        device: where a neural engine computes: auto, cpu, cuda, …
+        model: for an engine that runs one: a name of `livepuppet models list`, or a model's folder.
+
+    Raises:
+        MissingPartError: no engine of that name, or its extra is not installed.
+        UsageError: the engine takes no model.
+        ModelError: the model is damaged, or not what it says.
+    """
     make = find_part("engine", name)
     if model is None:
-        return cast(Engine, make(device=device))
-    try:
-        return cast(Engine, make(device=device, model=model))
-    except TypeError as error:
-        raise UsageError(f"the engine '{name}' takes no model: leave --model out, or choose --engine fomm") from error
+        return make(device=device)
+    if "model" not in inspect.signature(make).parameters:
+        raise UsageError(f"the engine '{name}' runs no model: name none, or take the engine 'fomm'", parameter="model")
+    return make(device=device, model=model)
 
 
-def open_source(text: str = "auto", *, paced: bool = True, size: Size | None = None, fps: float | None = None) -> Source:
-    """The source that `text` means: auto, demo, a camera's index or name, a video file or a URL.
+def open_source(which: str | int | Path = "auto", *, paced: bool = True, size: Size | None = None, fps: float | None = None) -> OpenSource:
+    """Open what drives. Use it as a context manager, or close it.
 
-    paced: recordings keep their own time; else they come as fast as they are taken. size, fps: asked of a camera.
-    Raises UsageError for what is not there, SourceError for what is there and does not work.
+    Args:
+        which: 'auto' or 'camera' (the first webcam that delivers; 'auto' takes the demo where there is none), 'demo', a camera's number
+            or name, a video's path, or an address.
+        paced: recordings keep their own time; else they come as fast as they are taken.
+        size, fps: asked of a camera, which may deliver otherwise.
+
+    Raises:
+        UsageError: there is nothing of that name.
+        SourceError: it is there, and does not work.
     """
+    text = str(which)
     if text == "demo":
-        return cast(Source, find_part("source", "demo")(paced=paced))
+        return find_part("source", "demo")(paced=paced)
     asked = {"size": size or CALL_SIZE, "fps": fps or 30.0}
-    if text == "auto":
+    if text in ("auto", "camera"):
         try:
-            camera = find_part("source", "camera").first(**asked)
-        except SourceError as error:
-            log.info("%s", error)
-            camera = None
-        if camera is not None:
-            return cast(Source, camera)
-        log.info("no camera found: playing the built-in demo performance", extra={"parameter": "camera"})
-        return cast(Source, find_part("source", "demo")(paced=paced))
+            return find_part("source", "camera")(**asked)
+        except (SourceError, UsageError) as error:
+            if text == "camera":
+                raise
+            reason = str(error) if isinstance(error, SourceError) else "no camera found"
+        log.info("%s: playing the built-in demo performance", reason, extra={"parameter": "camera"})
+        return find_part("source", "demo")(paced=paced)
     path = Path(text)
     number = text.isascii() and text.isdigit()
     if not number and ("://" in text or path.is_file()):
-        return cast(Source, find_part("source", "video")(text, paced=paced))
+        return find_part("source", "video")(text, paced=paced)
     if path.suffix.lower() in VIDEO_INPUT_SUFFIXES or (os.sep in text and not text.startswith("/dev/")):
-        raise UsageError(f"no such video: {text}")
-    chosen = cast(Source, find_part("source", "camera")(int(text) if number else text, **asked))
-    remember_camera(chosen.name)
-    return chosen
+        raise UsageError(f"no such video: {text}", parameter="camera")
+    return find_part("source", "camera")(int(text) if number else text, **asked)
 
 
-def open_sink(text: str) -> Sink:
-    """The sink that `text` means: window, virtual, virtual:NAME, none, or a film's file name. The session opens it. Raises UsageError."""
+def open_sink(
+    text: str | Path,
+    *,
+    watermark: bool = True,
+    label: str | None = None,
+    label_position: Corner = "bottom-right",
+    sign_with: tuple[Path, Path] | None = None,
+) -> MarkedSink:
+    """Open where frames go. Use it as a context manager, or close it; the first frame opens what it needs.
+
+    Args:
+        text: 'window', 'virtual' or 'virtual:NAME' (a camera for calls), 'none', or a video's path.
+        watermark: whether every frame carries the invisible mark.
+        label: a visible text, None for none.
+        label_position: the label's corner.
+        sign_with: certificate and key (PEM) for a video's credentials; None takes this user's own key.
+
+    Raises:
+        UsageError: no such output, or a label or certificate that cannot be used.
+        MissingPartError: what it needs is not installed.
+    """
+    sink = make_sink(str(text))
+    video = Path(text) if Path(text).suffix.lower() in VIDEO_OUTPUT_SUFFIXES else None
+    mark = Mark(watermark=watermark, label=label, corner=label_position, film=not sink.live)
+    identity = load_identity(*sign_with) if sign_with else None
+    return (MarkedScreen if isinstance(sink, Screen) else MarkedSink)(sink, mark, video=video, identity=identity)
+
+
+def make_sink(text: str) -> Sink:
+    """The bare sink that `text` means, for whoever marks and signs by other means. Raises UsageError."""
     if text.startswith(CAMERA_PREFIX):
-        return cast(Sink, find_part("sink", "virtual")(text.removeprefix(CAMERA_PREFIX)))
+        return find_part("sink", "virtual")(text.removeprefix(CAMERA_PREFIX))
     if text in PARTS["sink"] and text != "file":
-        return cast(Sink, find_part("sink", text)())
+        return find_part("sink", text)()
     path = Path(text)
     if path.suffix.lower() not in VIDEO_OUTPUT_SUFFIXES:
         known = ", ".join(sorted(VIDEO_OUTPUT_SUFFIXES))
-        raise UsageError(f"cannot write to '{text}': an output is window, virtual, none, or a file name ending in {known}")
-    return cast(Sink, find_part("sink", "file")(path))
-
-
-def free_name(path: Path) -> Path:
-    """The path itself if nothing is there, else name-2, name-3, ...: no finished recording is overwritten unasked."""
-    number, free = 1, path
-    while free.exists():
-        number += 1
-        free = path.with_stem(f"{path.stem}-{number}")
-    return free
+        raise UsageError(
+            f"cannot write to '{text}': an output is window, virtual, none, or a file name ending in {known}", parameter="output"
+        )
+    return find_part("sink", "file")(path)
 
 
 def screen_available() -> bool:
     """Whether a window can be opened. OpenCV aborts the whole process when it is asked to without a display."""
-    return bool(find_part("sink", "window").available())
+    from livepuppet.sinks.window import display_available
 
-
-def open_puppet(
-    portrait: str | Path, engine: str | Engine = "landmark", *, size: Size | None = None, tuning: Tuning | None = None, hold_s: float = 0.0
-) -> Puppet:
-    """A puppet ready to be animated frame by frame. portrait: a picture file; size: of the output, None keeps the portrait's shape.
-
-    hold_s: 0 takes the first frame that looks ahead as the reference. Raises PortraitError and what `open_engine` raises.
-    """
-    from livepuppet.vision.portrait import load_portrait
-
-    made = open_engine(engine) if isinstance(engine, str) else engine
-    return Puppet(made, made.prepare(load_portrait(portrait), size), tuning, hold_s=hold_s)
+    return display_available()
 
 
 def parse_size(text: str) -> Size:
     """'1280x720' -> (1280, 720). Raises UsageError: not two numbers, or not between 64 and 4096."""
     numbers = text.lower().split("x")
     if len(numbers) != 2 or not all(n.isascii() and n.isdigit() for n in numbers):
-        raise UsageError(f"a size is WIDTHxHEIGHT, like 1280x720, not '{text}'")
+        raise UsageError(f"a size is WIDTHxHEIGHT, like 1280x720, not '{text}'", parameter="size")
     width, height = int(numbers[0]), int(numbers[1])
     if not (64 <= width <= 4096 and 64 <= height <= 4096):
-        raise UsageError(f"a size is between 64x64 and 4096x4096, not {text}")
+        raise UsageError(f"a size is between 64x64 and 4096x4096, not {text}", parameter="size")
     return width - width % 2, height - height % 2
 
 

@@ -5,10 +5,12 @@ A new engine, source or sink is one new file and one line here.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
-from typing import Any, Literal
+from typing import Literal, overload
 
 from livepuppet.errors import MissingPartError
+from livepuppet.types import AnyEngine, OpenSource, Sink
 
 PartKind = Literal["engine", "source", "sink"]
 
@@ -34,16 +36,27 @@ EXTRAS = {"torch": "torch", "yaml": "torch", "onnx": "torch", "ray": "ray", "c2p
 """Packages that a plain installation lacks -> the extra that brings them."""
 
 
-def find_part(kind: PartKind, name: str) -> Any:
-    """The class of the part. Raises MissingPartError naming the known ones, or the pip line of a missing extra."""
+@overload
+def find_part(kind: Literal["engine"], name: str) -> Callable[..., AnyEngine]: ...
+@overload
+def find_part(kind: Literal["source"], name: str) -> Callable[..., OpenSource]: ...
+@overload
+def find_part(kind: Literal["sink"], name: str) -> Callable[..., Sink]: ...
+def find_part(kind: PartKind, name: str) -> Callable[..., AnyEngine | OpenSource | Sink]:
+    """The class of a part, imported now.
+
+    Raises:
+        MissingPartError: no part has that name (the known ones are named), or its extra is not installed (pip's line is given).
+    """
     known = PARTS[kind]
     if name not in known:
-        raise MissingPartError(f"no {kind} named '{name}': choose one of {', '.join(known)}")
+        raise MissingPartError(f"no {kind} named '{name}': choose one of {', '.join(known)}", parameter=kind)
     module, _, attribute = known[name].partition(":")
     try:
-        return getattr(import_module(module), attribute)
+        part: Callable[..., AnyEngine | OpenSource | Sink] = getattr(import_module(module), attribute)
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing in EXTRAS:
             raise MissingPartError(f"{kind} '{name}' needs the package {missing}: pip install 'livepuppet[{EXTRAS[missing]}]'") from error
         raise
+    return part

@@ -7,7 +7,8 @@ One frame's way:  Source --Frame--> Channel --newest Frame--> Puppet --Frame--> 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol, TypeAlias, runtime_checkable
+from types import TracebackType
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,7 +105,11 @@ class Avatar(Protocol):
         """The motion that leaves the portrait as it is."""
 
 
-class Engine(Protocol):
+A = TypeVar("A", bound=Avatar)
+"""An engine's own kind of avatar."""
+
+
+class Engine(Protocol[A]):
     """Moves a portrait. Holds no state that a frame could change, except where the tracker last saw the face.
 
     Motions come in two kinds that share the type: what `observe` returns is the driver's; what `transfer` returns is the avatar's,
@@ -121,7 +126,7 @@ class Engine(Protocol):
     def device(self) -> str:
         """Where it computes, for people: device, precision and provider, as used and not as asked for."""
 
-    def prepare(self, portrait: Image, size: Size | None = None) -> Avatar:
+    def prepare(self, portrait: Image, size: Size | None = None) -> A:
         """Make a portrait ready: once per portrait, may take seconds, may run in another thread than `observe`.
 
         portrait: RGB uint8 (H, W, 3), any size. size: the output's width and height; None keeps the portrait's own shape.
@@ -132,26 +137,46 @@ class Engine(Protocol):
     def observe(self, image: Image) -> Motion | None:
         """What the driver does in this frame; None: no face. image: RGB uint8 (H, W, 3)."""
 
-    def transfer(self, avatar: Avatar, reference: Motion, driving: Motion, tuning: Tuning) -> Motion:
+    def transfer(self, avatar: A, reference: Motion, driving: Motion, tuning: Tuning) -> Motion:
         """The avatar's motion, for the driver's motion since `reference`. driving == reference gives `avatar.neutral`."""
 
-    def render(self, avatar: Avatar, motion: Motion, tuning: Tuning) -> Image:
+    def render(self, avatar: A, motion: Motion, tuning: Tuning) -> Image:
         """The picture, shaped as `avatar.image`. `avatar.neutral` gives `avatar.image` exactly.
 
         Raises FrameError where this one motion gives no picture (a network computed NaN): whoever called shows the one before.
         """
 
-    def distance(self, avatar: Avatar, driving: Motion) -> float:
+    def distance(self, avatar: A, driving: Motion) -> float:
         """How far the driver's pose and expression are from the portrait's own, for choosing a reference frame.
 
         0 = alike; about 1 = a poor reference. Comparable between frames of one driver and one avatar only (FOMM, best-frame search).
         """
 
-    def idle(self, avatar: Avatar, seconds: float) -> Motion:
+    def idle(self, avatar: A, seconds: float) -> Motion:
         """The avatar's own small motion while nobody drives it (breathing, a blink now and then), smooth in `seconds`."""
 
     def close(self) -> None:
         """Free what the engine holds. May be called twice."""
+
+
+AnyEngine: TypeAlias = Engine[Any]
+"""An engine of which only the protocol matters; it is given no avatars but its own."""
+
+
+class Closing:
+    """Makes a context manager of whatever has a `close`."""
+
+    def close(self) -> None:
+        """Free what is held. May be called twice."""
+
+    def __enter__(self: C) -> C:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+C = TypeVar("C", bound=Closing)
 
 
 class Source(Protocol):
@@ -196,6 +221,17 @@ class Status:
     statistics: tuple[str, ...] = ()
     help: tuple[str, ...] = ()
     recording: bool = False
+
+
+class OpenSource(Source, Protocol):
+    """A source that `open_source` opened: also a context manager, which closes it."""
+
+    def __enter__(self: S) -> S: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+
+
+S = TypeVar("S", bound=OpenSource)
 
 
 class Sink(Protocol):

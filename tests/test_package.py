@@ -7,7 +7,8 @@ import pytest
 import livepuppet
 from livepuppet import errors
 from livepuppet.errors import MissingPartError, UsageError
-from livepuppet.factory import free_name, open_sink, open_source, output_size, parse_size
+from livepuppet.factory import open_sink, open_source, output_size, parse_size
+from livepuppet.files import free_name
 from livepuppet.registry import PARTS, find_part
 
 

@@ -50,7 +50,8 @@ class CommandParser(argparse.ArgumentParser):
 
     others = False
 
-    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # argparse overloads it by the namespace's type
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        """See argparse, which overloads it by the namespace's type."""
         options, extra = self.parse_known_args(args, namespace)
         if extra:
             self.error(unknown_option(extra, self._option_string_actions))
@@ -133,7 +134,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     name = words.pop(0) if words and words[0] in COMMANDS else "live"
     options = build_parser(name).parse_args(words)
-    faulthandler.enable()
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # stderr may be no file (a test, an embedding program)
+        faulthandler.enable()
     with log_to_stderr(options.verbose, getattr(options, "quiet", False)):
         return run_command(name, options)
 

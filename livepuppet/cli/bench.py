@@ -7,20 +7,25 @@ import json
 import logging
 import threading
 from contextlib import ExitStack
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-from livepuppet.cli.live import add_output_arguments, add_puppet_arguments, assemble_session, choose_outputs, interruptible
-from livepuppet.cli.options import number_between, positive_float
+from livepuppet.cli.options import (
+    add_output_arguments,
+    add_puppet_arguments,
+    choose_outputs,
+    number_between,
+    positive_float,
+    settings_from,
+)
+from livepuppet.diagnostics.measurement import Measurement
 from livepuppet.diagnostics.system import describe_machine, package_versions
 from livepuppet.errors import MissingPartError, RunError, UsageError
-from livepuppet.factory import open_sink, open_source
+from livepuppet.factory import make_sink, open_source
+from livepuppet.live.assembly import assemble_session, interruptible
 from livepuppet.live.session import Limits
-from livepuppet.live.stats import Meter, Statistics
+from livepuppet.live.stats import Meter
 from livepuppet.provenance.marks import Mark, sign_video
-from livepuppet.types import Floats
 
 SUMMARY = "Measure speed and latency with your own camera, engine and outputs."
 EPILOG = """\
@@ -36,45 +41,6 @@ leaves out what a camera needs before it hands over a picture, and a screen befo
 WARM_UP_S = 2.0
 
 log = logging.getLogger("livepuppet")
-
-
-@dataclass(frozen=True, eq=False)
-class Measurement:
-    """One measured run. moments and latencies: seconds, of the newest deliveries; stages: seconds, the newest of each."""
-
-    statistics: Statistics
-    moments: Floats
-    latencies: Floats
-    stages: dict[str, Floats]
-    output: str
-    warm_up_s: float
-    live: bool
-    """Whether frames come at their own pace and may be dropped."""
-    machine: dict[str, str]
-    packages: dict[str, str]
-    failures: tuple[str, ...]
-
-    @property
-    def bound_kept(self) -> bool:
-        """No frame was older at the sinks than one frame's work plus one camera interval: nothing queues."""
-        return self.statistics.latency.worst <= self.statistics.age_bound_ms
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON, with the latency of every frame."""
-        return {
-            "machine": self.machine,
-            "packages": self.packages,
-            "output": self.output,
-            "warm_up_s": self.warm_up_s,
-            "live": self.live,
-            **self.statistics.as_dict(),
-            "age_bound_kept": self.bound_kept if self.live else None,
-            "failures": list(self.failures),
-            "samples": {
-                "at_s": [round(float(moment), 4) for moment in self.moments],
-                "latency_ms": [round(float(latency) * 1000, 2) for latency in self.latencies],
-            },
-        }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -124,7 +90,8 @@ def measure_session(options: argparse.Namespace) -> Measurement:
     with ExitStack() as cleanup:
         source = open_source(options.camera, paced=not options.unpaced, fps=options.fps)
         cleanup.callback(source.close)
-        session = assemble_session(options, source, [open_sink(output) for output in options.output], Limits(fps=options.fps), meter)
+        sinks = [make_sink(output) for output in options.output]
+        session = assemble_session(settings_from(options, options.output), source, sinks, Limits(fps=options.fps), meter)
         cleanup.callback(session.puppet.engine.close)
         session.mark = None if options.no_watermark else mark.apply
         log.info("measuring for %g s, after %g s of warm-up", options.seconds, options.warm_up)

@@ -11,7 +11,7 @@ import numpy as np
 from livepuppet.errors import UsageError
 
 if TYPE_CHECKING:
-    from livepuppet.cli.bench import Measurement
+    from livepuppet.diagnostics.measurement import Measurement
 
 INK, QUIET, GRID = "#1b1f27", "#747c8a", "#e7e9ee"
 BLUE, LIGHT_BLUE, GOLD, RED = "#2f6fde", "#b9cff5", "#e0a021", "#d9483b"

@@ -6,31 +6,29 @@ import argparse
 import contextlib
 import json
 import logging
-import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 
 from livepuppet.cli.options import (
-    add_engine_arguments,
     add_marking_arguments,
+    add_output_arguments,
+    add_puppet_arguments,
+    choose_outputs,
     identity_for,
     mark_from,
     positive_float,
     positive_int,
-    tuning_from,
+    settings_from,
 )
 from livepuppet.errors import SinkError, UsageError
-from livepuppet.factory import free_name, open_engine, open_sink, open_source, output_size, parse_size, screen_available
-from livepuppet.live.avatar_loader import AvatarLoader
-from livepuppet.live.puppet import Puppet
+from livepuppet.factory import make_sink, open_source
+from livepuppet.files import free_name
+from livepuppet.live.assembly import assemble_session, interruptible
 from livepuppet.live.session import Limits, Session
 from livepuppet.live.stats import Meter, Statistics
 from livepuppet.provenance.consent import consent_line
 from livepuppet.provenance.marks import sign_video
 from livepuppet.types import Sink, Source
-from livepuppet.vision.portrait import shipped_avatars
 
 SUMMARY = "Bring a still portrait to life with your webcam, in real time."
 USAGE = """livepuppet [--avatar PATH ...] [--camera WHICH] [--output WHERE]... [options]
@@ -48,7 +46,6 @@ examples:
 Press H in the window for the keys. Look into the camera and hold still for a moment: that is the
 reference from which all motion is counted (X takes a new one).
 """
-DEFAULT_FILM = "livepuppet.mp4"
 
 log = logging.getLogger("livepuppet")
 STARTED_AT = time.monotonic()
@@ -67,78 +64,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run_time.add_argument("--stats", type=Path, metavar="FILE", help="write what was measured as JSON: fps, latency, drops, time per stage")
 
 
-def add_puppet_arguments(group: argparse._ArgumentGroup) -> None:
-    """The options that choose avatar, driver and engine; `bench` has the same."""
-    group.add_argument(
-        "--avatar", nargs="+", action="extend", metavar="PATH", help="pictures, or folders of them (default: the shipped avatars)"
-    )
-    group.add_argument(
-        "--camera",
-        default="auto",
-        metavar="WHICH",
-        help="auto, an index, a camera's name, a video file, a URL, or demo (default: auto)",
-    )
-    add_engine_arguments(group)
-
-
-def add_output_arguments(group: argparse._ArgumentGroup, default: str = "window") -> None:
-    group.add_argument(
-        "--output",
-        action="append",
-        metavar="WHERE",
-        help=f"window, virtual (a camera for calls), FILE.mp4, or none; may be repeated (default: {default})",
-    )
-    group.add_argument("--size", metavar="WxH", help="size of the picture (default: the portrait's own; 1280x720 with --output virtual)")
-    group.add_argument("--fps", type=positive_float, metavar="N", help="most frames per second")
-
-
-def choose_outputs(asked: list[str] | None) -> list[str]:
-    """The outputs as asked, or a window, or a film where there is no screen. Raises UsageError: a window asked for, and no screen."""
-    if asked:
-        outputs = list(dict.fromkeys(asked))
-        if "window" in outputs and not screen_available():
-            raise UsageError("there is no screen for --output window: choose a file (--output film.mp4), virtual or none")
-        return outputs
-    if screen_available():
-        return ["window"]
-    film = str(free_name(Path(DEFAULT_FILM)))
-    log.info("no screen found: writing %s (choose with --output)", film)
-    return [film]
-
-
-def assemble_session(options: argparse.Namespace, source: Source, sinks: list[Sink], limits: Limits, meter: Meter) -> Session:
-    """Engine, gallery and puppet for the options; what `bench` measures is made here too. Raises what each of them raises."""
-    size = output_size(parse_size(options.size) if options.size else None, options.output or [])
-    opened = []
-    if size is not None:
-        for sink in sinks:
-            if sink.live:  # a camera that calls can see from the first moment, and says that it is starting
-                sink.open(size, options.fps or source.fps, lossless=False)
-                opened.append(sink)
-    engine = open_engine(options.engine, options.device, options.model)
-    gallery = AvatarLoader(engine, [Path(path) for path in options.avatar] if options.avatar else shipped_avatars(), size)
-    avatar = gallery.first()
-    puppet = Puppet(engine, avatar, tuning_from(options), meter=meter)
-    height, width = avatar.image.shape[:2]
-    meter.describe(engine=engine.name, device=engine.device, avatar=gallery.name, source=source.name, picture=f"{width} x {height}")
-    mirror = source.mirrored if options.mirror is None else options.mirror
-    return Session(source, puppet, sinks, gallery=gallery, meter=meter, mirror=mirror, limits=limits, opened=opened)
-
-
 def run(options: argparse.Namespace) -> int:
     options.output = choose_outputs(options.output)
     identity = identity_for(options)
-    sinks = [open_sink(output) for output in options.output]
+    sinks = [make_sink(output) for output in options.output]
     films = [Path(output) for output in options.output if Path(output).suffix]
     watched = any(sink.live for sink in sinks)
     mark = mark_from(options, film=not watched)
     source = open_source(options.camera, paced=watched, fps=options.fps)
+    remember_choice(options.camera, source)
     with contextlib.ExitStack() as cleanup:
         cleanup.callback(source.close)
         for sink in sinks:
             cleanup.callback(close_quietly, sink)
         limits = Limits(options.seconds or _one_performance(options, source, watched), options.frames, options.fps)
-        session = assemble_session(options, source, sinks, limits, Meter())
+        session = assemble_session(settings_from(options, options.output), source, sinks, limits, Meter())
         engine = session.puppet.engine
         cleanup.callback(engine.close)
         session.mark = mark.apply
@@ -159,11 +99,20 @@ def run(options: argparse.Namespace) -> int:
     return 1 if session.failures else 0
 
 
+def remember_choice(asked: str, source: Source) -> None:
+    """A webcam that was named is the one that `auto` takes from now on."""
+    from livepuppet.devices.choice import remember_camera
+    from livepuppet.sources.camera import CameraSource
+
+    if asked not in ("auto", "camera") and isinstance(source, CameraSource):
+        remember_camera(source.name)
+
+
 def _new_recording(films: list[Path]) -> tuple[Sink, Path]:
     """A sink for the recording that key R starts; its film is signed with the others at the end."""
     path = free_name(Path(time.strftime("livepuppet-%Y%m%d-%H%M%S.mp4")))
     films.append(path)
-    return open_sink(str(path)), path
+    return make_sink(str(path)), path
 
 
 def _mention_consent(session: Session) -> None:
@@ -184,21 +133,6 @@ def _one_performance(options: argparse.Namespace, source: Source, watched: bool)
     """The demo goes on for ever; into a file, and with no end asked for, it plays once."""
     duration: float | None = getattr(source, "duration", None)
     return duration if not watched and not options.frames else None
-
-
-@contextlib.contextmanager
-def interruptible() -> Iterator[None]:
-    """A polite kill ends the session as Ctrl-C does, so that recordings are finished; also where a parent had Ctrl-C ignored."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def write_statistics(path: Path, session: Session, statistics: Statistics) -> None:

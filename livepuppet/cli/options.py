@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import math
 from pathlib import Path
 
+from livepuppet.errors import UsageError
+from livepuppet.factory import output_size, parse_size, screen_available
+from livepuppet.files import free_name
+from livepuppet.live.assembly import PuppetSettings
 from livepuppet.provenance.label import CORNERS, DEFAULT_TEXT
 from livepuppet.provenance.marks import Mark
 from livepuppet.provenance.signing import SigningIdentity, load_identity
 from livepuppet.registry import PARTS
 from livepuppet.types import Tuning
+
+DEFAULT_VIDEO = "livepuppet.mp4"
+"""Where the frames go when there is no screen and nobody said where."""
+
+log = logging.getLogger("livepuppet")
 
 
 def add_engine_arguments(group: argparse._ArgumentGroup) -> None:
@@ -32,6 +42,59 @@ def add_marking_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--label", nargs="?", const=DEFAULT_TEXT, metavar="TEXT", help=f"a visible label (default text: '{DEFAULT_TEXT}')")
     group.add_argument("--label-position", choices=CORNERS, default="bottom-right", help="its corner (default: bottom-right)")
     group.add_argument("--sign-with", nargs=2, type=Path, metavar=("CERT", "KEY"), help="sign recordings with your own certificate (PEM)")
+
+
+def add_puppet_arguments(group: argparse._ArgumentGroup) -> None:
+    """The options that choose avatar, driver and engine; `bench` has the same."""
+    group.add_argument(
+        "--avatar", nargs="+", action="extend", metavar="PATH", help="pictures, or folders of them (default: the shipped avatars)"
+    )
+    group.add_argument(
+        "--camera",
+        default="auto",
+        metavar="WHICH",
+        help="auto, an index, a camera's name, a video file, a URL, or demo (default: auto)",
+    )
+    add_engine_arguments(group)
+
+
+def add_output_arguments(group: argparse._ArgumentGroup, default: str = "window") -> None:
+    group.add_argument(
+        "--output",
+        action="append",
+        metavar="WHERE",
+        help=f"window, virtual (a camera for calls), FILE.mp4, or none; may be repeated (default: {default})",
+    )
+    group.add_argument("--size", metavar="WxH", help="size of the picture (default: the portrait's own; 1280x720 with --output virtual)")
+    group.add_argument("--fps", type=positive_float, metavar="N", help="most frames per second")
+
+
+def choose_outputs(asked: list[str] | None) -> list[str]:
+    """The outputs as asked, or a window, or a film where there is no screen. Raises UsageError: a window asked for, and no screen."""
+    if asked:
+        outputs = list(dict.fromkeys(asked))
+        if "window" in outputs and not screen_available():
+            raise UsageError("there is no screen for --output window: choose a file (--output film.mp4), virtual or none")
+        return outputs
+    if screen_available():
+        return ["window"]
+    film = str(free_name(Path(DEFAULT_VIDEO)))
+    log.info("no screen found: writing %s (choose with --output)", film)
+    return [film]
+
+
+def settings_from(options: argparse.Namespace, outputs: list[str]) -> PuppetSettings:
+    """Engine, avatars and picture as asked for. Raises UsageError for a size that is none."""
+    return PuppetSettings(
+        engine=options.engine,
+        device=options.device,
+        model=options.model,
+        avatars=tuple(Path(path) for path in options.avatar or ()),
+        size=output_size(parse_size(options.size) if options.size else None, outputs),
+        fps=options.fps,
+        mirror=options.mirror,
+        tuning=tuning_from(options),
+    )
 
 
 def tuning_from(options: argparse.Namespace) -> Tuning:

@@ -16,12 +16,12 @@ from typing import NoReturn
 from livepuppet.cli.options import add_engine_arguments, add_marking_arguments, number_between, positive_int, tuning_from
 from livepuppet.cli.progress import open_progress
 from livepuppet.errors import UsageError
-from livepuppet.factory import open_engine, parse_size
+from livepuppet.factory import parse_size
 from livepuppet.rendering.batch import BatchRow, RenderBatch
 from livepuppet.rendering.driver import ReferenceChoice
 from livepuppet.rendering.executors import count_gpus, open_executor
 from livepuppet.rendering.job import DEFAULT_CRF, RenderJob, RenderResult
-from livepuppet.rendering.pipeline import RenderPipeline
+from livepuppet.rendering.render import check_job, render_job
 
 SUMMARY = "A photo and a video in, a finished film out; or a table of them."
 EPILOG = """\
@@ -106,12 +106,7 @@ def job_from_options(options: argparse.Namespace) -> RenderJob:
     missing = [f"--{name}" for name in FILES if not getattr(options, name)]
     if missing:
         raise UsageError(f"{' and '.join(missing)} missing: render needs --avatar, --driving and --output (or --jobs)")
-    if options.end is not None and options.end <= (options.start or 0.0):
-        raise UsageError(f"--end {options.end:g} is not after --start {options.start or 0:g}")
-    inputs = [options.avatar, Path(options.driving)]
-    if any(path.exists() and options.output.exists() and path.samefile(options.output) for path in inputs):
-        raise UsageError(f"{options.output} is also what the film is made from: choose another name")
-    return RenderJob(
+    job = RenderJob(
         avatar=options.avatar,
         driving=options.driving,
         output=options.output,
@@ -135,6 +130,8 @@ def job_from_options(options: argparse.Namespace) -> RenderJob:
         label_position=options.label_position,
         sign_with=tuple(options.sign_with) if options.sign_with else None,
     )
+    check_job(job)
+    return job
 
 
 def run(options: argparse.Namespace) -> int:
@@ -143,12 +140,8 @@ def run(options: argparse.Namespace) -> int:
     if options.on:
         raise UsageError("--on spreads a jobs file over a cluster: name one with --jobs")
     job = job_from_options(options)
-    engine = open_engine(job.engine, job.device, job.model)
-    try:
-        with stopping() as stop, open_progress(options.quiet) as progress:
-            report = RenderPipeline(job, engine, progress=progress, stop=stop).run()
-    finally:
-        engine.close()
+    with stopping() as stop, open_progress(options.quiet) as progress:
+        report = render_job(job, progress=progress, stop=stop)
     log_report(job, report)
     return 0 if report.whole else 130
 
@@ -170,7 +163,7 @@ def run_jobs(options: argparse.Namespace) -> int:
     """The rows of a jobs file; returns 0 where all are done, 1 where one failed, 130 after Ctrl-C."""
     given = [f"--{name}" for name in FILES if getattr(options, name)]
     if given:
-        raise UsageError(f"{' and '.join(given)} belong into the columns of the jobs file")
+        raise UsageError(f"{' and '.join(given)} belong in the columns of the jobs file")
     rows = read_rows(options.jobs, options)
     summary = options.jobs.with_suffix(".summary.csv")
     neural = any(row.job is not None and row.job.engine != "landmark" and row.job.device in ("auto", "cuda") for row in rows)

@@ -1,23 +1,20 @@
-"""The camera a person chose last, remembered for them until they say --forget."""
+"""The camera a person chose last, remembered for them until they say otherwise."""
 
 from __future__ import annotations
 
 import json
 import logging
-import os
 from pathlib import Path
+
+from livepuppet.errors import RunError
+from livepuppet.files import config_folder, write_atomically
 
 log = logging.getLogger("livepuppet.devices")
 
 
 def file() -> Path:
-    """Where it is kept; the variable LIVEPUPPET_CONFIG names another folder."""
-    folder = os.environ.get("LIVEPUPPET_CONFIG")
-    if folder:
-        return Path(folder) / "camera.json"
-    from platformdirs import user_config_path
-
-    return user_config_path("livepuppet", appauthor=False) / "camera.json"
+    """Where it is kept; see `files.config_folder`."""
+    return config_folder() / "camera.json"
 
 
 def remembered_camera() -> str:
@@ -38,10 +35,8 @@ def remember_camera(name: str) -> None:
     place = file()
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        fresh = place.with_suffix(".new")
-        fresh.write_text(json.dumps({"camera": name}) + "\n", "utf-8")
-        fresh.replace(place)
-    except OSError as error:
+        write_atomically(place, lambda note: note.write(json.dumps({"camera": name}).encode() + b"\n"))
+    except (OSError, RunError) as error:
         log.warning("the choice of the camera could not be remembered: %s", error)
 
 

@@ -161,7 +161,7 @@ def repair_command(model: artifacts.ModelDirectory) -> str:
 
 def check_speed() -> Iterator[Finding]:
     """The default engine on the built-in performance for two seconds, at the size of a video call."""
-    from livepuppet.factory import open_engine, open_sink, open_source
+    from livepuppet.factory import make_sink, open_engine, open_source
     from livepuppet.live.avatar_loader import AvatarLoader
     from livepuppet.live.puppet import Puppet
     from livepuppet.live.session import Session
@@ -175,7 +175,7 @@ def check_speed() -> Iterator[Finding]:
         engine = open_engine()
         gallery = AvatarLoader(engine, shipped_avatars()[:1], BENCHMARK_SIZE)
         puppet = Puppet(engine, gallery.first())
-        sinks: list[Sink] = [open_sink("none")]
+        sinks: list[Sink] = [make_sink("none")]
         meter = Meter()
         session = Session(open_source("demo", paced=False), puppet, sinks, gallery=gallery, meter=meter, mark=Mark().apply)
         end = threading.Timer(WARM_UP_S + BENCHMARK_S, session.end, ["measured"])

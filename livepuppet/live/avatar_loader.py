@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from livepuppet.errors import LivepuppetError, NoFaceError, UsageError
-from livepuppet.types import Avatar, Engine, Size
+from livepuppet.types import AnyEngine, Avatar, Size
 from livepuppet.vision.portrait import find_portraits, load_portrait
 
 KEPT_READY = 12
@@ -25,7 +25,7 @@ class AvatarLoader:
     Raises what `find_portraits` raises.
     """
 
-    def __init__(self, engine: Engine, paths: Sequence[Path], size: Size | None = None) -> None:
+    def __init__(self, engine: AnyEngine, paths: Sequence[Path], size: Size | None = None) -> None:
         self._engine, self._given, self._size = engine, list(paths), size
         self.portraits = find_portraits(self._given)
         self.chosen = 0
@@ -108,7 +108,7 @@ class AvatarLoader:
 
     def _prepare(self, path: Path) -> Avatar:
         try:
-            avatar = self._engine.prepare(load_portrait(path), self._size)
+            avatar: Avatar = self._engine.prepare(load_portrait(path), self._size)
         except NoFaceError as error:
             raise NoFaceError(f"{path.name}: {error}") from error
         if self._size is None:  # all further portraits are fitted into the first one's frame

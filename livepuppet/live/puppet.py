@@ -6,8 +6,10 @@ of idling) goes through one ease, from the motion shown last to the motion wante
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field, replace
-from types import TracebackType
+from pathlib import Path
+from typing import overload
 
 import cv2
 import numpy as np
@@ -15,7 +17,9 @@ import numpy as np
 from livepuppet.errors import FrameError
 from livepuppet.live.reference import HOLD_STILL_S, BetterReference, HoldStill
 from livepuppet.live.stats import Meter
-from livepuppet.types import Avatar, Engine, Floats, Frame, Image, Motion, Tuning
+from livepuppet.types import AnyEngine, Avatar, Closing, Floats, Frame, Image, Motion, Tuning
+from livepuppet.vision.imgproc import checked_image
+from livepuppet.vision.portrait import load_portrait
 from livepuppet.vision.smoothing import MotionFilter
 
 BLEND_S = 0.3
@@ -45,14 +49,19 @@ def frame_seconds(frame: Frame) -> float:
     return frame.captured_at if frame.media_time is None else frame.media_time
 
 
-class Puppet:
-    """Moves one avatar by what a driver does. Not thread-safe: one thread animates.
+class Puppet(Closing):
+    """Moves one avatar by what a driver does. One thread animates. Closing it, also as a context manager, frees the engine.
 
-    hold_s: how long the driver must hold still for the reference to arm. Use it as a context manager to free the engine.
+    Attributes:
+        engine, avatar: what moves, and what is moved; `wear` changes the avatar.
+        tuning: gain, smoothing and the like; may be replaced between frames.
+        hold_s: seconds that the driver must look ahead and hold still before motion is counted from there; 0 takes the first such frame.
+        searching: whether a better reference frame is looked for.
+        condition: how the driver was in the last frame.
     """
 
     def __init__(
-        self, engine: Engine, avatar: Avatar, tuning: Tuning | None = None, *, hold_s: float = HOLD_STILL_S, meter: Meter | None = None
+        self, engine: AnyEngine, avatar: Avatar, tuning: Tuning | None = None, *, hold_s: float = HOLD_STILL_S, meter: Meter | None = None
     ) -> None:
         self.engine = engine
         self.avatar = avatar
@@ -72,17 +81,37 @@ class Puppet:
         self._last_seconds: float | None = None
         self._fade: tuple[Image, float] | None = None
         self._picture = avatar.image
+        self._images = 0
 
-    def __enter__(self) -> Puppet:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def close(self) -> None:
+        """Free the engine. May be called twice."""
         self.engine.close()
 
     # What a frame does
 
-    def animate(self, frame: Frame) -> Frame:
-        """The avatar's frame for a driving frame: same index, same time. Until a reference is armed, the portrait at rest."""
+    @overload
+    def animate(self, frame: Frame) -> Frame: ...
+    @overload
+    def animate(self, frame: Image) -> Image: ...
+    def animate(self, frame: Frame | Image) -> Frame | Image:
+        """Move the avatar as the driver moves. Until a reference frame is armed, it is the portrait at rest.
+
+        Args:
+            frame: the driving frame: a Frame where times matter (a recording's `media_time` is the clock that motion runs on), or an
+                image, RGB uint8 (H, W, 3), which counts as captured now.
+
+        Returns:
+            The avatar's frame with the same index and times, or its image.
+
+        Raises:
+            UsageError: the image is not RGB uint8.
+        """
+        if isinstance(frame, Frame):
+            return self._animate(replace(frame, image=checked_image(frame.image)))
+        self._images += 1
+        return self._animate(Frame(checked_image(frame), self._images - 1, time.monotonic())).image
+
+    def _animate(self, frame: Frame) -> Frame:
         now = frame_seconds(frame)
         if self._last_seconds is not None and now < self._last_seconds:  # the recording began again
             self._forget_time(now)
@@ -125,18 +154,27 @@ class Puppet:
         """Keep looking for a frame that is more like the portrait than the reference, and take it when it comes."""
         self.searching, self._search = on, None
 
-    def wear(self, avatar: Avatar) -> None:
-        """Change the avatar; the pictures cross-fade. The new avatar's picture must have the same size.
+    def wear(self, avatar: Avatar | str | Path | Image) -> None:
+        """Change the avatar; the pictures cross-fade.
 
-        Raises ValueError: another size.
+        Args:
+            avatar: a portrait's path or image (RGB uint8), made ready now at the present size (a second or two), or an avatar that this
+                puppet's engine has prepared, of the present size.
+
+        Raises:
+            PortraitError: the portrait cannot be used.
+            ValueError: a prepared avatar of another size.
         """
-        if avatar.image.shape != self.avatar.image.shape:
+        height, width = self.avatar.image.shape[:2]
+        image = load_portrait(avatar) if isinstance(avatar, str | Path) else avatar
+        worn: Avatar = self.engine.prepare(checked_image(image, "avatar"), (width, height)) if isinstance(image, np.ndarray) else image
+        if worn.image.shape != self.avatar.image.shape:
             raise ValueError(
-                f"the new avatar is {avatar.image.shape}, the present one {self.avatar.image.shape}: prepare it at the same size"
+                f"the new avatar is {worn.image.shape}, the present one {self.avatar.image.shape}: prepare it at the same size"
             )
         self._fade = (self._picture, self._last_seconds if self._last_seconds is not None else 0.0)
-        self._shown, self._ease, self._search = avatar.neutral, None, None
-        self.avatar = avatar
+        self._shown, self._ease, self._search = worn.neutral, None, None
+        self.avatar = worn
 
     # How it is done
 

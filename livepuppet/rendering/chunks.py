@@ -24,7 +24,7 @@ from livepuppet.rendering.job import RenderJob, RenderResult, open_audio, open_v
 from livepuppet.rendering.people import PeopleTracks, find_people
 from livepuppet.rendering.pipeline import RenderPipeline
 from livepuppet.rendering.tracking import SEARCH_LIMIT_PX, DriverFrame, Reference, ShotReference, best_of_each_shot, track_driver
-from livepuppet.types import Engine, Size
+from livepuppet.types import AnyEngine, Size
 from livepuppet.version import __version__
 from livepuppet.video.reader import VideoReader, open_container
 
@@ -205,7 +205,7 @@ def merge_searches(pieces: list[ChunkSearch]) -> list[ShotReference]:
 
 
 @lru_cache(maxsize=2)
-def worker_engine(name: str, device: str, model: str | None) -> Engine:
+def worker_engine(name: str, device: str, model: str | None) -> AnyEngine:
     """A worker keeps its engine from task to task."""
     return open_engine(name, device, model)
 

@@ -24,7 +24,7 @@ from livepuppet.rendering.tracking import (
     smooth_driver_frames,
     track_driver,
 )
-from livepuppet.types import Avatar, Engine, Image, Motion, Size
+from livepuppet.types import AnyEngine, Avatar, Image, Motion, Size
 from livepuppet.video.audio import AudioTrack
 from livepuppet.video.reader import VideoReader, is_url
 
@@ -77,15 +77,15 @@ class Driver(Protocol):
     def count(self, start: float, end: float | None) -> int | None:
         """How many frames lie between, as far as it is known beforehand."""
 
-    def references(self, engine: Engine, avatar: Avatar, choice: ReferenceChoice, start: float, end: float | None) -> list[Reference]:
+    def references(self, engine: AnyEngine, avatar: Avatar, choice: ReferenceChoice, start: float, end: float | None) -> list[Reference]:
         """The frames that count as rest; empty where nobody is seen."""
 
-    def at_rest(self, engine: Engine, references: list[Reference], smoothing: float) -> list[tuple[int, Motion]]:
+    def at_rest(self, engine: AnyEngine, references: list[Reference], smoothing: float) -> list[tuple[int, Motion]]:
         """The driver's motion there, each with the timestamp from which it counts."""
 
     def moments(
         self,
-        engine: Engine,
+        engine: AnyEngine,
         start: float,
         end: float | None,
         smoothing: float,
@@ -174,7 +174,7 @@ class VideoDriver:
             frames = max(0, round((min(end if end is not None else length, length) - start) * film.fps))
         return frames or None
 
-    def references(self, engine: Engine, avatar: Avatar, choice: ReferenceChoice, start: float, end: float | None) -> list[Reference]:
+    def references(self, engine: AnyEngine, avatar: Avatar, choice: ReferenceChoice, start: float, end: float | None) -> list[Reference]:
         if choice == "best":
             return self._best(engine, avatar, start, end)
         at = start if choice == "first" else float(choice)
@@ -186,7 +186,7 @@ class VideoDriver:
                 return [Reference(moment.pts, moment.pts, moment.seconds)]
         return []
 
-    def _best(self, engine: Engine, avatar: Avatar, start: float, end: float | None) -> list[Reference]:
+    def _best(self, engine: AnyEngine, avatar: Avatar, start: float, end: float | None) -> list[Reference]:
         film = VideoReader(self._path, limit=SEARCH_LIMIT_PX)
         try:
             self._progress.stage("searching the reference", self.count(start, end))
@@ -198,12 +198,12 @@ class VideoDriver:
             log.debug("from pts %d the reference is at %.2f s, distance %.2f", reference.since, reference.seconds, reference.distance)
         return references
 
-    def at_rest(self, engine: Engine, references: list[Reference], smoothing: float) -> list[tuple[int, Motion]]:
+    def at_rest(self, engine: AnyEngine, references: list[Reference], smoothing: float) -> list[tuple[int, Motion]]:
         return measure_references(engine, self._film, references, look=self._look, strength=smoothing)
 
     def moments(
         self,
-        engine: Engine,
+        engine: AnyEngine,
         start: float,
         end: float | None,
         smoothing: float,
@@ -252,7 +252,7 @@ class MotionFileDriver:
     def count(self, start: float, end: float | None) -> int | None:
         return self._file.head.frames if not start and end is None else None
 
-    def references(self, engine: Engine, avatar: Avatar, choice: ReferenceChoice, start: float, end: float | None) -> list[Reference]:
+    def references(self, engine: AnyEngine, avatar: Avatar, choice: ReferenceChoice, start: float, end: float | None) -> list[Reference]:
         """Those of the file for 'best': they were chosen for a portrait in rest, and distances to another mean little."""
         if engine.name != self._file.head.engine:
             raise UsageError(f"{self._path} was made with the engine '{self._file.head.engine}': choose that one", parameter="engine")
@@ -261,7 +261,7 @@ class MotionFileDriver:
         seen = (m for m in self._between(start if choice == "first" else float(choice), end) if m.motion is not None)
         return [Reference(m.pts, m.pts, m.seconds) for m in _first(seen)]
 
-    def at_rest(self, engine: Engine, references: list[Reference], smoothing: float) -> list[tuple[int, Motion]]:
+    def at_rest(self, engine: AnyEngine, references: list[Reference], smoothing: float) -> list[tuple[int, Motion]]:
         saved = dict(self._file.head.references)
         if all(r.since in saved for r in references):
             return [(r.since, saved[r.since]) for r in references]
@@ -276,7 +276,7 @@ class MotionFileDriver:
 
     def moments(
         self,
-        engine: Engine,
+        engine: AnyEngine,
         start: float,
         end: float | None,
         smoothing: float,

@@ -35,7 +35,7 @@ from livepuppet.rendering.motion_file import MotionWriter
 from livepuppet.rendering.resume import ResumeNote, read_note, remove_note, write_note
 from livepuppet.rendering.retargeting import RetargetedFrame, retarget_frames
 from livepuppet.rendering.tracking import DriverFrame, Reference
-from livepuppet.types import Avatar, Engine, Image, Motion, Size
+from livepuppet.types import AnyEngine, Avatar, Image, Motion, Size
 from livepuppet.video.image_sequence import ImageSequenceWriter, is_image_sequence
 from livepuppet.video.writer import VideoWriter, output_time_base, video_format
 from livepuppet.vision.portrait import LIVE_LIMIT, load_portrait
@@ -52,7 +52,7 @@ class RenderPipeline:
     def __init__(
         self,
         job: RenderJob,
-        engine: Engine,
+        engine: AnyEngine,
         *,
         progress: Progress | None = None,
         stop: threading.Event | None = None,
@@ -159,7 +159,8 @@ class RenderPipeline:
         portrait = load_portrait(self.job.avatar, LARGEST_PX)
         height, width = portrait.shape[:2]
         own = (width - width % 2, height - height % 2) if max(width, height) > LIVE_LIMIT else None
-        return self.engine.prepare(portrait, self.job.size or own)
+        avatar: Avatar = self.engine.prepare(portrait, self.job.size or own)
+        return avatar
 
     def open_writer(
         self, path: Path, avatar: Avatar, footage: Driver, shift: int, *, silent: bool = False

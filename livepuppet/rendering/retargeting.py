@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from livepuppet.rendering.tracking import DriverFrame
-from livepuppet.types import Avatar, Engine, Motion, Tuning
+from livepuppet.types import AnyEngine, Avatar, Motion, Tuning
 
 EASE_S = 0.5
 """How long the avatar takes from the last motion seen to idling, and back; a shorter gap is bridged straight across."""
@@ -23,7 +23,7 @@ class RetargetedFrame:
 
 
 def retarget_frames(
-    engine: Engine, avatar: Avatar, moments: Iterable[DriverFrame], references: list[tuple[int, Motion]], tuning: Tuning
+    engine: AnyEngine, avatar: Avatar, moments: Iterable[DriverFrame], references: list[tuple[int, Motion]], tuning: Tuning
 ) -> Iterator[RetargetedFrame]:
     """The avatar's motion for every moment. references: (pts from which it counts, the driver's motion at rest), in order, at least one."""
     window: deque[tuple[DriverFrame, Motion | None]] = deque()
@@ -49,7 +49,7 @@ def retarget_frames(
 
 
 def _transferred(
-    engine: Engine, avatar: Avatar, moment: DriverFrame, references: list[tuple[int, Motion]], tuning: Tuning
+    engine: AnyEngine, avatar: Avatar, moment: DriverFrame, references: list[tuple[int, Motion]], tuning: Tuning
 ) -> Motion | None:
     if moment.motion is None:
         return None
@@ -62,7 +62,7 @@ def _transferred(
 
 
 def _bridge(
-    engine: Engine, avatar: Avatar, now: float, last: tuple[float, Motion] | None, following: tuple[float, Motion] | None
+    engine: AnyEngine, avatar: Avatar, now: float, last: tuple[float, Motion] | None, following: tuple[float, Motion] | None
 ) -> Motion:
     """The motion while nobody is seen. last, following: (seconds, motion) on both sides of the gap, the latter within EASE_S."""
     if last is not None and following is not None and following[0] - last[0] <= EASE_S:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from livepuppet.types import Avatar, Engine, Image, Motion
+from livepuppet.types import AnyEngine, Avatar, Image, Motion
 from livepuppet.video.reader import VideoReader
 from livepuppet.vision.smoothing import WINDOW_SECONDS, smooth_window
 
@@ -67,7 +67,7 @@ FramePreprocessor = Callable[[Image, int], Image]
 
 
 def track_driver(
-    engine: Engine,
+    engine: AnyEngine,
     film: VideoReader,
     *,
     look: FramePreprocessor,
@@ -137,13 +137,13 @@ class ShotReference:
     distance: float = float("inf")
 
 
-def search_references(engine: Engine, avatar: Avatar, moments: Iterable[DriverFrame]) -> list[Reference]:
+def search_references(engine: AnyEngine, avatar: Avatar, moments: Iterable[DriverFrame]) -> list[Reference]:
     """For each shot the frame whose pose and expression are nearest the portrait's (FOMM's best-frame search over the whole film); short
     shots take the film's best. Empty where nobody is seen at all."""
     return references_from_shots(best_of_each_shot(engine, avatar, moments))
 
 
-def best_of_each_shot(engine: Engine, avatar: Avatar, moments: Iterable[DriverFrame]) -> list[ShotReference]:
+def best_of_each_shot(engine: AnyEngine, avatar: Avatar, moments: Iterable[DriverFrame]) -> list[ShotReference]:
     """The film's shots, each with the frame nearest to the portrait."""
     shots: list[ShotReference] = []
     for moment in moments:
@@ -174,7 +174,7 @@ def references_from_shots(shots: list[ShotReference]) -> list[Reference]:
 
 
 def measure_references(
-    engine: Engine, film: VideoReader, references: list[Reference], *, look: FramePreprocessor, strength: float
+    engine: AnyEngine, film: VideoReader, references: list[Reference], *, look: FramePreprocessor, strength: float
 ) -> list[tuple[int, Motion]]:
     """The driver's motion at each reference, steadied as all others are: (since, motion) in order."""
     motions: dict[int, Motion] = {}

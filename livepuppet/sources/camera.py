@@ -23,7 +23,7 @@ from livepuppet.devices import Device, Mode, find_again, find_camera, list_camer
 from livepuppet.devices.choice import remembered_camera
 from livepuppet.devices.raw import as_bgr, describe_pixels
 from livepuppet.errors import SourceError, UsageError
-from livepuppet.types import Frame, Image, Size
+from livepuppet.types import Closing, Frame, Image, Size
 
 log = logging.getLogger("livepuppet.camera")
 
@@ -42,7 +42,7 @@ BACKENDS = {"linux": [cv2.CAP_V4L2], "win32": [cv2.CAP_DSHOW, cv2.CAP_MSMF], "da
 """DirectShow first: its numbers are those of the names, and it opens in a tenth of Media Foundation's time."""
 
 
-class CameraSource:
+class CameraSource(Closing):
     """One webcam. A thread of its own empties the driver's queue, so that `read` gives the newest picture there is.
 
     which: number, name, part of a name, device file, or a Device; None takes the remembered camera or else the first that delivers, never

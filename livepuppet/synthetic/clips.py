@@ -7,13 +7,13 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from livepuppet.errors import RunError, UsageError
+from livepuppet.files import write_atomically
 from livepuppet.synthetic.acting import Acting, Kind, draw_acting, draw_performance
 from livepuppet.synthetic.backdrop import draw_backdrop
 from livepuppet.synthetic.head import Head
@@ -91,21 +91,6 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"cannot write to {path}: {error.strerror}") from error
-
-
-def write_atomically(path: Path, write: Any) -> None:
-    """`write(file)` into a temporary neighbour, flushed to disk, then renamed: `path` is whole or untouched. Raises RunError."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with unfinished.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror or error} (what was there before is untouched)") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 @torch.no_grad()

@@ -18,13 +18,13 @@ import numpy as np
 import torch
 
 from livepuppet.errors import RunError, UsageError
+from livepuppet.files import write_atomically
 from livepuppet.synthetic.acting import Kind
 from livepuppet.synthetic.clips import (
     make_folder,
     render_avatar,
     render_clip,
     render_performance,
-    write_atomically,
     write_clip_recipe,
     write_performance,
 )

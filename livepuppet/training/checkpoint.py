@@ -12,7 +12,7 @@ import torch
 
 from livepuppet.engines.fomm.networks import checkpoint
 from livepuppet.errors import RunError, UsageError
-from livepuppet.synthetic.clips import write_atomically
+from livepuppet.files import write_atomically
 from livepuppet.training.recipe import Recipe
 from livepuppet.training.trainer import Trainer
 

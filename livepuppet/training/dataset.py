@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livepuppet.errors import RunError, UsageError
-from livepuppet.synthetic.clips import Clip, write_atomically
+from livepuppet.files import write_atomically
+from livepuppet.synthetic.clips import Clip
 from livepuppet.types import Image
 from livepuppet.video.reader import VideoReader
 

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from livepuppet.engines.fomm.networks import checkpoint as model_files
 from livepuppet.errors import RunError, UsageError
-from livepuppet.synthetic.clips import make_folder, write_atomically
+from livepuppet.files import write_atomically
+from livepuppet.synthetic.clips import make_folder
 from livepuppet.training import checkpoint
 from livepuppet.training.appearance import Vgg, find_vgg
 from livepuppet.training.dataset import Dataset, gather_dataset

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from livepuppet.errors import SourceError
-from livepuppet.types import Frame
+from livepuppet.types import Closing, Frame
 from livepuppet.video.reader import VideoReader
 
 log = logging.getLogger(__name__)
@@ -17,7 +17,7 @@ FALLEN_BEHIND_S = 0.1
 """A reader later than this makes a recorded film wait for it: it goes on from there and never rushes to catch up."""
 
 
-class Playback:
+class Playback(Closing):
     """Delivers a film's frames, as the protocol `Source` asks.
 
     paced: at the times its timestamps say, or as fast as frames are taken. loop: start again at the end, for ever; `media_time` goes on

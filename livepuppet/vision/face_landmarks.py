@@ -10,7 +10,6 @@ import hashlib
 import logging
 import os
 import sys
-import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -19,7 +18,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from livepuppet.errors import ModelError
+from livepuppet.errors import ModelError, RunError
+from livepuppet.files import cache_folder, fetch
 from livepuppet.types import Image
 from livepuppet.vision.mediapipe_solutions import SolutionGraph
 from livepuppet.vision.native_noise import without_native_noise
@@ -40,6 +40,7 @@ STEP, LOOKS = 0.05, 3
 """After a step of more than this share of the face's size the mesh looks again, at most so many times more."""
 
 MODEL_ADDRESS = "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task"
+MODEL_LARGEST_BYTES = 20_000_000
 MODEL_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
 
 log = logging.getLogger("livepuppet.vision.face_landmarks")
@@ -341,22 +342,14 @@ def face_model() -> Path:
         if not path.is_file():
             raise ModelError(f"LIVEPUPPET_FACE_MODEL names {path}, which is no file: point it at face_landmarker.task or unset it")
         return path
-    from platformdirs import user_cache_path
-
-    path = user_cache_path("livepuppet") / "face_landmarker.task"
+    path = cache_folder() / "face_landmarker.task"
     if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == MODEL_SHA256:
         return path
     log.info("fetching MediaPipe's face model once (4 MB) …")
-    by_hand = f"download {MODEL_ADDRESS} by hand and set LIVEPUPPET_FACE_MODEL to the file"
     try:
-        with urllib.request.urlopen(MODEL_ADDRESS, timeout=60) as answer:
-            data = answer.read()
-        if hashlib.sha256(data).hexdigest() != MODEL_SHA256:
-            raise ModelError(f"MediaPipe's face model arrived damaged (its sha256 is not the expected one): try again, or {by_hand}")
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.part")
-        partial.write_bytes(data)
-        partial.replace(path)
-    except OSError as error:
-        raise ModelError(f"MediaPipe's face model cannot be fetched ({error}): {by_hand}") from error
+        fetch(MODEL_ADDRESS, path, MODEL_SHA256, limit=MODEL_LARGEST_BYTES, timeout=60)
+    except (RunError, OSError) as error:
+        by_hand = f"download {MODEL_ADDRESS} by hand and set LIVEPUPPET_FACE_MODEL to the file"
+        raise ModelError(f"MediaPipe's face model cannot be had ({error}): {by_hand}") from error
     return path

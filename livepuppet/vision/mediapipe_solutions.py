@@ -9,9 +9,8 @@ from importlib import import_module
 from types import ModuleType, TracebackType
 from typing import Any
 
-import numpy as np
-
 from livepuppet.types import Image
+from livepuppet.vision.imgproc import checked_image
 from livepuppet.vision.native_noise import without_native_noise
 
 PLOTTING = "matplotlib.pyplot"
@@ -62,8 +61,8 @@ class SolutionGraph:
             self._opened = opened.pop_all()
 
     def process(self, image: Image) -> Any:
-        """MediaPipe's own result for an image, RGB uint8 (H, W, 3)."""
-        return self._graph.process(np.ascontiguousarray(image))
+        """MediaPipe's own result for an image, RGB uint8 (H, W, 3). Raises UsageError for any other array."""
+        return self._graph.process(checked_image(image))
 
     def close(self) -> None:
         """Free the graph. May be called twice."""

@@ -63,6 +63,20 @@ def load_portrait(path: str | Path, limit: int | None = LIVE_LIMIT) -> Image:
         raise PortraitError(f"cannot read the picture {path}: {reason}") from error
 
 
+def load_alpha(path: str | Path) -> NDArray[np.uint8] | None:
+    """A picture file's own transparency at full size and upright, uint8 (H, W), 255 where it is opaque; None where it has none.
+
+    Raises PortraitError, as `load_portrait` does.
+    """
+    path = Path(path)
+    load_portrait(path, limit=64)  # says what is wrong with it
+    with Pictures.open(path) as picture:
+        if "A" not in picture.getbands() and "transparency" not in picture.info:
+            return None
+        alpha = np.asarray(ImageOps.exif_transpose(picture).convert("RGBA").getchannel("A"), np.uint8)
+    return alpha if alpha.min() < 255 else None
+
+
 def find_portraits(paths: Iterable[str | Path]) -> list[Path]:
     """The picture files that the paths name: files as given, folders by their pictures in alphabetical order.
 

@@ -13,8 +13,9 @@ import pytest
 from PIL import Image as Pillow
 
 from livepuppet.cli import bench, build_parser, main
-from livepuppet.cli.bench import Measurement, print_measurement
+from livepuppet.cli.bench import print_measurement
 from livepuppet.cli.bench_plot import plot_measurement
+from livepuppet.diagnostics.measurement import Measurement
 from livepuppet.diagnostics.system import core_count, describe_machine, package_versions
 from livepuppet.errors import RunError, UsageError
 from livepuppet.live.stats import Distribution, Statistics

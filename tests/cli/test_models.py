@@ -15,11 +15,11 @@ from fomm_models import TINY, lively, write_checkpoint
 from media import shared_path
 
 from livepuppet.cli import main
-from livepuppet.cli.models import default_name
 from livepuppet.engines.fomm import model_store as artifacts
 from livepuppet.engines.fomm.export.card import model_cost
 from livepuppet.engines.fomm.networks.checkpoint import build_model
 from livepuppet.engines.fomm.networks.configuration import Configuration
+from livepuppet.models import default_name
 
 
 @pytest.fixture(autouse=True)

@@ -13,14 +13,14 @@ from blob_engine import BlobEngine, driver, portrait
 from livepuppet.errors import MissingPartError, NoFaceError
 from livepuppet.factory import open_engine
 from livepuppet.registry import PARTS
-from livepuppet.types import Avatar, Engine, Image, Motion, Tuning
+from livepuppet.types import AnyEngine, Avatar, Image, Motion, Tuning
 from livepuppet.vision.portrait import load_portrait, shipped_avatars
 
 NAMES = ["blob", *sorted(PARTS["engine"])]
 
 
 @pytest.fixture(scope="module", params=NAMES)
-def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+def engine(request: pytest.FixtureRequest) -> Iterator[AnyEngine]:
     if request.param == "blob":
         yield BlobEngine()
         return
@@ -33,17 +33,18 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="module")
-def picture(engine: Engine) -> Image:
+def picture(engine: AnyEngine) -> Image:
     return portrait() if engine.name == "blob" else load_portrait(shipped_avatars()[0], 512)
 
 
 @pytest.fixture(scope="module")
-def avatar(engine: Engine, picture: Image) -> Avatar:
-    return engine.prepare(picture)
+def avatar(engine: AnyEngine, picture: Image) -> Avatar:
+    prepared: Avatar = engine.prepare(picture)
+    return prepared
 
 
 @pytest.fixture(scope="module")
-def performance(engine: Engine) -> list[Image]:
+def performance(engine: AnyEngine) -> list[Image]:
     """Every third frame of four seconds in which the driver talks and turns."""
     if engine.name == "blob":
         return [driver(0.4 + 0.004 * i) for i in range(40)]
@@ -56,40 +57,40 @@ def performance(engine: Engine) -> list[Image]:
 
 
 @pytest.fixture(scope="module")
-def motions(engine: Engine, performance: list[Image]) -> list[Motion]:
+def motions(engine: AnyEngine, performance: list[Image]) -> list[Motion]:
     found = [engine.observe(image) for image in performance]
     assert all(motion is not None for motion in found)
     return [motion for motion in found if motion is not None]
 
 
-def test_it_says_its_name_and_where_it_computes(engine: Engine) -> None:
+def test_it_says_its_name_and_where_it_computes(engine: AnyEngine) -> None:
     assert engine.name in NAMES and "cpu" in engine.device.lower()
 
 
-def test_neutral_motion_gives_the_portrait_bit_for_bit(engine: Engine, avatar: Avatar) -> None:
+def test_neutral_motion_gives_the_portrait_bit_for_bit(engine: AnyEngine, avatar: Avatar) -> None:
     image = engine.render(avatar, avatar.neutral, Tuning())
     assert image.dtype == np.uint8 and image.flags.c_contiguous
     assert np.array_equal(image, avatar.image)
 
 
-def test_no_motion_since_the_reference_is_neutral(engine: Engine, avatar: Avatar, motions: list[Motion]) -> None:
+def test_no_motion_since_the_reference_is_neutral(engine: AnyEngine, avatar: Avatar, motions: list[Motion]) -> None:
     moved = engine.transfer(avatar, motions[0], motions[0], Tuning())
     assert np.allclose(moved.pose, avatar.neutral.pose, atol=1e-6)
     assert np.allclose(moved.expression, avatar.neutral.expression, atol=1e-6)
 
 
-def test_no_gain_is_no_motion(engine: Engine, avatar: Avatar, motions: list[Motion]) -> None:
+def test_no_gain_is_no_motion(engine: AnyEngine, avatar: Avatar, motions: list[Motion]) -> None:
     moved = engine.transfer(avatar, motions[0], motions[-1], Tuning(gain=0.0))
     assert np.allclose(moved.pose, avatar.neutral.pose, atol=1e-6)
 
 
-def test_the_driver_moves_the_picture(engine: Engine, avatar: Avatar, motions: list[Motion]) -> None:
+def test_the_driver_moves_the_picture(engine: AnyEngine, avatar: Avatar, motions: list[Motion]) -> None:
     pictures = [engine.render(avatar, engine.transfer(avatar, motions[0], motion, Tuning()), Tuning()) for motion in motions[::8]]
     assert all(image.shape == avatar.image.shape and image.dtype == np.uint8 for image in pictures)
     assert max(float(np.abs(image.astype(int) - avatar.image).mean()) for image in pictures) > 0.5
 
 
-def test_rendering_changes_no_input_and_repeats_itself(engine: Engine, avatar: Avatar, motions: list[Motion]) -> None:
+def test_rendering_changes_no_input_and_repeats_itself(engine: AnyEngine, avatar: Avatar, motions: list[Motion]) -> None:
     moved = engine.transfer(avatar, motions[0], motions[-1], Tuning())
     before = avatar.image.copy()
     once = engine.render(avatar, moved, Tuning()).copy()
@@ -98,7 +99,7 @@ def test_rendering_changes_no_input_and_repeats_itself(engine: Engine, avatar: A
     assert np.array_equal(before, avatar.image)
 
 
-def test_motions_are_plain_numbers_of_one_shape_and_blend(engine: Engine, motions: list[Motion]) -> None:
+def test_motions_are_plain_numbers_of_one_shape_and_blend(engine: AnyEngine, motions: list[Motion]) -> None:
     for motion in motions:
         assert motion.pose.shape == motions[0].pose.shape and motion.pose.ndim == 1
         assert motion.expression.shape == motions[0].expression.shape and motion.expression.ndim == 1
@@ -110,7 +111,7 @@ def test_motions_are_plain_numbers_of_one_shape_and_blend(engine: Engine, motion
     assert motions[0].blend(motions[-1], 0.0) is motions[0] and motions[0].blend(motions[-1], 1.0) is motions[-1]
 
 
-def test_units_do_not_depend_on_the_size_of_the_camera_picture(engine: Engine, performance: list[Image]) -> None:
+def test_units_do_not_depend_on_the_size_of_the_camera_picture(engine: AnyEngine, performance: list[Image]) -> None:
     import cv2
 
     whole = engine.observe(performance[0])
@@ -122,30 +123,30 @@ def test_units_do_not_depend_on_the_size_of_the_camera_picture(engine: Engine, p
     assert np.abs(whole.pose - half.pose).max() < 0.12
 
 
-def test_a_picture_without_a_driver_is_none(engine: Engine) -> None:
+def test_a_picture_without_a_driver_is_none(engine: AnyEngine) -> None:
     if engine.name == "fomm":
         pytest.importorskip("mediapipe")
     assert engine.observe(np.zeros((240, 320, 3), np.uint8)) is None
 
 
-def test_a_portrait_of_nobody_is_refused_in_words(engine: Engine) -> None:
+def test_a_portrait_of_nobody_is_refused_in_words(engine: AnyEngine) -> None:
     with pytest.raises(NoFaceError) as refusal:
         engine.prepare(np.zeros((256, 256, 3), np.uint8))
     assert len(str(refusal.value)) > 20 and "\n" not in str(refusal.value)
 
 
-def test_the_output_has_the_size_asked_for(engine: Engine, picture: Image) -> None:
+def test_the_output_has_the_size_asked_for(engine: AnyEngine, picture: Image) -> None:
     wide = engine.prepare(picture, (640, 360))
     assert wide.image.shape == (360, 640, 3)
     assert engine.render(wide, wide.neutral, Tuning()).shape == (360, 640, 3)
 
 
-def test_distance_knows_the_frame_that_is_nearest(engine: Engine, avatar: Avatar, motions: list[Motion]) -> None:
+def test_distance_knows_the_frame_that_is_nearest(engine: AnyEngine, avatar: Avatar, motions: list[Motion]) -> None:
     distances = [engine.distance(avatar, motion) for motion in motions]
     assert all(np.isfinite(distances)) and min(distances) >= 0 and max(distances) > min(distances)
 
 
-def test_idling_is_small_and_smooth(engine: Engine, avatar: Avatar) -> None:
+def test_idling_is_small_and_smooth(engine: AnyEngine, avatar: Avatar) -> None:
     steps = [engine.idle(avatar, i / 30) for i in range(150)]
     poses = np.array([step.pose for step in steps])
     assert np.abs(np.diff(poses, axis=0)).max() < 0.03
@@ -153,7 +154,7 @@ def test_idling_is_small_and_smooth(engine: Engine, avatar: Avatar) -> None:
 
 
 def test_preparing_in_another_thread_does_not_disturb_the_frames(
-    engine: Engine, avatar: Avatar, performance: list[Image], picture: Image
+    engine: AnyEngine, avatar: Avatar, performance: list[Image], picture: Image
 ) -> None:
     results: list[Avatar] = []
     preparing = threading.Thread(target=lambda: results.append(engine.prepare(picture)))
@@ -164,7 +165,7 @@ def test_preparing_in_another_thread_does_not_disturb_the_frames(
     assert np.array_equal(results[0].image, avatar.image)
 
 
-def test_many_threads_render_what_one_would(engine: Engine, picture: Image, motions: list[Motion], performance: list[Image]) -> None:
+def test_many_threads_render_what_one_would(engine: AnyEngine, picture: Image, motions: list[Motion], performance: list[Image]) -> None:
     """Two avatars in turn, other motions in every thread, while the next frame is observed and another portrait prepared."""
     avatars = [engine.prepare(picture), engine.prepare(np.ascontiguousarray(picture[:, ::-1]))]
     moved = [(avatar, engine.transfer(avatar, motions[0], motion, Tuning())) for motion in motions[::3] for avatar in avatars]

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from livepuppet.cli import main
 from livepuppet.errors import RunError, UsageError
+from livepuppet.files import write_atomically
 from livepuppet.synthetic.acting import MOODS, Acting, draw_acting, draw_performance, rotation
-from livepuppet.synthetic.clips import Clip, render_clip, write_atomically
+from livepuppet.synthetic.clips import Clip, render_clip
 from livepuppet.synthetic.head import EYE, Head, cached_head
 from livepuppet.synthetic.looks import LOOKS, draw_look
 from livepuppet.synthetic.person import Person, draw_person

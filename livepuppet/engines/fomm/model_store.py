@@ -18,7 +18,6 @@ import os
 import re
 import shutil
 import tempfile
-import urllib.request
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,7 +25,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from livepuppet.errors import ModelError, UsageError
+from livepuppet.errors import ModelError, RunError, UsageError
+from livepuppet.files import fetch
 
 FORMAT = 1
 MANIFEST = "model.json"
@@ -264,24 +264,14 @@ def pull_model(address: str, digest: str, name: str, *, replace: bool = False) -
         raise UsageError("a model is fetched only with its sha256: 64 hexadecimal digits, from a place that you trust")
     with create_model_directory(name, replace=replace) as folder:
         archive = folder.parent / "archive.zip"
-        _download(address, archive)
-        if (found := sha256(archive)) != digest:
-            raise ModelError(f"{address} is not what was expected: its sha256 is {found}")
+        try:
+            fetch(address, archive, digest, limit=LARGEST_BYTES)
+        except RunError as error:
+            raise ModelError(str(error)) from error
         _unpack(archive, folder)
         archive.unlink()
         read_manifest(folder).verify()
     return read_manifest(models_folder() / name)
-
-
-def _download(address: str, path: Path) -> None:
-    try:
-        with urllib.request.urlopen(address, timeout=30) as answer, path.open("wb") as file:
-            while block := answer.read(1 << 20):
-                if file.tell() + len(block) > LARGEST_BYTES:
-                    raise ModelError(f"{address} is larger than any model")
-                file.write(block)
-    except OSError as error:
-        raise ModelError(f"cannot fetch {address}: {error}") from error
 
 
 def _unpack(archive: Path, folder: Path) -> None:

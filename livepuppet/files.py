@@ -1,0 +1,97 @@
+"""Files of the user: where livepuppet keeps its own, writing so that nothing is lost, and fetching with a checked hash."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from livepuppet.errors import RunError
+
+BLOCK_BYTES = 1 << 20
+
+
+def config_folder() -> Path:
+    """Where choices of the user are kept; LIVEPUPPET_CONFIG names another folder. It need not exist."""
+    return _folder("LIVEPUPPET_CONFIG", "user_config_path")
+
+
+def cache_folder() -> Path:
+    """Where files are kept that could be fetched again. It need not exist."""
+    return _folder("", "user_cache_path")
+
+
+def _folder(variable: str, kind: str) -> Path:
+    named = os.environ.get(variable) if variable else None
+    if named:
+        return Path(named)
+    import platformdirs
+
+    folder: Path = getattr(platformdirs, kind)("livepuppet", appauthor=False)
+    return folder
+
+
+def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Write a file that is whole or untouched, whatever happens: to a neighbour, flushed to disk, then renamed.
+
+    Args:
+        path: the file; its folder exists.
+        write: called with the open binary file.
+
+    Raises:
+        RunError: it cannot be written; what was there before is untouched.
+    """
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with unfinished.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror or error} (what was there before is untouched)") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def free_name(path: Path) -> Path:
+    """The path itself if nothing is there, else name-2, name-3, ...: no finished recording is overwritten unasked."""
+    number, free = 1, path
+    while free.exists():
+        number += 1
+        free = path.with_stem(f"{path.stem}-{number}")
+    return free
+
+
+def fetch(address: str, path: Path, sha256: str, *, limit: int, timeout: float = 30.0) -> None:
+    """Download a file, check it, and only then put it to its place.
+
+    Args:
+        address: http(s) or file address.
+        path: where it goes; its folder exists.
+        sha256: of its content, in hexadecimal.
+        limit: bytes that it may have at most.
+        timeout: seconds without an answer after which it fails.
+
+    Raises:
+        RunError: it cannot be had, is too large, or is not the file that was expected.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    digest = hashlib.sha256()
+    try:
+        with urllib.request.urlopen(address, timeout=timeout) as answer, partial.open("wb") as file:
+            while block := answer.read(BLOCK_BYTES):
+                if file.tell() + len(block) > limit:
+                    raise RunError(f"{address} is larger than expected (more than {limit // 1_000_000} MB)")
+                digest.update(block)
+                file.write(block)
+        if digest.hexdigest() != sha256:
+            raise RunError(f"{address} is not what was expected: its sha256 is {digest.hexdigest()}")
+        os.replace(partial, path)
+    except (OSError, ValueError) as error:
+        raise RunError(f"cannot fetch {address}: {error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
