@@ -80,7 +80,7 @@ def test_times_that_a_caller_gives_make_a_video_of_that_speed(tmp_path: Path, cl
     with lp.open_sink(tmp_path / "slow.mp4", watermark=False) as sink:
         for i in range(10):
             times = {"captured_at": 500.0 + i / 10} if clock == "captured_at" else {"captured_at": time.monotonic(), "media_time": i / 10}
-            sink.write(lp.Frame(image, i, **times))  # type: ignore[arg-type]
+            sink.write(lp.Frame(image, i, **times))
     assert frame_times(tmp_path / "slow.mp4") == [Fraction(i, 10) for i in range(10)]
 
 
@@ -112,7 +112,7 @@ WRONG = {
 def test_any_other_array_is_refused_in_one_line(puppet: lp.Puppet, kind: str) -> None:
     for given in (WRONG[kind], lp.Frame(WRONG[kind], 0, 0.0)):  # type: ignore[arg-type]
         with pytest.raises(lp.UsageError) as refusal:
-            puppet.animate(given)
+            puppet.animate(given)  # type: ignore[call-overload]
         assert refusal.value.parameter == "image" and "\n" not in str(refusal.value)
 
 
