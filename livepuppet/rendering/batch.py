@@ -1,22 +1,24 @@
-"""Many films: each a row of a table, on all workers there are; a row that fails fails alone, and the summary says why."""
+"""Many videos: each a row of a table, on all workers there are; a row that fails fails alone, and the summary says why.
+
+Every row is one coroutine (`RenderBatch._render`): who is in the driving video, then the reference frames, then the chunks, then the join.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import logging
-import os
 import shutil
 import tempfile
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from livepuppet.errors import LivepuppetError, SinkError, UsageError
+from livepuppet.files import write_atomically
 from livepuppet.provenance.marks import Mark
 from livepuppet.rendering.chunks import (
     CHUNK_S,
@@ -32,7 +34,7 @@ from livepuppet.rendering.chunks import (
     split_into_chunks,
 )
 from livepuppet.rendering.driver import Progress, SilentProgress
-from livepuppet.rendering.executors import Executor, TaskResult
+from livepuppet.rendering.executors import Executor
 from livepuppet.rendering.job import RenderJob, RenderResult, existing_result
 from livepuppet.rendering.people import PeopleTracks
 from livepuppet.rendering.resume import note_path
@@ -42,10 +44,23 @@ log = logging.getLogger(__name__)
 
 COLUMNS = ("row", "output", "state", "frames", "lost", "seconds", "reason")
 
+STOP_POLL_S = 0.2
+"""How often a stop is looked for."""
+
 
 @dataclass
 class BatchRow:
-    """One row of a jobs file. number: of its line. job: None where the row itself is wrong, `reason` says how."""
+    """One row of a jobs file.
+
+    Attributes:
+        number: of its line.
+        output: as the file has it.
+        job: None where the row itself is wrong; `reason` says how.
+        state: waiting, under way, done, there already, failed or stopped.
+        frames, lost: in the video; lost: in which nobody was seen.
+        seconds: spent on it.
+        reason: why it failed.
+    """
 
     number: int
     output: str
@@ -57,183 +72,175 @@ class BatchRow:
     reason: str = ""
 
 
-@dataclass
-class BatchWork:
-    """A row under way. spans: its pieces, [] where it is made whole. results: what the tasks gave, by piece."""
-
-    row: BatchRow
-    job: RenderJob
-    shared: tuple[Any, Any] = (None, None)
-    spans: list[VideoChunk] = field(default_factory=list)
-    results: dict[int, Any] = field(default_factory=dict)
-    cast: PeopleTracks | None = None
-    session_id: int = 0
-    folder: str = ""
-    began: float = 0.0
-    failed: bool = False
-
-
-Step = Callable[[], None]
-
-
 class RenderBatch:
-    """Works off rows. summary: a CSV that is written anew whenever a row is finished, None for none. piece_s: length of the pieces of long
-    films. Raises SinkError where the summary cannot be written."""
+    """Renders rows on an executor, a few more tasks at once than it has workers, so that none waits and memory stays bounded."""
 
     def __init__(
         self,
         rows: list[BatchRow],
-        crew: Executor,
+        executor: Executor,
         *,
         summary: Path | None = None,
         progress: Progress | None = None,
         stop: threading.Event | None = None,
-        piece_s: float = CHUNK_S,
+        chunk_s: float = CHUNK_S,
     ) -> None:
+        """Prepare, and start nothing.
+
+        Args:
+            rows: what to do; their states are kept up to date.
+            executor: who does it; closed at the end of `run`.
+            summary: a CSV that is written anew whenever a row is finished, None for none.
+            progress: told of every finished row.
+            stop: set it to end what is under way.
+            chunk_s: seconds of the chunks that long videos are made in.
+        """
         self.rows = rows
-        self.crew = crew
+        self.executor = executor
         self.summary = summary
         self.progress = progress or SilentProgress()
         self.stop = stop or threading.Event()
-        self._piece_s = piece_s
-        self._steps: deque[Step] = deque()
-        self._handlers: dict[int, Callable[[TaskResult], None]] = {}
-        self._under_way = 0
+        self._chunk_s = chunk_s
 
     def run(self) -> bool:
-        """Do everything; returns whether all rows succeeded. A stop ends what is under way."""
+        """Do everything; returns whether all rows succeeded. Raises SinkError where the summary cannot be written."""
         self.progress.stage("films", len(self.rows))
-        waiting = deque(self.rows)
-        for row in self.rows:
-            if row.job is None:
-                waiting.remove(row)
-                self._finish(row, "failed", row.reason)
-        self._write_summary()
         try:
-            while (waiting or self._steps or self._handlers) and not self.stop.is_set():
-                # a few more tasks than workers, so that none waits and memory stays bounded
-                while len(self._handlers) < 2 * self.crew.size and (self._steps or (waiting and self._under_way < 2 * self.crew.size)):
-                    if self._steps:
-                        self._steps.popleft()()
-                    else:
-                        self._begin(waiting.popleft())
-                for outcome in self.crew.wait(0.5):
-                    self._handlers.pop(outcome.ticket)(outcome)
+            asyncio.run(self._run())
         finally:
             for row in self.rows:
                 if row.state in ("waiting", "under way"):
                     row.state, row.reason = "stopped", "interrupted"
+            self.executor.close()
             self._write_summary()
-            self.crew.close()
         return all(row.state in ("done", "there already") for row in self.rows)
 
-    def _begin(self, row: BatchRow) -> None:
-        assert row.job is not None
-        self._under_way += 1
+    async def _run(self) -> None:
+        self._write_summary()
+        self._tasks = asyncio.Semaphore(2 * self.executor.size)
+        rows = asyncio.Semaphore(2 * self.executor.size)
+
+        async def one(row: BatchRow) -> None:
+            async with rows:
+                if not self.stop.is_set():
+                    await self._attempt(row)
+
+        everything = asyncio.gather(*(one(row) for row in self.rows))
+        stopped = asyncio.ensure_future(self._stopped())
+        await asyncio.wait({everything, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if everything.done():
+            everything.result()
+        else:
+            everything.cancel()
+            await asyncio.gather(everything, return_exceptions=True)
+
+    async def _stopped(self) -> None:
+        while not self.stop.is_set():
+            await asyncio.sleep(STOP_POLL_S)
+
+    async def _attempt(self, row: BatchRow) -> None:
+        """Render a row, whatever becomes of it: nothing that goes wrong with one row touches the others."""
+        began = time.monotonic()
+        if row.job is None:
+            return self._finish(row, "failed", row.reason)
         row.state = "under way"
-        work = BatchWork(row, row.job, began=time.monotonic())
         try:
-            if row.job.resume and row.job.output.is_file() and not note_path(row.job.output).exists():
-                row.frames = existing_result(row.job.output).frames
-                return self._end(work, "there already")
-            if not row.job.output.parent.is_dir():
-                raise SinkError(f"cannot write {row.job.output}: there is no folder {row.job.output.parent}")
-            self._plan(work)
+            state = await self._render(row, row.job)
         except (LivepuppetError, OSError) as error:
-            self._fail(work, error)
+            state, row.reason = "failed", _first_line(error)
+        except Exception as error:  # a fault of ours ends this row, and is said
+            log.debug("row %d", row.number, exc_info=True)
+            state, row.reason = "failed", f"{type(error).__name__}: {_first_line(error)}"
+        row.seconds = time.monotonic() - began
+        self._finish(row, state, row.reason)
 
-    def _plan(self, work: BatchWork) -> None:
-        job = work.job
-        few = sum(row.state in ("waiting", "under way") for row in self.rows) < self.crew.size
-        if few or not self.crew.shares_disk:  # otherwise whole films keep all workers busy, and cost less
-            work.spans = split_into_chunks(job, self._piece_s)
-        if not self.crew.shares_disk:
-            work.shared = self._share(job.avatar), self._share(Path(job.driving)) if "://" not in job.driving else None
-        if not work.spans:
-            return self._give(work, render_whole, (), partial(self._whole, work))
-        work.session_id = Mark(watermark=False).session_id
-        work.folder = tempfile.mkdtemp(prefix=f".{job.output.stem}-", dir=job.output.parent)
-        self._give(work, find_job_people, (), partial(self._cast, work))
+    async def _render(self, row: BatchRow, job: RenderJob) -> str:
+        """The way of one video. Returns the row's new state."""
+        if job.resume and job.output.is_file() and not note_path(job.output).exists():
+            row.frames = existing_result(job.output).frames
+            return "there already"
+        if not job.output.parent.is_dir():
+            raise SinkError(f"cannot write {job.output}: there is no folder {job.output.parent}")
+        parcel = self._parcel(job)
+        chunks = self._chunks(job)
+        if not chunks:
+            result, data = await self._task(render_whole, parcel)
+            if data is not None:  # made where this machine's files are not to be had
+                write_atomically(job.output, lambda file: file.write(data))
+            row.frames, row.lost = result.frames, result.lost
+            return "done"
+        session_id = Mark(watermark=False).session_id
+        folder = Path(tempfile.mkdtemp(prefix=f".{job.output.stem}-", dir=job.output.parent))
+        try:
+            people = await self._task(find_job_people, parcel)
+            references = await self._references(parcel, chunks, people)
+            made = await self._all(
+                self._render_chunk(parcel, number, chunk, people, references, session_id, folder) for number, chunk in enumerate(chunks)
+            )
+            size = made[0][1].size
+            row.frames = join_chunks(job, [path for path, _ in made], size, session_id)
+            row.lost = sum(result.lost for _, result in made)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        return "done"
 
-    def _cast(self, work: BatchWork, cast: PeopleTracks | None) -> None:
-        work.cast = cast
-        if work.job.reference == "best":
-            for i, span in enumerate(work.spans):
-                self._steps.append(partial(self._give, work, search_chunk, (span, cast), partial(self._found, work, i)))
+    async def _references(self, parcel: WorkerJob, chunks: list[VideoChunk], people: PeopleTracks | None) -> list[Reference]:
+        """The reference frames of the whole video, searched for in all its chunks at once. Raises UsageError where nobody is seen."""
+        references: list[Reference]
+        if parcel.job.reference == "best":
+            found = await self._all(self._task(search_chunk, parcel, chunk, people) for chunk in chunks)
+            references = references_from_shots(merge_searches(found))
         else:
-            self._give(work, first_reference, (cast,), partial(self._referenced, work))
-
-    def _share(self, path: Path) -> Any:
-        return self.crew.share(path.read_bytes())
-
-    def _give(self, work: BatchWork, function: Callable[..., Any], arguments: tuple[Any, ...], then: Callable[[Any], None]) -> None:
-        """Hand out a task of this row; `then` gets its result."""
-        if work.failed:
-            return
-
-        def handle(outcome: TaskResult) -> None:
-            if work.failed:
-                return
-            if outcome.error is not None:
-                return self._fail(work, outcome.error)
-            try:
-                then(outcome.result)
-            except (LivepuppetError, OSError) as error:
-                self._fail(work, error)
-
-        ticket = self.crew.submit(run_unpacked, function, work.job, *work.shared, *arguments)
-        self._handlers[ticket] = handle
-
-    def _whole(self, work: BatchWork, made: tuple[RenderResult, bytes | None]) -> None:
-        report, data = made
-        if data is not None:
-            temporary = work.job.output.with_name(f".{work.job.output.name}.{os.getpid()}")
-            temporary.write_bytes(data)
-            os.replace(temporary, work.job.output)
-        work.row.frames, work.row.lost = report.frames, report.lost
-        self._end(work, "done")
-
-    def _found(self, work: BatchWork, piece: int, found: Any) -> None:
-        work.results[piece] = found
-        if len(work.results) == len(work.spans):
-            pieces = [work.results[i] for i in range(len(work.spans))]
-            work.results = {}
-            self._referenced(work, references_from_shots(merge_searches(pieces)))
-
-    def _referenced(self, work: BatchWork, references: list[Reference]) -> None:
+            references = await self._task(first_reference, parcel, people)
         if not references:
-            raise UsageError(f"no face found in {work.job.driving}: choose a clip in which one face is well visible")
-        folder = work.folder if self.crew.shares_disk else None
-        for i, span in enumerate(work.spans):
-            arguments = (span, work.cast, references, work.session_id, folder)
-            self._steps.append(partial(self._give, work, render_chunk, arguments, partial(self._made, work, i)))
+            raise UsageError(f"no face found in {parcel.job.driving}: choose a clip in which one face is well visible")
+        return references
 
-    def _made(self, work: BatchWork, piece: int, made: tuple[RenderResult, bytes | str]) -> None:
-        report, film = made
-        if isinstance(film, bytes):
-            path = Path(work.folder) / f"piece-{piece}{work.job.output.suffix.lower()}"
-            path.write_bytes(film)
-        else:
-            path = Path(film)
-        work.results[piece] = (path, report)
-        if len(work.results) < len(work.spans):
-            return
-        done = [work.results[i] for i in range(len(work.spans))]
-        work.row.frames = join_chunks(work.job, [path for path, _ in done], report.size, work.session_id)
-        work.row.lost = sum(r.lost for _, r in done)
-        self._end(work, "done")
+    async def _render_chunk(
+        self,
+        parcel: WorkerJob,
+        number: int,
+        chunk: VideoChunk,
+        people: PeopleTracks | None,
+        references: list[Reference],
+        session_id: int,
+        folder: Path,
+    ) -> tuple[Path, RenderResult]:
+        where = str(folder) if self.executor.shares_disk else None
+        result, video = await self._task(render_chunk, parcel, chunk, people, references, session_id, where)
+        if not isinstance(video, bytes):
+            return Path(video), result
+        path = folder / f"chunk-{number}{parcel.job.output.suffix.lower()}"
+        path.write_bytes(video)
+        return path, result
 
-    def _fail(self, work: BatchWork, error: Exception) -> None:
-        work.failed = True
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        self._end(work, "failed", reason if isinstance(error, LivepuppetError | OSError) else f"{type(error).__name__}: {reason}")
+    def _parcel(self, job: RenderJob) -> WorkerJob:
+        if self.executor.shares_disk:
+            return WorkerJob(job, None, None)
+        driving = None if "://" in job.driving else self.executor.share(Path(job.driving).read_bytes())
+        return WorkerJob(job, self.executor.share(job.avatar.read_bytes()), driving)
 
-    def _end(self, work: BatchWork, state: str, reason: str = "") -> None:
-        self._under_way -= 1
-        work.row.seconds = time.monotonic() - work.began
-        if work.folder:
-            shutil.rmtree(work.folder, ignore_errors=True)
-        self._finish(work.row, state, reason)
+    def _chunks(self, job: RenderJob) -> list[VideoChunk]:
+        """[] where the video is made in one go: with more rows than workers, whole videos keep all of them busy, and cost less."""
+        few = sum(row.state in ("waiting", "under way") for row in self.rows) < self.executor.size
+        return split_into_chunks(job, self._chunk_s) if few or not self.executor.shares_disk else []
+
+    async def _task(self, function: Callable[..., Any], parcel: WorkerJob, *arguments: Any) -> Any:
+        """One task of the executor, when its turn has come."""
+        async with self._tasks:
+            return await asyncio.wrap_future(
+                self.executor.submit(unpack_and_run, function, parcel.job, parcel.avatar, parcel.driving, *arguments)
+            )
+
+    async def _all(self, tasks: Any) -> list[Any]:
+        """All of them at once; the first that fails ends the others that have not begun."""
+        running = [asyncio.ensure_future(task) for task in tasks]
+        try:
+            return list(await asyncio.gather(*running))
+        finally:
+            for one in running:
+                one.cancel()
 
     def _finish(self, row: BatchRow, state: str, reason: str = "") -> None:
         row.state, row.reason = state, reason
@@ -254,11 +261,15 @@ class RenderBatch:
                 table.writerow(COLUMNS)
                 for row in self.rows:
                     table.writerow((row.number, row.output, row.state, row.frames, row.lost, f"{row.seconds:.1f}", row.reason))
-            os.replace(temporary, self.summary)
+            temporary.replace(self.summary)
         except OSError as error:
             raise SinkError(f"cannot write the summary {self.summary}: {error.strerror}") from error
 
 
-def run_unpacked(function: Callable[..., Any], job: RenderJob, avatar: bytes | None, driving: bytes | None, *arguments: Any) -> Any:
-    """What a worker runs: the function with the job and its files."""
+def unpack_and_run(function: Callable[..., Any], job: RenderJob, avatar: bytes | None, driving: bytes | None, *arguments: Any) -> Any:
+    """What a worker runs: the function with the job and its files, which Ray delivers only as arguments of their own."""
     return function(WorkerJob(job, avatar, driving), *arguments)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,18 +1,19 @@
-"""Who does the work of many films: processes on this machine, or a Ray cluster. Both take tasks, and do those of a dead worker again.
+"""Who does the work of many videos: processes on this machine, or a Ray cluster. Both do the tasks of a dead worker again.
 
-A task is a function of a module with arguments that can be sent to another process; its result comes back, or what it raised.
+A task is a function of a module with arguments that can be sent to another process; its future gives the result, or raises what it raised.
 """
 
 from __future__ import annotations
 
-import concurrent.futures
 import logging
-import multiprocessing
 import os
 import signal
+import tempfile
+import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from livepuppet.errors import MissingPartError, RunError
@@ -23,17 +24,8 @@ ATTEMPTS = 4
 """How often a task is tried when its worker dies under it."""
 
 
-@dataclass(frozen=True)
-class TaskResult:
-    """What became of a task. ticket: as `submit` gave it. error: what it raised, or that its workers died."""
-
-    ticket: int
-    result: Any = None
-    error: Exception | None = None
-
-
 class Executor(Protocol):
-    """Workers. Used by one thread."""
+    """Workers. `submit` may be called from any thread."""
 
     size: int
     """How many tasks run at once."""
@@ -44,21 +36,11 @@ class Executor(Protocol):
     def share(self, data: bytes) -> Any:
         """Something large that many tasks take as an argument; send what this returns."""
 
-    def submit(self, function: Callable[..., Any], *arguments: Any) -> int:
-        """Give out a task; returns its ticket."""
-
-    def wait(self, seconds: float) -> list[TaskResult]:
-        """What has finished within so many seconds."""
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Give out a task."""
 
     def close(self) -> None:
         """Stop everything, finished or not. May be called twice."""
-
-
-@dataclass
-class PendingTask:
-    function: Callable[..., Any]
-    arguments: tuple[Any, ...]
-    attempts: int = 1
 
 
 class LocalExecutor:
@@ -67,96 +49,106 @@ class LocalExecutor:
     shares_disk = True
 
     def __init__(self, size: int | None = None, gpus: int = 0) -> None:
+        """Start no process yet.
+
+        Args:
+            size: processes; None takes one per GPU, or per core.
+            gpus: each worker is given one of this process's so many GPUs; 0 leaves them as they are.
+        """
         self.size = size or gpus or os.cpu_count() or 1
-        self._gpus = gpus
-        self._tickets = 0
-        self._running: dict[concurrent.futures.Future[Any], int] = {}
-        self._tasks: dict[int, PendingTask] = {}
-        self._orphans: list[int] = []
-        self._pool: concurrent.futures.ProcessPoolExecutor | None = None
+        self._devices = visible_gpus(gpus)
+        self._lock = threading.RLock()
+        self._pool: Any = None
+        self._seats: tempfile.TemporaryDirectory[str] | None = None
+        self._closed = False
 
     def share(self, data: bytes) -> Any:
         return data
 
-    def submit(self, function: Callable[..., Any], *arguments: Any) -> int:
-        self._tickets += 1
-        self._tasks[self._tickets] = PendingTask(function, arguments)
-        self._start(self._tickets)
-        return self._tickets
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        task: Future[Any] = Future()
+        self._start(task, function, arguments, 1)
+        return task
 
-    def wait(self, seconds: float) -> list[TaskResult]:
-        done, _ = concurrent.futures.wait(self._running, seconds, concurrent.futures.FIRST_COMPLETED)
-        outcomes: list[TaskResult] = []
-        broken, self._orphans = self._orphans, []
-        for future in done:
-            ticket = self._running.pop(future)
-            error = future.exception()
-            if isinstance(error, BrokenProcessPool):
-                broken.append(ticket)
-                continue
-            del self._tasks[ticket]
-            if error is None:
-                outcomes.append(TaskResult(ticket, future.result()))
-            else:
-                outcomes.append(TaskResult(ticket, error=error if isinstance(error, Exception) else RunError(str(error))))
-        return outcomes + (self._start_again(broken) if broken else [])
+    def _start(self, task: Future[Any], function: Callable[..., Any], arguments: tuple[Any, ...], attempt: int) -> None:
+        with self._lock:
+            if self._closed:
+                task.cancel()
+                return
+            try:
+                pool = self._open()
+                attempted = pool.submit(function, *arguments)
+            except (BrokenProcessPool, RuntimeError):  # a worker has died, and its tasks' futures have not been told yet
+                self._pool = None
+                pool = self._open()
+                attempted = pool.submit(function, *arguments)
 
-    def _start_again(self, broken: list[int]) -> list[TaskResult]:
-        """A worker died and took the pool with it: all that was under way begins anew."""
-        broken += list(self._running.values())
-        self._running.clear()
-        log.warning("a worker died: %d tasks begin again", len(broken))
-        self._discard()
-        outcomes = []
-        for ticket in broken:
-            task = self._tasks[ticket]
-            task.attempts += 1
-            if task.attempts > ATTEMPTS:
-                del self._tasks[ticket]
-                outcomes.append(TaskResult(ticket, error=RunError(f"its worker died {ATTEMPTS} times (out of memory?)")))
-            else:
-                self._start(ticket)
-        return outcomes
+        def finished(one: Future[Any]) -> None:
+            error = None if one.cancelled() else one.exception()
+            if one.cancelled():
+                task.cancel()
+            elif not isinstance(error, BrokenProcessPool):
+                if not task.done():
+                    task.set_exception(error) if error is not None else task.set_result(one.result())
+            elif attempt >= ATTEMPTS:
+                task.set_exception(RunError(f"its worker died {ATTEMPTS} times (out of memory?)"))
+            else:  # the death of one worker breaks the pool and takes the tasks of all others with it
+                with self._lock:
+                    if self._pool is pool:
+                        self._pool = None
+                log.warning("a worker died: a task begins again")
+                self._start(task, function, arguments, attempt + 1)
 
-    def _start(self, ticket: int) -> None:
+        attempted.add_done_callback(finished)
+
+    def _open(self) -> Any:
         if self._pool is None:
-            spawn = multiprocessing.get_context("spawn")  # forked processes would inherit locked libraries
-            numbers = spawn.Value("i", 0)
-            self._pool = concurrent.futures.ProcessPoolExecutor(self.size, spawn, _begin_worker, (numbers, self._gpus))
-        task = self._tasks[ticket]
-        try:
-            self._running[self._pool.submit(task.function, *task.arguments)] = ticket
-        except BrokenProcessPool:  # a worker has died and `wait` has not seen it yet
-            self._orphans.append(ticket)
+            from loky import ProcessPoolExecutor
 
-    def _discard(self) -> None:
-        if self._pool is not None:
-            processes = list((self._pool._processes or {}).values())
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            for process in processes:
-                process.terminate()
-            for process in processes:
-                process.join()
-            self._pool = None
+            if self._seats is None:
+                self._seats = tempfile.TemporaryDirectory(prefix="livepuppet-workers-")
+            seats = tempfile.mkdtemp(dir=self._seats.name)
+            self._pool = ProcessPoolExecutor(self.size, timeout=None, initializer=_begin_worker, initargs=(seats, self._devices))
+        return self._pool
 
     def close(self) -> None:
-        self._running.clear()
-        self._tasks.clear()
-        self._discard()
+        with self._lock:
+            self._closed = True
+            pool, self._pool = self._pool, None
+            seats, self._seats = self._seats, None
+        if pool is not None:
+            pool.shutdown(wait=True, kill_workers=True)
+        if seats is not None:
+            seats.cleanup()
 
 
-def _begin_worker(numbers: Any, gpus: int) -> None:
-    """Ctrl-C is for the one who gives out the work; each worker keeps to its own GPU."""
+def _begin_worker(seats: str, devices: list[str]) -> None:
+    """In a worker: Ctrl-C is for the one who gives out the work, and each worker keeps to a GPU of its own.
+
+    seats: a folder in which every worker takes the first free number.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with numbers.get_lock():
-        number = numbers.value
-        numbers.value += 1
-    if gpus:
-        os.environ["CUDA_VISIBLE_DEVICES"] = str(number % gpus)
+    if not devices:
+        return
+    number = 0
+    while True:
+        try:
+            os.close(os.open(Path(seats, str(number)), os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            break
+        except FileExistsError:
+            number += 1
+    os.environ["CUDA_VISIBLE_DEVICES"] = devices[number % len(devices)]
+
+
+def visible_gpus(count: int) -> list[str]:
+    """The first `count` NVIDIA GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them (numbers, or UUIDs)."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    own = [str(number) for number in range(count)] if named is None else [name.strip() for name in named.split(",") if name.strip()]
+    return own[:count]
 
 
 def count_gpus() -> int:
-    """NVIDIA GPUs of this machine, 0 where there is none."""
+    """NVIDIA GPUs that this process may use, 0 where there is none."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
         return len([n for n in named.split(",") if n.strip() not in ("", "-1")])
@@ -172,9 +164,14 @@ class RayExecutor:
     shares_disk = False
 
     def __init__(self, address: str) -> None:
-        """address: 'ray' (the cluster this machine belongs to, or one started here), or ray://HOST:PORT.
+        """Connect.
 
-        Raises MissingPartError without the package, RunError where the cluster does not answer.
+        Args:
+            address: 'ray' (the cluster this machine belongs to, or one started here), or ray://HOST:PORT.
+
+        Raises:
+            MissingPartError: the package is not installed.
+            RunError: the cluster does not answer.
         """
         try:
             import ray
@@ -182,8 +179,7 @@ class RayExecutor:
             raise MissingPartError("a Ray cluster needs the package ray: pip install 'livepuppet[ray]'", parameter="on") from error
         self._ray = ray
         self._own = not ray.is_initialized()
-        self._tickets = 0
-        self._running: dict[Any, int] = {}
+        self._running: set[Any] = set()
         if self._own:
             self._connect(address)
         self.size = max(1, int(ray.cluster_resources().get("CPU", 1)))
@@ -201,36 +197,40 @@ class RayExecutor:
                 self._ray.init(include_dashboard=False, **quiet)
         except Exception as error:  # Ray raises whatever its layers raise
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise RunError(f"the Ray cluster at {address} does not answer: {reason}") from error
+            raise RunError(f"the Ray cluster at {address} does not answer: {reason}", parameter="on") from error
 
     def share(self, data: bytes) -> Any:
         return self._ray.put(data)
 
-    def submit(self, function: Callable[..., Any], *arguments: Any) -> int:
-        self._tickets += 1
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        task: Future[Any] = Future()
         remote = self._ray.remote(num_cpus=1, max_retries=ATTEMPTS - 1)(function)
-        self._running[remote.remote(*arguments)] = self._tickets
-        return self._tickets
+        reference = remote.remote(*arguments)
+        self._running.add(reference)
 
-    def wait(self, seconds: float) -> list[TaskResult]:
-        if not self._running:
-            return []
-        done, _ = self._ray.wait(list(self._running), num_returns=1, timeout=seconds)
-        outcomes = []
-        for reference in done:
-            ticket = self._running.pop(reference)
-            try:
-                outcomes.append(TaskResult(ticket, self._ray.get(reference)))
-            except self._ray.exceptions.RayTaskError as error:
-                cause = error.cause if isinstance(error.cause, Exception) else RunError(str(error.cause))
-                outcomes.append(TaskResult(ticket, error=cause))
-            except self._ray.exceptions.RayError as error:
-                reason = str(error).strip().splitlines()[0]
-                outcomes.append(TaskResult(ticket, error=RunError(f"its worker died {ATTEMPTS} times: {reason}")))
-        return outcomes
+        def finished(one: Future[Any]) -> None:
+            self._running.discard(reference)
+            if task.cancelled() or task.done():
+                return
+            error = one.exception()
+            if error is None:
+                task.set_result(one.result())
+            else:
+                task.set_exception(self._in_our_words(error))
+
+        reference.future().add_done_callback(finished)
+        return task
+
+    def _in_our_words(self, error: BaseException) -> Exception:
+        if isinstance(error, self._ray.exceptions.RayTaskError):
+            cause = getattr(error, "cause", error)
+            return cause if isinstance(cause, Exception) else RunError(str(cause))
+        if isinstance(error, self._ray.exceptions.RayError):
+            return RunError(f"its worker died {ATTEMPTS} times: {str(error).strip().splitlines()[0]}")
+        return error if isinstance(error, Exception) else RunError(str(error))
 
     def close(self) -> None:
-        for reference in self._running:
+        for reference in list(self._running):
             self._ray.cancel(reference, force=True)
         self._running.clear()
         if self._own:

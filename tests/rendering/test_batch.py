@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,10 @@ from blob_engine import BlobEngine
 from rendering_fixtures import ADA, PERFORMANCE, audio_hash, blob_job, frame_times, run_render, write_blob_video
 
 from livepuppet.errors import RunError, UsageError
-from livepuppet.rendering import chunks as pieces
+from livepuppet.rendering import chunks
 from livepuppet.rendering.batch import BatchRow, RenderBatch
 from livepuppet.rendering.chunks import keyframe_pts, split_into_chunks
-from livepuppet.rendering.executors import Executor, LocalExecutor, TaskResult, count_gpus, open_executor
+from livepuppet.rendering.executors import LocalExecutor, count_gpus, open_executor
 from livepuppet.rendering.pipeline import RenderPipeline
 from livepuppet.video.reader import VideoReader
 from livepuppet.video.writer import VideoWriter, h264
@@ -28,37 +29,32 @@ from livepuppet.video.writer import VideoWriter, h264
 PLACES = [0.5 + 0.15 * float(np.sin(i / 9)) for i in range(150)]
 
 
-class HereCrew:
+class InProcessExecutor:
     """Does the work here and at once; like workers elsewhere it may not see the files."""
 
     def __init__(self, shares_disk: bool = True, size: int = 4) -> None:
         self.size, self.shares_disk = size, shares_disk
-        self.outcomes: list[TaskResult] = []
         self.calls: list[str] = []
 
     def share(self, data: bytes) -> Any:
         return data
 
-    def submit(self, function: Callable[..., Any], *arguments: Any) -> int:
-        ticket = len(self.calls)
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         self.calls.append(arguments[0].__name__)
+        task: Future[Any] = Future()
         try:
-            self.outcomes.append(TaskResult(ticket, function(*arguments)))
+            task.set_result(function(*arguments))
         except Exception as error:
-            self.outcomes.append(TaskResult(ticket, error=error))
-        return ticket
-
-    def wait(self, seconds: float) -> list[TaskResult]:
-        done, self.outcomes = self.outcomes, []
-        return done
+            task.set_exception(error)
+        return task
 
     def close(self) -> None:
-        self.outcomes = []
+        """Nothing is left behind."""
 
 
 @pytest.fixture
 def blob_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pieces, "worker_engine", lambda name, device, model: BlobEngine())
+    monkeypatch.setattr(chunks, "worker_engine", lambda name, device, model: BlobEngine())
 
 
 def images(path: Path) -> list[np.ndarray[Any, np.dtype[np.int64]]]:
@@ -91,11 +87,11 @@ def test_joins_cannot_be_seen(tmp_path: Path, blob_workers: None, shares_disk: b
 
     settings: dict[str, Any] = {"reference": choice, "tuning": Tuning(smoothing=1.0)}
     RenderPipeline(blob_job(tmp_path, film, output=whole, **settings), BlobEngine()).run()
-    crew = HereCrew(shares_disk)
+    crew = InProcessExecutor(shares_disk)
     row = BatchRow(2, name, blob_job(tmp_path, film, output=tmp_path / name, **settings))
-    assert RenderBatch([row], crew, piece_s=1.0).run(), row.reason
+    assert RenderBatch([row], crew, chunk_s=1.0).run(), row.reason
     assert row.state == "done" and row.frames == 150 and row.lost == 30
-    assert row.job is not None and crew.calls.count("make_piece") == len(split_into_chunks(row.job, 1.0)) >= 4
+    assert row.job is not None and crew.calls.count("render_chunk") == len(split_into_chunks(row.job, 1.0)) >= 4
     assert frame_times(tmp_path / name) == frame_times(whole)
     assert audio_hash(tmp_path / name) == audio_hash(whole)
     far = [float(np.abs(a - b).mean()) for a, b in zip(images(tmp_path / name), images(whole), strict=True)]
@@ -107,9 +103,9 @@ def test_a_cut_at_a_join_begins_a_shot(tmp_path: Path, blob_workers: None) -> No
     one = write_blob_video(tmp_path / "a.mp4", [0.3] * 50)
     job = blob_job(tmp_path, one, reference="best")
     spans = split_into_chunks(job, 1.0)
-    parcel = pieces.WorkerJob(job, None, None)
-    found = [pieces.search_chunk(parcel, span, None) for span in spans]
-    assert [f.continues for f in found] == [False, True] and len(pieces.merge_searches(found)) == 1
+    parcel = chunks.WorkerJob(job, None, None)
+    found = [chunks.search_chunk(parcel, span, None) for span in spans]
+    assert [f.continues for f in found] == [False, True] and len(chunks.merge_searches(found)) == 1
 
 
 def test_a_bad_row_fails_alone(tmp_path: Path, blob_workers: None) -> None:
@@ -124,7 +120,7 @@ def test_a_bad_row_fails_alone(tmp_path: Path, blob_workers: None) -> None:
         BatchRow(6, "e", blob_job(tmp_path, film, output=tmp_path / "nowhere" / "e.mp4")),
         BatchRow(7, "f", blob_job(tmp_path, film, output=tmp_path / "f.mp4")),
     ]
-    assert not RenderBatch(rows, HereCrew(), summary=tmp_path / "s.csv").run()
+    assert not RenderBatch(rows, InProcessExecutor(), summary=tmp_path / "s.csv").run()
     with (tmp_path / "s.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
     assert [r["state"] for r in table] == ["done", "failed", "failed", "failed", "failed", "done"]
@@ -133,7 +129,7 @@ def test_a_bad_row_fails_alone(tmp_path: Path, blob_workers: None) -> None:
     assert "no face found" in reasons[1] and "no film that can be read" in reasons[2] and reasons[3] == "the row is wrong"
     assert "there is no folder" in reasons[4] and reasons[5] == ""
     rows = [BatchRow(2, "a", blob_job(tmp_path, film, output=tmp_path / "a.mp4", resume=True))]
-    crew = HereCrew()
+    crew = InProcessExecutor()
     assert RenderBatch(rows, crew).run() and rows[0].state == "there already" and not crew.calls
 
 
@@ -142,7 +138,7 @@ def test_stopping_leaves_a_summary(tmp_path: Path, blob_workers: None) -> None:
     stop = threading.Event()
     stop.set()
     rows = [BatchRow(2, "a", blob_job(tmp_path, film, output=tmp_path / "a.mp4"))]
-    assert not RenderBatch(rows, HereCrew(), summary=tmp_path / "s.csv", stop=stop).run()
+    assert not RenderBatch(rows, InProcessExecutor(), summary=tmp_path / "s.csv", stop=stop).run()
     assert "stopped" in (tmp_path / "s.csv").read_text()
 
 
@@ -166,13 +162,13 @@ def test_a_jobs_file_that_makes_no_sense(tmp_path: Path, content: bytes | None, 
 
 def test_options_that_do_not_go_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_render("--jobs", tmp_path / "jobs.csv", "--avatar", ADA) == 2
-    assert "belong into the columns" in capsys.readouterr().err
+    assert "belong in the columns" in capsys.readouterr().err
     assert run_render("--avatar", ADA, "--on", "ray") == 2
     assert "name one with --jobs" in capsys.readouterr().err
     assert run_render("--avatar", ADA) == 2
     assert "--driving and --output missing" in capsys.readouterr().err
     assert run_render("--avatar", ADA, "--driving", PERFORMANCE, "--output", ADA) == 2
-    assert "is also what the film is made from" in capsys.readouterr().err
+    assert "is also what the video is made from" in capsys.readouterr().err
 
 
 def test_rows_take_options_of_their_own(tmp_path: Path) -> None:
@@ -205,7 +201,7 @@ def square(x: int) -> int:
 
 
 def fail(text: str) -> None:
-    raise UsageError(text)
+    raise UsageError(text, parameter="face")
 
 
 def die_once(mark: str) -> str:
@@ -219,31 +215,50 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def finished(crew: Executor, tickets: list[int], seconds: float = 120) -> dict[int, TaskResult]:
-    found: dict[int, TaskResult] = {}
-    until = time.monotonic() + seconds
-    while len(found) < len(tickets) and time.monotonic() < until:
-        found |= {o.ticket: o for o in crew.wait(1.0)}
-    return found
-
-
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL")
 def test_local_workers(tmp_path: Path) -> None:
     crew = open_executor(None, size=2)
     assert isinstance(crew, LocalExecutor)
-    tickets = [crew.submit(square, i) for i in range(6)]
-    found = finished(crew, tickets)
-    assert [found[t].result for t in tickets] == [i * i for i in range(6)]
-    wrong = crew.submit(fail, "so it is")
-    assert isinstance(finished(crew, [wrong])[wrong].error, UsageError)
+    assert [task.result(120) for task in [crew.submit(square, i) for i in range(6)]] == [i * i for i in range(6)]
+    with pytest.raises(UsageError, match="so it is") as wrong:
+        crew.submit(fail, "so it is").result(120)
+    assert wrong.value.parameter == "face"
     again, beside = crew.submit(die_once, str(tmp_path / "mark")), crew.submit(square, 7)
-    found = finished(crew, [again, beside])
-    assert found[again].result == "alive" and found[beside].result == 49
-    hopeless = crew.submit(die)
-    error = finished(crew, [hopeless])[hopeless].error
-    assert isinstance(error, RunError) and "died" in str(error)
+    assert again.result(120) == "alive" and beside.result(120) == 49
+    with pytest.raises(RunError, match="died"):
+        crew.submit(die).result(120)
     crew.close()
     crew.close()
+
+
+def gpu() -> str:
+    return os.environ.get("CUDA_VISIBLE_DEVICES", "") + f" {os.getpid()}"
+
+
+@pytest.mark.parametrize("given", ["4,5", "GPU-1a,GPU-2b"])
+def test_workers_are_given_the_gpus_that_their_parent_was_given(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+    crew = LocalExecutor(gpus=count_gpus())
+    assert crew.size == 2
+    seen = dict(reversed(task.result(120).split()) for task in [crew.submit(gpu) for _ in range(40)])
+    crew.close()
+    assert set(seen.values()) <= set(given.split(",")) and len(seen) <= 2
+    assert len(seen) < 2 or set(seen.values()) == set(given.split(","))
+
+
+def test_a_fault_of_ours_ends_its_row_only(tmp_path: Path, blob_workers: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    film = write_blob_video(tmp_path / "d.mp4", PLACES[:10])
+    real = chunks.render_whole
+
+    def faulty(parcel: chunks.WorkerJob) -> Any:
+        if parcel.job.output.name == "a.mp4":
+            raise TypeError("unsupported operand")
+        return real(parcel)
+
+    monkeypatch.setattr("livepuppet.rendering.batch.render_whole", faulty)
+    rows = [BatchRow(n, name, blob_job(tmp_path, film, output=tmp_path / name)) for n, name in ((2, "a.mp4"), (3, "b.mp4"))]
+    assert not RenderBatch(rows, InProcessExecutor(size=1)).run()
+    assert [row.state for row in rows] == ["failed", "done"] and rows[0].reason == "TypeError: unsupported operand"
 
 
 def test_gpus_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -317,7 +332,7 @@ def test_a_node_of_a_ray_cluster_dies_in_the_middle(tmp_path: Path, two_nodes: A
         film = talk(tmp_path / "talk.mp4", 180)
         job = RenderJob(ADA, str(film), tmp_path / "o.mp4", size=(128, 128))
         rows = [BatchRow(2, "o.mp4", job), BatchRow(3, "bad.mp4", RenderJob(ADA, str(tmp_path / "nothing.mp4"), tmp_path / "bad.mp4"))]
-        jobs = RenderBatch(rows, crew, summary=tmp_path / "s.csv", piece_s=1.0)
+        jobs = RenderBatch(rows, crew, summary=tmp_path / "s.csv", chunk_s=1.0)
         killed = threading.Event()
 
         def kill() -> None:
