@@ -21,7 +21,7 @@ be imitated as well: seeing and hearing someone in a call no longer proves that 
 
 HOW TO RECOGNISE THEM
 In a call, ask the other person to turn their head all the way to the side, to pass a hand slowly in front of the face, to stand up, or to
-move the camera: portraits that move are good to about 20 degrees of turn, and have never seen what is behind a hand. Look at the edge of
+move the camera: portraits that move are good to about 30 degrees of turn, and have never seen what is behind a hand. Look at the edge of
 the hair and jaw while the head turns, at teeth and tongue, at glasses and earrings, and at whether the shoulders and the light on the face
 take part in the movement. Better programs show fewer of these signs each year; not seeing any proves nothing. What helps for good: call
 back on a number that you know, or ask what only that person can answer.
