@@ -25,7 +25,13 @@ def run(program: str, folder: Path) -> str:
     shutil.copy(PERFORMANCE, folder / "talk.mp4")
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     result = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", program], cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, "-W", "ignore", "-c", program],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     assert result.returncode == 0, result.stderr
     return result.stdout

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from livepuppet.engines.landmark.eyes import EYES_SIZE, Eyes, measure_eyes, retarget_eyes
@@ -63,22 +64,13 @@ def fit_head_pose(landmarks: Landmarks, model: Floats = MODEL) -> HeadPose:
 
 
 def rotation_vector(rotation: Floats) -> Floats:
-    """Rotation matrix -> rotation vector (axis times angle, radians)."""
-    cosine = np.clip((np.trace(rotation) - 1) / 2, -1.0, 1.0)
-    axis = np.array([rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]]) / 2
-    sine = float(np.linalg.norm(axis))
-    angle = float(np.arctan2(sine, cosine))
-    return np.asarray(axis * (angle / sine if sine > 1e-9 else 1.0))
+    """Rotation matrix (3, 3) -> rotation vector (3,), axis times angle in radians (Rodrigues)."""
+    return np.asarray(cv2.Rodrigues(rotation)[0], np.float64).ravel()
 
 
 def rotation_matrix(vector: Floats) -> Floats:
-    """Rotation vector -> rotation matrix (Rodrigues)."""
-    angle = float(np.linalg.norm(vector))
-    if angle < 1e-12:
-        return np.eye(3)
-    x, y, z = vector / angle
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.asarray(np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross)
+    """Rotation vector (3,), axis times angle in radians -> rotation matrix (3, 3) (Rodrigues)."""
+    return np.asarray(cv2.Rodrigues(np.asarray(vector, np.float64))[0], np.float64)
 
 
 def view_angles(rotation: Floats) -> Floats:
