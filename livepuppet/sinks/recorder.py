@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 
 QUEUE_LENGTH = 16
 """Frames that may wait for the encoder: half a second. A full-HD frame takes 6 MB."""
+QUEUE_BYTES = 96 << 20
+"""What they may take together; large frames wait in smaller number."""
 
 CRF = 20
 PRESET = "veryfast"
@@ -38,7 +40,7 @@ class Recorder:
         self.name = str(path)
         self.dropped = 0
         self._lossless = False
-        self._queue: queue.Queue[Frame | None] = queue.Queue(QUEUE_LENGTH)
+        self._queue: queue.Queue[Frame | None] = queue.Queue(QUEUE_LENGTH)  # of another length once the frames' size is known
         self._thread: threading.Thread | None = None
         self._failure: SinkError | None = None
         self._failed = threading.Event()
@@ -47,6 +49,7 @@ class Recorder:
     def open(self, size: Size, fps: float, *, lossless: bool) -> None:
         """Create the file and start the thread. Raises SinkError where it cannot be written."""
         self._lossless = lossless
+        self._queue = queue.Queue(queue_length(size))
         writer = VideoWriter(self.path, size, format=h264(self.path.suffix.lower(), PRESET), fps=fps, crf=CRF)
         self._thread = threading.Thread(target=self._record, args=(writer,), name=f"recorder {self.path.name}", daemon=True)
         self._thread.start()
@@ -106,3 +109,8 @@ class Recorder:
             self._failure = error if isinstance(error, SinkError) else SinkError(f"recording {self.path} failed: {error}")
             self._failed.set()
             writer.abandon()
+
+
+def queue_length(size: Size) -> int:
+    """How many frames of that size may wait for the encoder: at least 2."""
+    return max(2, min(QUEUE_LENGTH, QUEUE_BYTES // (size[0] * size[1] * 3)))

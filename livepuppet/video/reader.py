@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,6 +15,7 @@ import numpy as np
 from av.buffer import Buffer
 from av.container import InputContainer
 from av.stream import Disposition
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from livepuppet.errors import SourceError, UsageError
@@ -28,6 +30,9 @@ DEFAULT_FPS = 25.0
 
 BT709 = 1
 """Code of ITU-T H.273."""
+
+DECODER_BYTES = 128 << 20
+"""What the frames that decoder threads work on at once may take: a thread per core would hold a gigabyte of 8K."""
 
 HOPELESS = 200
 """Damaged packets in a row after which a film counts as ended."""
@@ -60,6 +65,7 @@ class VideoReader:
         self._container = open_container(self.path)
         self._stream = self._find_video()
         self._last_pts: int | None = None
+        self._size: Size | None = None
         self._pictures = self._decode()
         first = next(self._pictures, None)
         if first is None:
@@ -79,6 +85,12 @@ class VideoReader:
         stream = streams[0]
         # Threads that work on several frames at once are quicker, but each holds back a frame: not for streams watched as they happen.
         stream.thread_type = "SLICE" if self.live else "AUTO"
+        context = stream.codec_context
+        frame_bytes = max(1, context.width * context.height * 2)
+        context.thread_count = max(1, min(os.cpu_count() or 1, 16, DECODER_BYTES // frame_bytes))
+        self._scaler = VideoReformatter()  # one per stream: each keeps threads of its own
+        self._matrix: tuple[int, ...] | None = None
+        self._rotation: int | None = None
         return stream
 
     @property
@@ -164,7 +176,6 @@ class VideoReader:
         return f" ({self.skipped} damaged packets)" if self.skipped else ""
 
     def _decode(self) -> Generator[DecodedFrame, None, None]:
-        shape = None
         for packet in self._packets():
             try:
                 frames = packet.decode()
@@ -176,13 +187,7 @@ class VideoReader:
                 continue
             for frame in frames:
                 assert isinstance(frame, av.VideoFrame)
-                picture = DecodedFrame(self._image(frame), self._next_pts(frame))
-                if shape is None:
-                    shape = picture.image.shape
-                if picture.image.shape == shape:
-                    yield picture
-                else:  # a stream may change its size on the way; whoever reads counts on one
-                    yield DecodedFrame(_resized(picture.image, (shape[1], shape[0])), picture.pts)
+                yield DecodedFrame(self._image(frame), self._next_pts(frame))
 
     def _packets(self) -> Iterator[av.Packet[VideoStream]]:
         """All packets of the video, the empty one at the end included that makes the decoder give what it holds back."""
@@ -217,14 +222,42 @@ class VideoReader:
         return pts
 
     def _image(self, frame: av.VideoFrame) -> Image:
+        """The frame upright in RGB, with square pixels, in the size of the first one: a stream may change its own on the way, and whoever
+        reads counts on one. Proportions are kept, with black bars."""
+        matrix = self._display_matrix(frame)
+        turned = matrix is not None and abs(matrix[1]) > abs(matrix[0])
         width, height = frame.width, frame.height
         aspect = self._stream.sample_aspect_ratio
         if aspect and aspect > 0 and aspect != 1:
             width = max(1, round(width * aspect))
-        if self._limit and max(width, height) > self._limit:
-            scale = self._limit / max(width, height)
+        fixed = None if self._size is None else self._size[::-1] if turned else self._size
+        if fixed is not None:
+            scale = min(fixed[0] / width, fixed[1] / height)
+        else:
+            scale = min(1.0, self._limit / max(width, height)) if self._limit else 1.0
+        if scale != 1:
             width, height = max(1, round(width * scale)), max(1, round(height * scale))
-        return _upright(_pixels(frame, width, height), frame)
+        image = _upright(self._pixels(frame, width, height), matrix)
+        if self._size is None:
+            self._size = (image.shape[1], image.shape[0])
+        return _with_bars(image, self._size)
+
+    def _display_matrix(self, frame: av.VideoFrame) -> tuple[int, ...] | None:
+        """How the file says that its pictures are to be turned, read again only where it changes: `side_data` ties frame and data to each
+        other, and a frame in such a circle keeps its memory until Python's collector happens to run."""
+        if self._rotation is None or frame.rotation != self._rotation:
+            self._rotation = frame.rotation
+            matrix = frame.side_data.get("DISPLAYMATRIX")
+            values = np.frombuffer(memoryview(matrix), np.int32)[:5] if isinstance(matrix, Buffer) else None
+            self._matrix = None if values is None else tuple(int(value) for value in values)
+        return self._matrix
+
+    def _pixels(self, frame: av.VideoFrame, width: int, height: int) -> Image:
+        if frame.colorspace == BT709:  # PyAV 16 minds the label only where both sides are named, though RGB has no matrix
+            frame = self._scaler.reformat(frame, width, height, "rgb24", src_colorspace="ITU709", dst_colorspace="ITU601")
+        else:
+            frame = self._scaler.reformat(frame, width, height, "rgb24")
+        return np.asarray(frame.to_ndarray(), np.uint8)
 
 
 def is_url(path: str | Path) -> bool:
@@ -259,12 +292,11 @@ def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-def _upright(image: Image, frame: av.VideoFrame) -> Image:
+def _upright(image: Image, matrix: tuple[int, ...] | None) -> Image:
     """Turn and flip as the file's display matrix says (a phone held upright films sideways and notes it there)."""
-    matrix = frame.side_data.get("DISPLAYMATRIX")
-    if isinstance(matrix, Buffer):
-        a, b, _, c, d = np.frombuffer(memoryview(matrix), np.int32)[:5]  # where the picture's x and y axes go on the screen
-        if abs(int(b)) > abs(int(a)):
+    if matrix is not None:
+        a, b, _, c, d = matrix  # where the picture's x and y axes go on the screen
+        if abs(b) > abs(a):
             image = image.transpose(1, 0, 2)
             a, d = c, b
         if a < 0:
@@ -274,11 +306,12 @@ def _upright(image: Image, frame: av.VideoFrame) -> Image:
     return np.ascontiguousarray(image)
 
 
-def _resized(image: Image, size: Size) -> Image:
-    return _pixels(av.VideoFrame.from_ndarray(image, format="rgb24"), *size)
-
-
-def _pixels(frame: av.VideoFrame, width: int, height: int) -> Image:
-    if frame.colorspace == BT709:  # PyAV 16 minds the label only where both sides are named, though RGB has no matrix
-        frame = frame.reformat(width, height, "rgb24", src_colorspace="ITU709", dst_colorspace="ITU601")
-    return np.asarray(frame.to_ndarray(format="rgb24", width=width, height=height), np.uint8)
+def _with_bars(image: Image, size: Size) -> Image:
+    """The picture in the middle of a black one of that size; itself where it has the size."""
+    height, width = image.shape[:2]
+    if (width, height) == size:
+        return image
+    left, top = (size[0] - width) // 2, (size[1] - height) // 2
+    framed = np.zeros((size[1], size[0], 3), np.uint8)
+    framed[top : top + height, left : left + width] = image
+    return framed
