@@ -146,6 +146,7 @@ class VideoDriver:
         self._film = VideoReader(path, limit=LIMIT_PX)
         self.fps, self.time_base, self.start_pts = self._film.fps, self._film.time_base, self._film.start_pts
         self.size: Size | None = self._film.size
+        self._film.rewind()
         if cast == "unknown":
             progress.stage("looking who is there", self.count(0.0, None))
             cast = find_people(path, face, progress.advance)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import av
 import av.error
@@ -31,8 +33,17 @@ DEFAULT_FPS = 25.0
 BT709 = 1
 """Code of ITU-T H.273."""
 
-DECODER_BYTES = 128 << 20
+DECODER_BYTES = 64 << 20
 """What the frames that decoder threads work on at once may take: a thread per core would hold a gigabyte of 8K."""
+
+CLOCK_MAY_RESTART = frozenset({"mpegts", "mpeg", "matroska,webm", "flv", "ogg"})
+"""FFmpeg's names of the kinds of file that may be recordings put one behind another, each with its own clock."""
+BACK_S, AHEAD_S = Fraction(1, 10), Fraction(10)
+"""A clock that steps back by more, or ahead by more, than it should between two packets of a stream has restarted or jumped."""
+FOLLOW_S = Fraction(1)
+"""Sound and pictures of a piece do not end at the same moment; the pieces' may overlap by as much."""
+RUN_UP_S = 0.1
+"""Sound that begins earlier than the pictures by less than this is what its codec needs before the first sample."""
 
 HOPELESS = 200
 """Damaged packets in a row after which a film counts as ended."""
@@ -64,6 +75,9 @@ class VideoReader:
         self._limit = limit
         self._container = open_container(self.path)
         self._stream = self._find_video()
+        self._timeline = timeline_of(self.path, self._container)
+        self._number = 0
+        self._untimed = False
         self._last_pts: int | None = None
         self._size: Size | None = None
         self._pictures = self._decode()
@@ -77,12 +91,14 @@ class VideoReader:
         self.size: Size = (first.image.shape[1], first.image.shape[0])
 
     def _find_video(self) -> VideoStream:
-        streams = [s for s in self._container.streams.video if not s.disposition & Disposition.attached_pic]
-        if not streams:
+        stream = choose_video(self._container)
+        if stream is None:
             sound = " (only sound)" if self._container.streams.audio else ""
+            unknown = any(s.codec_context is None for s in self._container.streams.video)
             self._container.close()
+            if unknown:
+                raise UsageError(f"{self.path} holds video of a kind that cannot be decoded here: convert it to H.264 first")
             raise UsageError(f"{self.path} has no video stream{sound}: give a film with pictures")
-        stream = streams[0]
         # Threads that work on several frames at once are quicker, but each holds back a frame: not for streams watched as they happen.
         stream.thread_type = "SLICE" if self.live else "AUTO"
         context = stream.codec_context
@@ -103,7 +119,18 @@ class VideoReader:
         return Fraction(self._stream.time_base or Fraction(1, 90_000))
 
     @property
+    def origin_pts(self) -> int:
+        """The moment at which players begin: that of the first frame, or of the sound where it begins clearly earlier. A film made from
+        this one has it as its 0; what a sound codec needs as a run-up does not count."""
+        sounds = [s for s in self._container.streams.audio if s.codec_context is not None and s.start_time is not None]
+        starts = [round(s.start_time * Fraction(s.time_base or 0) / self.time_base) for s in sounds if s.start_time is not None]
+        earliest = min(starts, default=self.start_pts)
+        return earliest if (self.start_pts - earliest) * self.time_base >= RUN_UP_S else self.start_pts
+
+    @property
     def duration(self) -> float | None:
+        if self._timeline is not None and self._stream.index in self._timeline.ends:
+            return self.seconds(self._timeline.ends[self._stream.index])
         if self._stream.duration:
             return float(self._stream.duration * self.time_base)
         return self._container.duration / av.time_base if self._container.duration else None
@@ -117,9 +144,17 @@ class VideoReader:
         with open_container(self.path) as container:
             return sum(1 for packet in container.demux(container.streams[self._stream.index]) if packet.size)
 
+    def key_pts(self) -> list[int]:
+        """Timestamps of the key frames, in order, found without decoding."""
+        if self._timeline is not None:
+            return sorted(self._timeline.keys.get(self._stream.index, []))
+        with open_container(self.path) as container:
+            packets = container.demux(container.streams[self._stream.index])
+            return sorted(p.pts for p in packets if p.is_keyframe and p.pts is not None and p.size)
+
     @property
     def audio(self) -> bool:
-        return bool(self._container.streams.audio)
+        return any(stream.codec_context is not None for stream in self._container.streams.audio)
 
     def seconds(self, pts: int) -> float:
         """Seconds since the film's first frame."""
@@ -142,18 +177,42 @@ class VideoReader:
         target = self.start_pts + round(seconds / self.time_base)
         if self._untouched and target <= self.start_pts:
             return
-        self._rewind(target if target > self.start_pts else None)
-        picture = self.read()
-        if picture is not None and picture.pts > target > self.start_pts:  # landed too late: this format cannot be searched
-            self._rewind(None)
+        picture = None
+        for start in self._attempts(target):
+            self._rewind(start)
             picture = self.read()
+            if picture is not None and picture.pts <= target:
+                break
         while picture is not None and picture.pts < target:
             picture = self.read()
         self._pending = picture
 
+    def rewind(self) -> None:
+        """Back to the first frame. Until it is read, the decoder takes no memory."""
+        if not self.live:
+            self._rewind(None)
+            self._untouched = True
+
+    def _attempts(self, target: int) -> Iterator[int | None]:
+        """From where to read in order to meet `target`, one after the other until a picture comes that is not too late: where a file is
+        searched by its timestamps, no picture means that the key frame lies earlier. None: from the very beginning."""
+        trusted = not self._untimed and (self._timeline is None or self._timeline.continuous)
+        if target <= self.start_pts and trusted:
+            yield self.start_pts
+        elif trusted:
+            keys = [] if self._timeline is None else self._timeline.keys.get(self._stream.index, [])
+            start = max((key for key in keys if key <= target), default=target)
+            second = max(1, round(1 / self.time_base))
+            back = 0
+            while start - back > self.start_pts:
+                yield start - back
+                back = 2 * back or second
+        yield None
+
     def _rewind(self, pts: int | None) -> None:
         """Start decoding at the key frame before `pts`, or at the very beginning."""
         self._pictures.close()
+        sought = pts is not None
         try:
             if pts is None:
                 raise ValueError
@@ -162,10 +221,12 @@ class VideoReader:
             self._container.close()
             self._container = open_container(self.path)
             self._stream = self._find_video()
+            sought = False
+        self._number = 0
         self._last_pts = None
         self._pending = None
         self.skipped = 0
-        self._pictures = self._decode()
+        self._pictures = self._decode(from_key=sought)
 
     def close(self) -> None:
         """Free the file. May be called twice."""
@@ -175,8 +236,14 @@ class VideoReader:
     def _damage(self) -> str:
         return f" ({self.skipped} damaged packets)" if self.skipped else ""
 
-    def _decode(self) -> Generator[DecodedFrame, None, None]:
+    def _decode(self, *, from_key: bool = False) -> Generator[DecodedFrame, None, None]:
+        """from_key: begin with the first key frame; what leans on frames before it would come out damaged."""
+        earliest: int | None = None
         for packet in self._packets():
+            if from_key and packet.size:
+                if not packet.is_keyframe:
+                    continue
+                from_key, earliest = False, packet.pts
             try:
                 frames = packet.decode()
             except av.error.EOFError:
@@ -187,27 +254,23 @@ class VideoReader:
                 continue
             for frame in frames:
                 assert isinstance(frame, av.VideoFrame)
+                if earliest is not None and frame.pts is not None and frame.pts < earliest:
+                    continue
                 yield DecodedFrame(self._image(frame), self._next_pts(frame))
 
     def _packets(self) -> Iterator[av.Packet[VideoStream]]:
         """All packets of the video, the empty one at the end included that makes the decoder give what it holds back."""
-        in_a_row = 0
-        packets = self._container.demux(self._stream)
-        while True:
-            try:
-                packet = next(packets)
-            except StopIteration:
-                return
-            except av.error.FFmpegError as error:
-                if self.live:
-                    raise SourceError(f"{self.path} stopped delivering: {_reason(error)}") from error
-                self.skipped += 1
-                in_a_row += 1
-                if in_a_row > HOPELESS:
-                    return
-                packets = self._container.demux(self._stream)  # goes on behind the damage
-                continue
-            in_a_row = 0
+
+        def damaged(error: Exception) -> None:
+            if self.live:
+                raise SourceError(f"{self.path} stopped delivering: {_reason(error)}") from error
+            self.skipped += 1
+
+        for packet in packets_of(self._container, (self._stream,), damaged):
+            if packet.size:
+                if self._timeline is not None:
+                    self._timeline.correct(packet, self._number)
+                self._number += 1
             yield packet
 
     def _next_pts(self, frame: av.VideoFrame) -> int:
@@ -215,6 +278,7 @@ class VideoReader:
         pts = frame.pts
         step = max(1, round(1 / (Fraction(self.fps).limit_denominator(100_000) * self.time_base)))
         if pts is None:
+            self._untimed = True
             pts = 0 if self._last_pts is None else self._last_pts + step
         elif self._last_pts is not None and pts <= self._last_pts:
             pts = self._last_pts + (step if self.live else 1)
@@ -260,9 +324,129 @@ class VideoReader:
         return np.asarray(frame.to_ndarray(), np.uint8)
 
 
+def choose_video(container: InputContainer) -> VideoStream | None:
+    """The video that players would show: FFmpeg's best stream (default flag, then size), never a cover picture. None: there is none that
+    can be decoded."""
+    usable = [s for s in container.streams.video if s.codec_context is not None and not s.disposition & Disposition.attached_pic]
+    best = container.streams.best("video")
+    return next((s for s in usable if best is not None and s.index == best.index), usable[0] if usable else None)
+
+
+def packets_of(container: InputContainer, streams: tuple[Any, ...], damaged: Callable[[Exception], None]) -> Iterator[av.Packet[Any]]:
+    """All packets of those streams in the file's order. damaged: called for each place that cannot be read; reading goes on behind it."""
+    in_a_row = 0
+    packets = container.demux(*streams)
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return
+        except av.error.FFmpegError as error:
+            damaged(error)
+            in_a_row += 1
+            if in_a_row > HOPELESS:
+                return
+            packets = container.demux(*streams)
+            continue
+        in_a_row = 0
+        yield packet
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The one clock of a file whose own may restart or jump on the way (joined recordings, transport streams); found without decoding.
+
+    shifts: for each stream, what is added to timestamps, and from which packet on (counted from 0), in units of the stream. keys:
+    corrected timestamps of the key frames. ends: the last corrected timestamp with its duration.
+    """
+
+    shifts: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    keys: dict[int, list[int]] = field(default_factory=dict)
+    ends: dict[int, int] = field(default_factory=dict)
+    overlapping: set[int] = field(default_factory=set)
+    """Streams in which a clock steps back by so little that it is left: two frames share a time."""
+
+    @property
+    def continuous(self) -> bool:
+        """Whether the file's own clock can be trusted throughout, so that a time names one place in the file."""
+        return not self.overlapping and all(len(shifts) == 1 for shifts in self.shifts.values())
+
+    def correct(self, packet: av.Packet[Any], number: int) -> None:
+        """Put a packet, the stream's `number`-th, onto the one clock."""
+        shifts = self.shifts.get(packet.stream_index)
+        if shifts is None or len(shifts) == 1:
+            return
+        shift = next(ticks for first, ticks in reversed(shifts) if number >= first)
+        packet.pts = None if packet.pts is None else packet.pts + shift
+        packet.dts = None if packet.dts is None else packet.dts + shift
+
+
+def timeline_of(path: str, container: InputContainer) -> Timeline | None:
+    """The file's timeline; None for kinds of file whose clock cannot restart, and for streams watched as they happen."""
+    if is_url(path) or container.format.name not in CLOCK_MAY_RESTART:
+        return None
+    status = os.stat(path)
+    return _read_timeline(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _read_timeline(path: str, size: int, changed_ns: int) -> Timeline:
+    """Sound and pictures jump together, though not at the same packet: whichever stream comes first to a jump decides how far, and the
+    others follow when they come to it."""
+    timeline = Timeline()
+    jumps: list[Fraction] = [Fraction(0)]  # what is added to the file's clock after each jump, in seconds
+    at: dict[int, int] = {}
+    due: dict[int, Fraction] = {}
+    last: dict[int, Fraction] = {}
+    counts: dict[int, int] = {}
+    with open_container(path) as container:
+        streams = tuple(s for s in container.streams if s.type in {"video", "audio"} and s.codec_context is not None)
+        for packet in packets_of(container, streams, lambda error: log.debug("%s: %s", path, error)):
+            if not packet.size:
+                continue
+            index, tick = packet.stream_index, Fraction(packet.time_base)
+            number = counts[index] = counts.get(index, -1) + 1
+            shifts = timeline.shifts.setdefault(index, [(0, 0)])
+            if packet.pts is not None and packet.dts is None:  # some of Matroska's first packets: shown in another order than they come in
+                _note(timeline, packet, shifts[-1][1])
+            if packet.dts is None:
+                continue
+            epoch, time = at.get(index, 0), packet.dts * tick
+            expected = due.get(index)
+            if expected is not None and not -BACK_S <= time + jumps[epoch] - expected <= AHEAD_S:
+                while epoch + 1 < len(jumps):
+                    epoch += 1
+                    if -FOLLOW_S <= time + jumps[epoch] - expected <= AHEAD_S:
+                        break
+                else:
+                    jumps.append(expected - time)
+                    epoch = len(jumps) - 1
+                shifts.append((number, round(jumps[epoch] / tick)))
+            at[index], time = epoch, time + jumps[epoch]
+            if packet.stream.type == "video" and time <= last.get(index, time - 1):
+                timeline.overlapping.add(index)
+            last[index] = time
+            due[index] = max(expected if expected is not None else time, time + (packet.duration or 0) * tick)
+            if packet.pts is not None:
+                _note(timeline, packet, shifts[-1][1])
+    return timeline
+
+
+def _note(timeline: Timeline, packet: av.Packet[Any], shift: int) -> None:
+    index, pts = packet.stream_index, (packet.pts or 0) + shift
+    timeline.ends[index] = max(timeline.ends.get(index, pts), pts + (packet.duration or 0))
+    if packet.is_keyframe and packet.stream.type == "video":
+        timeline.keys.setdefault(index, []).append(pts)
+
+
 def is_url(path: str | Path) -> bool:
     """Whether it names something on the network rather than a file."""
     return "://" in str(path)
+
+
+def ffmpeg_name(path: str | Path) -> str:
+    """How FFmpeg is told to open it: a file's name may hold a colon, which would otherwise make a protocol of what is before it."""
+    return str(path) if is_url(path) else f"file:{path}"
 
 
 def open_container(path: str) -> InputContainer:
@@ -272,15 +456,18 @@ def open_container(path: str) -> InputContainer:
     timeout = (OPEN_TIMEOUT_S, READ_TIMEOUT_S) if url else None
     if not url and Path(path).is_dir():
         raise UsageError(f"{path} is a folder, not a film")
+    if not url and not Path(path).exists():
+        hint = ": make a film of numbered pictures first" if "%" in path and Path(path).suffix.lower() in {".png", ".jpg", ".jpeg"} else ""
+        raise UsageError(f"no such film: {path}{hint}")
+    if not url and not Path(path).is_file():
+        raise UsageError(f"{path} is a pipe or a device, and a film is read more than once: save it to a file first")
     if not url and Path(path).is_file() and Path(path).stat().st_size == 0:
         raise UsageError(f"{path} is empty (0 bytes)")
     try:
-        return av.open(path, options=options, timeout=timeout)
+        return av.open(ffmpeg_name(path), options=options, timeout=timeout)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         if url:
             raise SourceError(f"cannot open {path}: {_reason(error)}") from error
-        if isinstance(error, FileNotFoundError):
-            raise UsageError(f"no such film: {path}") from None
         if isinstance(error, av.error.InvalidDataError):
             raise UsageError(f"{path} is no film that can be read, or it is cut short") from error
         raise UsageError(f"cannot open {path}: {_reason(error)}") from error

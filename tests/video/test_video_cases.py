@@ -1,0 +1,126 @@
+"""Videos of the kinds that go wrong in other programs: read whole, on one clock, and found again wherever reading begins."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from livepuppet.errors import UsageError
+from livepuppet.video.reader import VideoReader
+
+CASES = Path(__file__).parents[1] / "cases"
+
+
+def seconds(film: VideoReader) -> list[float]:
+    return [film.seconds(picture.pts) for picture in film]
+
+
+def reencoded(source: Path, target: Path, codec: str, **options: str) -> Path:
+    """The same pictures in another kind of file, with one key frame at the beginning only."""
+    with av.open(str(source)) as read, av.open(str(target), "w") as written:
+        stream = written.add_stream(codec, rate=30, options=options)
+        assert isinstance(stream, av.VideoStream)
+        given = read.streams.video[0]
+        stream.width, stream.height, stream.pix_fmt = given.width, given.height, "yuv420p"
+        stream.codec_context.gop_size = 1000
+        for i, frame in enumerate(read.decode(given)):
+            image = av.VideoFrame.from_ndarray(frame.to_ndarray(format="rgb24"), format="rgb24")
+            image.pts = i
+            written.mux(stream.encode(image))
+        written.mux(stream.encode(None))
+    return target
+
+
+def without_index(avi: Path) -> Path:
+    """The file as a camera leaves it that loses power: the list of frames at the end is missing."""
+    data = avi.read_bytes()
+    avi.write_bytes(data[: data.rindex(b"idx1")])
+    return avi
+
+
+@pytest.mark.parametrize(
+    "kind", ["long_gop.ts", "a.m2ts", "hevc.ts", "no_index.avi", "starts_at_10h.ts", "joined.ts", "ts_clock_restarts.ts"]
+)
+def test_no_picture_here_means_look_earlier(tmp_path: Path, kind: str) -> None:
+    """Every frame is found by its time, also where the file can only be searched by where its key frames are not."""
+    path = CASES / kind
+    if kind == "a.m2ts":
+        path = reencoded(CASES / "talk.mp4", tmp_path / kind, "libx264")
+    elif kind == "hevc.ts":
+        path = reencoded(CASES / "talk.mp4", tmp_path / kind, "libx265", **{"x265-params": "log-level=none:keyint=1000"})
+    elif kind == "no_index.avi":
+        path = without_index(reencoded(CASES / "talk.mp4", tmp_path / kind, "mpeg4"))
+    film = VideoReader(path)
+    everything = list(film)
+    for i in (len(everything) - 1, len(everything) // 2, 1, 0, len(everything) * 2 // 3):
+        film.seek(film.seconds(everything[i].pts))
+        found = film.read()
+        assert found is not None and found.pts == everything[i].pts
+        assert np.abs(found.image.astype(int) - everything[i].image).mean() < 1
+    film.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "frames", "step"),
+    [("ts_clock_restarts.ts", 72, 1 / 30), ("joined.ts", 120, 1 / 30), ("starts_at_10h.ts", 72, 1 / 30), ("joined.webm", 144, 1 / 30)],
+)
+def test_a_clock_that_restarts_goes_on(tmp_path: Path, name: str, frames: int, step: float) -> None:
+    path = CASES / name
+    if name == "joined.webm":  # what people get who put recordings of a browser one behind the other
+        path = tmp_path / name
+        path.write_bytes(2 * (CASES / "mediarecorder.webm").read_bytes())
+    film = VideoReader(path)
+    times = seconds(film)
+    assert times[0] == 0 and len(times) == frames
+    assert np.diff(times) == pytest.approx(step, abs=0.03)
+    assert times[-1] == pytest.approx((frames - 1) * step, abs=0.03)
+    assert film.duration == pytest.approx(frames * step, abs=0.05)
+    assert film.key_pts()[0] == film.start_pts
+    film.close()
+
+
+def test_sound_and_pictures_jump_together(tmp_path: Path) -> None:
+    """The sound comes to a jump a few packets later than the pictures, and follows them there."""
+    film = VideoReader(CASES / "joined.ts")
+    assert film._timeline is not None
+    (_, pictures), (_, sound) = (shifts[-1] for shifts in film._timeline.shifts.values())
+    assert pictures == sound == 180_000  # 2 s of the transport stream's clock
+    film.close()
+
+
+def test_the_stream_that_players_choose_is_read() -> None:
+    assert VideoReader(CASES / "two_video_streams.mkv").size == (320, 240)  # the first is 160x120 and not the default
+    assert VideoReader(CASES / "marked_with_cover.mp4").size == (320, 320)  # the first is a cover picture
+
+
+def test_a_size_that_changes_keeps_its_proportions() -> None:
+    """From 1.2 s the picture is 320 x 240 in a stream of 180 x 240: shown whole, with bars above and below."""
+    film = VideoReader(CASES / "size_changes.mkv")
+    last = list(film)[-1].image
+    assert last.shape == (240, 180, 3)
+    height = round(180 * 240 / 320)
+    top = (240 - height) // 2
+    assert last[: top - 1].max() == 0 and last[top + height + 1 :].max() == 0
+    assert last[top + 1 : top + height - 1].mean() > 40
+
+
+@pytest.mark.parametrize("name", ["2024-05-01T12:30:00.mp4", "100%.mp4", "a%03d.mp4"])
+def test_any_name_is_a_name(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(CASES / "talk.mp4", tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    for path in (Path(name), tmp_path / name):
+        assert len(seconds(VideoReader(path))) == 72
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+def test_what_is_no_file_is_said_in_one_line(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    with pytest.raises(UsageError, match="is a pipe or a device"):
+        VideoReader(tmp_path / "pipe.mp4")
+    with pytest.raises(UsageError, match=r"no such film: .*make a film of numbered pictures first"):
+        VideoReader(tmp_path / "f_%03d.png")
