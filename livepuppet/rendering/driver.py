@@ -26,7 +26,8 @@ from livepuppet.rendering.tracking import (
 )
 from livepuppet.types import Avatar, Engine, Image, Motion, Size
 from livepuppet.video.audio import AudioTrack
-from livepuppet.video.reader import VideoReader, is_url
+from livepuppet.video.container import is_url
+from livepuppet.video.reader import VideoReader
 
 log = logging.getLogger(__name__)
 

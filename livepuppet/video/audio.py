@@ -12,7 +12,7 @@ import av.error
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 
-from livepuppet.video.reader import open_container
+from livepuppet.video.container import open_container
 
 log = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from livepuppet.errors import SinkError, UsageError
 from livepuppet.types import Image, Size
 from livepuppet.video.audio import AudioTrack
-from livepuppet.video.reader import open_container
+from livepuppet.video.container import open_container
 
 log = logging.getLogger(__name__)
 
