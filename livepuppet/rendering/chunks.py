@@ -167,7 +167,7 @@ def join_chunks(job: RenderJob, paths: list[Path], size: Size, session_id: int) 
     footage = open_driver(job.driving, mirror=job.mirror, progress=SilentProgress(), stop=threading.Event(), cast=None)
     joined = job.output.with_stem(job.output.stem + ".joining")
     try:
-        shift = footage.first_pts(job.start) if job.start else 0
+        shift = footage.first_pts(job.start) if job.start else footage.origin_pts
         writer = open_video_writer(job, joined, size, footage, open_audio(job, footage, shift))
         try:
             for path in paths:
