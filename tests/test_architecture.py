@@ -15,7 +15,7 @@ FLOOR_1 = {
     "channel", "devices", "meter", "framing", "smoothing", "face", "artifacts", "parts", "portraits", "film", "fitting",
     "watermark", "label", "marking", "credentials", "identity", "verification", "consent", "protection",
     "playback", "encoding", "machine",
-    "soundtrack", "audio_packets", "container",
+    "soundtrack", "audio_packets", "container", "tone_mapping",
     "stills", "cutout",
     "crew",
 }  # fmt: skip

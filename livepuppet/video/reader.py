@@ -19,14 +19,15 @@ from av.video.stream import VideoStream
 from livepuppet.errors import SourceError, UsageError
 from livepuppet.types import Image, Size
 from livepuppet.video.container import choose_video, is_url, open_container, packets_of, reason_of, timeline_of
+from livepuppet.video.tone_mapping import BT2020, is_wide, to_sdr
 
 log = logging.getLogger(__name__)
 
 DEFAULT_FPS = 25.0
 """Where a film does not say."""
 
-BT709 = 1
-"""Code of ITU-T H.273."""
+BT709, UNSPECIFIED = 1, 2
+"""Codes of ITU-T H.273. Players take what is not labelled as BT.709 where it is larger than standard television."""
 
 DECODER_BYTES = 64 << 20
 """What the frames that decoder threads work on at once may take: a thread per core would hold a gigabyte of 8K."""
@@ -303,7 +304,12 @@ class VideoReader:
         return self._matrix
 
     def _pixels(self, frame: av.VideoFrame, width: int, height: int) -> Image:
-        if frame.colorspace == BT709:  # PyAV 16 minds the label only where both sides are named, though RGB has no matrix
+        context = self._stream.codec_context
+        if is_wide(context.color_trc, context.color_primaries):
+            wide = self._scaler.reformat(frame, width, height, "rgb48le", src_colorspace=BT2020, dst_colorspace="ITU601")
+            return to_sdr(np.asarray(wide.to_ndarray(), np.uint16), context.color_trc)
+        untagged_hd = frame.colorspace == UNSPECIFIED and (frame.width >= 1280 or frame.height > 576) and not frame.format.is_rgb
+        if frame.colorspace == BT709 or untagged_hd:  # PyAV 16 minds the label only where both sides are named, though RGB has no matrix
             frame = self._scaler.reformat(frame, width, height, "rgb24", src_colorspace="ITU709", dst_colorspace="ITU601")
         else:
             frame = self._scaler.reformat(frame, width, height, "rgb24")

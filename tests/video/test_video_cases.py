@@ -12,6 +12,7 @@ import pytest
 
 from livepuppet.errors import UsageError
 from livepuppet.video.reader import VideoReader
+from livepuppet.video.tone_mapping import HLG, PQ, to_sdr
 
 CASES = Path(__file__).parents[1] / "cases"
 
@@ -124,3 +125,41 @@ def test_what_is_no_file_is_said_in_one_line(tmp_path: Path) -> None:
         VideoReader(tmp_path / "pipe.mp4")
     with pytest.raises(UsageError, match=r"no such film: .*make a film of numbered pictures first"):
         VideoReader(tmp_path / "f_%03d.png")
+
+
+def test_hdr_looks_as_sdr_does() -> None:
+    """The same performance graded in PQ and BT.2020: the first frame of one is the 46th of the other."""
+    hdr = next(iter(VideoReader(CASES / "hdr_pq.mp4"))).image.astype(float)
+    sdr = list(VideoReader(CASES / "sdr.mp4"))[45].image.astype(float)
+    assert np.abs(hdr - sdr).mean() < 4
+    assert np.abs(hdr.mean((0, 1)) - sdr.mean((0, 1))).max() < 2
+
+
+@pytest.mark.parametrize(("transfer", "white"), [(PQ, 0.5807), (HLG, 0.75)])
+def test_reference_white_is_white_and_brighter_never_darker(transfer: int, white: float) -> None:
+    """BT.2408, table 1: 203 cd/m2 are 58 % of PQ's code values, 75 % of HLG's."""
+    grey = np.repeat(np.linspace(0, 65_535, 400, dtype=np.uint16)[None, :, None], 3, axis=2)
+    shown = to_sdr(grey, transfer)[0].astype(int)
+    assert np.ptp(shown, axis=1).max() <= 1  # grey stays grey
+    assert np.diff(shown[:, 0]).min() >= 0 and shown[0, 0] == 0 and shown[-1, 0] == 255
+    assert 240 <= shown[round(white * 399), 0] <= 250
+    half = shown[round(white * 399 * 0.5), 0]
+    assert 20 < half < 140
+
+
+def test_unlabelled_hd_is_bt709() -> None:
+    image = next(iter(VideoReader(CASES / "untagged_hd_patches.mp4"))).image
+    patches = [(200, 60, 60), (60, 180, 75), (40, 80, 200), (230, 180, 150), (20, 20, 20), (235, 235, 235), (128, 128, 128), (250, 220, 40)]
+    for i, wanted in enumerate(patches):
+        assert np.abs(image[360, 80 + 160 * i].astype(int) - wanted).max() <= 5
+
+
+def test_unlabelled_small_pictures_are_bt601(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "4"})
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        frame = av.VideoFrame.from_ndarray(np.full((120, 160, 3), (200, 60, 60), np.uint8), format="rgb24")
+        container.mux(stream.encode(frame.reformat(format="yuv420p", dst_colorspace="ITU601")))
+        container.mux(stream.encode(None))
+    assert np.abs(next(iter(VideoReader(tmp_path / "a.mp4"))).image[60, 80].astype(int) - (200, 60, 60)).max() <= 4
