@@ -12,6 +12,7 @@ from livepuppet.errors import UsageError
 from livepuppet.provenance.c2pa import Credentials, can_sign, read_credentials
 from livepuppet.provenance.watermark.reader import FOUND, Reader, Reading
 from livepuppet.types import Image
+from livepuppet.video.container import choose_video, ffmpeg_name
 from livepuppet.vision.portrait import SUFFIXES, load_portrait
 
 log = logging.getLogger("livepuppet.provenance.verification")
@@ -175,8 +176,9 @@ def sample_frames(path: Path) -> tuple[list[Image], list[float]]:
     frames: list[Image] = []
     seconds: list[float] = []
     try:
-        with av.open(str(path)) as container:
-            for image, second in evenly_spread(container) if container.streams.video else ():
+        with av.open(ffmpeg_name(path)) as container:
+            stream = choose_video(container)
+            for image, second in evenly_spread(container, stream) if stream is not None else ():
                 if not frames or image.shape == frames[0].shape:
                     frames.append(image)
                     seconds.append(second)
@@ -190,9 +192,8 @@ def sample_frames(path: Path) -> tuple[list[Image], list[float]]:
     return frames, seconds
 
 
-def evenly_spread(container: Any) -> Iterator[tuple[Image, float]]:
-    """Frames at even distances, found by seeking where they are far apart. container: av's, with a video stream."""
-    stream = container.streams.video[0]
+def evenly_spread(container: Any, stream: Any) -> Iterator[tuple[Image, float]]:
+    """Frames at even distances, found by seeking where they are far apart. container, stream: av's."""
     stream.thread_type = "AUTO"
     wanted = STRETCHES * PER_STRETCH
     length = container.duration / 1_000_000 if container.duration else 0.0

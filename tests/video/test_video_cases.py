@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -11,8 +12,11 @@ import numpy as np
 import pytest
 
 from livepuppet.errors import UsageError
+from livepuppet.provenance.verification import sample_frames, verify_file
+from livepuppet.video.image_sequence import ImageSequenceWriter
 from livepuppet.video.reader import VideoReader
 from livepuppet.video.tone_mapping import HLG, PQ, to_sdr
+from livepuppet.video.writer import VideoWriter, h264
 
 CASES = Path(__file__).parents[1] / "cases"
 
@@ -116,6 +120,33 @@ def test_any_name_is_a_name(tmp_path: Path, name: str, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     for path in (Path(name), tmp_path / name):
         assert len(seconds(VideoReader(path))) == 72
+
+
+@pytest.mark.parametrize("name", ["2024-05-01T12:30:00.mp4", "50%.mkv"])
+def test_any_name_can_be_written(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    writer = VideoWriter(Path(name), (64, 48), format=h264(Path(name).suffix, "veryfast"), fps=25)
+    for i in range(5):
+        writer.write(np.full((48, 64, 3), 40 * i, np.uint8), i * 3600)
+    writer.close()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert len(seconds(VideoReader(name))) == 5
+    assert sample_frames(Path(name))[1] == pytest.approx([i / 25 for i in range(5)], abs=0.001)
+
+
+def test_a_percent_sign_beside_the_number(tmp_path: Path) -> None:
+    writer = ImageSequenceWriter(tmp_path / "50%_%03d.png", time_base=Fraction(1, 25))
+    for i in range(2):
+        writer.write(np.zeros((8, 8, 3), np.uint8), i)
+    writer.close()
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == ["50%_001.png", "50%_002.png"]
+
+
+def test_a_cover_picture_is_not_what_is_examined() -> None:
+    """`verify` reads the video's frames: the mark is in them, not in the cover that is stored as the first stream."""
+    frames, _ = sample_frames(CASES / "marked_with_cover.mp4")
+    assert len(frames) == 24 and frames[0].shape == (320, 320, 3)
+    assert verify_file(CASES / "marked_with_cover.mp4").watermark.found
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
