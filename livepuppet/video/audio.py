@@ -52,10 +52,14 @@ FAITHFUL_S = Fraction(1, 20)
 RUN_UP_S = Fraction(1, 20)
 """Packets earlier than a film's beginning by less than this are copied, since the codec needs them before its first sample."""
 
+OVERLAP_S = Fraction(3, 1000)
+"""Packets that overlap by less are a coarse clock's rounding."""
+
 SEARCHED_WELL = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"})
 """FFmpeg's names of the kinds of file that lead straight to a time."""
 
 Samples = NDArray[np.float32]
+"""(samples, channels)."""
 
 
 class AudioTrack:
@@ -87,6 +91,8 @@ class AudioTrack:
         streams = [s for s in self._container.streams.audio if s.codec_context is not None]
         samples = first_packets(self._path, {s.index for s in streams})
         for stream in streams:
+            if not samples[stream.index]:
+                continue  # a track without any sound
             name = stream.codec_context.name
             track: CopiedAudio | EncodedAudio | None = None
             if copyable(self._path, suffix, stream, samples[stream.index]):
@@ -187,7 +193,9 @@ class CopiedAudio:
         """first: the stream's first packet."""
         self.run_up = RUN_UP_S
         self.stream = output.add_stream_from_template(stream)
-        self._due: int | None = None
+        self._last: int | None = None
+        self._end: int | None = None
+        self._strict = output.format.name not in {"matroska", "webm"}  # these may have two packets at one time
         self._adts = is_adts(stream, first)
         if self._adts:  # AAC as it is broadcast carries in every packet what films say once
             self.stream.codec_context.extradata = audio_specific_config(first)
@@ -196,11 +204,16 @@ class CopiedAudio:
         at = packet.dts if packet.dts is not None else packet.pts
         if self._adts and not has_adts_header(bytes(memoryview(packet)[:8])):
             return
-        if at is None or (self._due is not None and at + packet.duration // 2 < self._due):
-            return  # where two recordings are joined, the first one's end and the second one's beginning overlap
-        if self._due is not None and at < self._due:
-            packet.pts = packet.dts = at = self._due
-        self._due = at + max(1, packet.duration // 2)
+        if at is None:
+            return
+        length = packet.duration or 0
+        if self._last is not None and self._end is not None:
+            overlap = (self._end - at) * Fraction(packet.time_base)
+            if overlap > max(OVERLAP_S, length * Fraction(packet.time_base) / 2):
+                return  # where two recordings are joined, the first one's end and the second one's beginning overlap
+            if at < self._last or (self._strict and at == self._last):
+                packet.pts = packet.dts = at = self._last + 1
+        self._last, self._end = at, at + length
         packet = without_header(packet) if self._adts else packet
         packet.stream = self.stream
         yield packet
@@ -221,7 +234,7 @@ class EncodedAudio:
         self.stream, self.codec = made, codec
         made.codec_context.layout = layout
         made.codec_context.open()
-        self._rate, self._layout = made.codec_context.sample_rate, layout
+        self._rate, self._layout, self._channels = made.codec_context.sample_rate, layout, made.codec_context.channels
         self._length = made.codec_context.frame_size or 1024
         self._like: tuple[str, str, int] | None = None
         self._resampler: av.AudioResampler | None = None
@@ -251,7 +264,8 @@ class EncodedAudio:
         if like != self._like:
             self._resample(None)
             self._like = like
-            self._resampler = av.AudioResampler("fltp", self._layout, self._rate)
+            # channels side by side: PyAV 18 crashes where eight of them lie in planes of their own
+            self._resampler = av.AudioResampler("flt", self._layout, self._rate)
         if frame.pts is not None and frame.time_base is not None:
             self._keep_time(round(frame.pts * Fraction(frame.time_base) * self._rate))
         self._resample(frame)
@@ -265,8 +279,7 @@ class EncodedAudio:
         self._surplus = max(0, -ahead) if not begun or -ahead > FAITHFUL_S * self._rate else 0
         if ahead > (FAITHFUL_S * self._rate if begun else 0):
             if begun:
-                channels = av.AudioLayout(self._layout).nb_channels
-                self._append(np.zeros((channels, ahead), np.float32))
+                self._append(np.zeros((ahead, self._channels), np.float32))
             else:
                 self._written = ahead
 
@@ -274,20 +287,20 @@ class EncodedAudio:
         if self._resampler is None:
             return
         for resampled in self._resampler.resample(frame and _placed(frame)):
-            self._append(np.asarray(resampled.to_ndarray(), np.float32))
+            self._append(np.asarray(resampled.to_ndarray(), np.float32).reshape(-1, self._channels))
 
     def _append(self, samples: Samples) -> None:
-        cut = min(self._surplus, samples.shape[1])
+        cut = min(self._surplus, len(samples))
         self._surplus -= cut
-        if samples.shape[1] > cut:
-            self._waiting.append(samples[:, cut:])
-            self._held += samples.shape[1] - cut
+        if len(samples) > cut:
+            self._waiting.append(samples[cut:])
+            self._held += len(samples) - cut
 
     def _encode(self, length: int) -> Iterator[av.Packet[Any]]:
-        joined = np.concatenate(self._waiting, axis=1)
-        chunk, rest = joined[:, :length], joined[:, length:]
-        self._waiting, self._held = [rest], rest.shape[1]
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(chunk), format="fltp", layout=self._layout)
+        joined = np.concatenate(self._waiting)
+        chunk, rest = joined[:length], joined[length:]
+        self._waiting, self._held = [rest], len(rest)
+        frame = av.AudioFrame.from_ndarray(chunk.reshape(1, -1), format="flt", layout=self._layout)
         frame.sample_rate, frame.pts, frame.time_base = self._rate, self._written, Fraction(1, self._rate)
         self._written += length
         yield from self.stream.encode(frame)
@@ -340,10 +353,15 @@ def copyable(path: str, suffix: str, stream: AudioStream, packets: list[bytes]) 
 
 
 def _placed(frame: av.AudioFrame) -> av.AudioFrame:
-    """The frame with speakers in places, where the file only says how many there are."""
-    if not frame.layout.name.endswith("channels") or frame.layout.nb_channels not in LAYOUTS:
+    """The frame with speakers in places, where the file only says how many there are. Of more than there are layouts for, two are taken."""
+    channels = frame.layout.nb_channels
+    if not frame.layout.name.endswith("channels") or (frame.format.is_planar and channels > 7):  # more planes crash PyAV 18
         return frame
-    placed = av.AudioFrame.from_ndarray(frame.to_ndarray(), format=frame.format.name, layout=LAYOUTS[frame.layout.nb_channels])
+    samples = frame.to_ndarray()
+    if channels not in LAYOUTS:
+        samples = samples[:2] if frame.format.is_planar else samples.reshape(-1, channels)[:, :2].reshape(1, -1)
+        channels = 2
+    placed = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format=frame.format.name, layout=LAYOUTS[channels])
     placed.sample_rate, placed.pts, placed.time_base = frame.sample_rate, frame.pts, frame.time_base
     return placed
 

@@ -13,7 +13,7 @@ import av
 import av.error
 import numpy as np
 from av.buffer import Buffer
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
 from livepuppet.errors import SourceError, UsageError
@@ -306,11 +306,11 @@ class VideoReader:
     def _pixels(self, frame: av.VideoFrame, width: int, height: int) -> Image:
         context = self._stream.codec_context
         if is_wide(context.color_trc, context.color_primaries):
-            wide = self._scaler.reformat(frame, width, height, "rgb48le", src_colorspace=BT2020, dst_colorspace="ITU601")
+            wide = self._scaler.reformat(frame, width, height, "rgb48le", src_colorspace=BT2020, dst_colorspace=Colorspace.ITU601)
             return to_sdr(np.asarray(wide.to_ndarray(), np.uint16), context.color_trc)
         untagged_hd = frame.colorspace == UNSPECIFIED and (frame.width >= 1280 or frame.height > 576) and not frame.format.is_rgb
         if frame.colorspace == BT709 or untagged_hd:  # PyAV 16 minds the label only where both sides are named, though RGB has no matrix
-            frame = self._scaler.reformat(frame, width, height, "rgb24", src_colorspace="ITU709", dst_colorspace="ITU601")
+            frame = self._scaler.reformat(frame, width, height, "rgb24", src_colorspace=Colorspace.ITU709, dst_colorspace=Colorspace.ITU601)
         else:
             frame = self._scaler.reformat(frame, width, height, "rgb24")
         return np.asarray(frame.to_ndarray(), np.uint8)

@@ -123,6 +123,69 @@ def test_speakers_in_unknown_places(tmp_path: Path, channels: int) -> None:
         assert track.length == pytest.approx(1.0, abs=0.08)
 
 
+def test_sound_that_is_encoded_anew_is_the_same_to_the_sample(tmp_path: Path) -> None:
+    """Through a codec without loss: nothing is shifted, lost or in the wrong speaker."""
+    source = tmp_path / "d.mkv"
+    noise = np.random.default_rng(1).integers(-20_000, 20_000, (12_000, 2)).astype(np.int16)
+    with av.open(str(source), "w") as container:
+        pictures, sound = container.add_stream("mpeg4", rate=25), container.add_stream("flac", rate=24_000)
+        assert isinstance(pictures, av.VideoStream) and isinstance(sound, av.AudioStream)
+        pictures.width, pictures.height, pictures.pix_fmt = 64, 64, "yuv420p"
+        sound.layout = "stereo"
+        for i in range(12):
+            container.mux(pictures.encode(av.VideoFrame.from_ndarray(np.full((64, 64, 3), 20 * i, np.uint8), format="rgb24")))
+        for begin in range(0, len(noise), 1000):
+            frame = av.AudioFrame.from_ndarray(noise[begin : begin + 1000].reshape(1, -1), format="s16", layout="stereo")
+            frame.sample_rate, frame.pts, frame.time_base = 24_000, begin, Fraction(1, 24_000)
+            container.mux(sound.encode(frame))
+        container.mux([*pictures.encode(None), *sound.encode(None)])
+    with av.open(str(carried(source, tmp_path / "o.mov"))) as container:
+        heard = np.concatenate([f.to_ndarray().reshape(-1, 2) for f in container.decode(audio=0)])
+    assert np.array_equal(heard, noise)
+
+
+def test_eight_channels(tmp_path: Path) -> None:
+    source = tmp_path / "d.mkv"
+    with av.open(str(source), "w") as container:
+        pictures, sound = container.add_stream("mpeg4", rate=25), container.add_stream("pcm_s16le", rate=48_000)
+        assert isinstance(pictures, av.VideoStream) and isinstance(sound, av.AudioStream)
+        pictures.width, pictures.height, pictures.pix_fmt = 64, 64, "yuv420p"
+        sound.layout = "7.1"
+        container.mux(pictures.encode(av.VideoFrame.from_ndarray(np.full((64, 64, 3), 90, np.uint8), format="rgb24")))
+        frame = av.AudioFrame.from_ndarray(np.full((1, 8 * 24_000), 900, np.int16), format="s16", layout="7.1")
+        frame.sample_rate = 48_000
+        container.mux([*pictures.encode(None), *sound.encode(frame), *sound.encode(None)])
+    (track,) = tracks(carried(source, tmp_path / "o.mp4"))
+    assert track.length == pytest.approx(0.5, abs=0.05)
+
+
+def test_languages_and_the_default_track_are_kept(tmp_path: Path) -> None:
+    source = tmp_path / "d.mkv"
+    with av.open(str(CASES / "talk.mp4")) as read, av.open(str(source), "w") as container:
+        given = read.streams.audio[0]
+        pictures = container.add_stream("mpeg4", rate=25)
+        assert isinstance(pictures, av.VideoStream)
+        pictures.width, pictures.height, pictures.pix_fmt = 64, 64, "yuv420p"
+        made = [container.add_stream_from_template(given) for _ in range(2)]
+        for stream, language, disposition in zip(made, ("ger", "eng"), (0, 1), strict=True):
+            stream.metadata["language"] = language
+            stream.disposition = disposition
+        container.mux(pictures.encode(av.VideoFrame.from_ndarray(np.full((64, 64, 3), 90, np.uint8), format="rgb24")))
+        container.mux(pictures.encode(None))
+        for packet in read.demux(given):
+            if packet.size:
+                data, tick, pts = bytes(packet), packet.time_base, packet.pts
+                for stream in made:
+                    copy = av.Packet(data)
+                    copy.time_base, copy.pts, copy.dts, copy.stream = tick, pts, pts, stream
+                    container.mux(copy)
+    for suffix in (".mp4", ".webm", ".mkv"):
+        out = carried(source, tmp_path / f"o{suffix}")
+        assert [track.language for track in tracks(out)] == ["ger", "eng"]
+        with av.open(str(out)) as container:
+            assert [bool(stream.disposition & 1) for stream in container.streams.audio] == [False, True]
+
+
 def test_a_track_of_an_unknown_kind_is_left_out_and_that_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "livepuppet")
     assert len(tracks(carried("unknown_sound_codec.mov", tmp_path / "o.mp4"))) == 1
