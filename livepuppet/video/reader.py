@@ -70,7 +70,10 @@ class VideoReader:
         self._pictures = self._decode()
         first = next(self._pictures, None)
         if first is None:
+            webp = self._container.format.name == "webp_pipe"
             self.close()
+            if webp:
+                raise UsageError(f"{self.path} is an animated WebP, which cannot be read as a video: save it as MP4 or GIF first")
             raise UsageError(f"{self.path} holds no picture that can be decoded{self._damage()}")
         self._pending: DecodedFrame | None = first
         self._untouched = True

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -65,6 +66,20 @@ KEEPS_ORDINARY_MP4 = av.library_versions["libavformat"] >= (62, 12)
 _FRAGMENTS = {"movflags": "+frag_keyframe+delay_moov" + ("+hybrid_fragmented" if KEEPS_ORDINARY_MP4 else ""), "flush_packets": "1"}
 _X264 = {"bf": "0", "x264-params": "scenecut=40:open-gop=0"}
 _MATROSKA = {"flush_packets": "1", "cluster_time_limit": "1000"}
+
+
+LOOK_AHEAD = {"veryfast": 10, "fast": 30}
+"""Frames that x264's presets look ahead."""
+LOOK_AHEAD_BYTES = 128 << 20
+"""What these may take: thirty frames of 4096 x 4096 would be a gigabyte and more."""
+
+
+def bounded(options: Mapping[str, str], size: Size) -> dict[str, str]:
+    """x264's options with as many frames in flight as memory allows; unchanged up to full HD and beyond."""
+    frames = max(2, LOOK_AHEAD_BYTES // (size[0] * size[1] * 3 // 2))
+    if frames >= LOOK_AHEAD.get(options.get("preset", ""), 0):
+        return dict(options)
+    return dict(options) | {"x264-params": f"{options['x264-params']}:rc-lookahead={frames}:threads={min(frames, os.cpu_count() or 1)}"}
 
 
 def h264(suffix: str, preset: str) -> VideoFormat:
@@ -142,7 +157,7 @@ class VideoWriter:
             codec = stream.codec_context
             codec.time_base = time_base if self._palette is None else GIF_CLOCK
             codec.gop_size = max(1, round(fps * SECONDS_AT_RISK))
-            codec.options = dict(format.options) | ({"crf": str(crf)} if crf is not None and format.constant_quality else {})
+            codec.options = bounded(format.options, size) | ({"crf": str(crf)} if crf is not None and format.constant_quality else {})
             if format.pixels.startswith("yuv"):
                 codec.color_primaries = codec.color_trc = codec.colorspace = BT709
                 codec.color_range = ColorRange.MPEG

@@ -14,6 +14,7 @@ import pytest
 from livepuppet.sinks.recorder import QUEUE_BYTES, QUEUE_LENGTH, queue_length
 from livepuppet.types import Size
 from livepuppet.video.reader import VideoReader
+from livepuppet.video.writer import bounded, h264
 
 
 def write_video(path: Path, frames: int, size: Size = (320, 240)) -> Path:
@@ -54,3 +55,9 @@ def test_threads_stay_as_many_as_at_the_first_frame(tmp_path: Path) -> None:
 def test_what_waits_for_the_encoder_is_bounded_by_bytes() -> None:
     assert queue_length((640, 360)) == QUEUE_LENGTH
     assert 2 <= queue_length((4096, 4096)) <= max(2, QUEUE_BYTES // (4096 * 4096 * 3))
+
+
+def test_the_encoder_looks_ahead_at_fewer_large_frames() -> None:
+    options = h264(".mp4", "fast").options
+    assert bounded(options, (1920, 1080)) == options
+    assert "rc-lookahead=5:" in bounded(options, (4096, 4096))["x264-params"]
