@@ -357,7 +357,7 @@ def _placed(frame: av.AudioFrame) -> av.AudioFrame:
     channels = frame.layout.nb_channels
     if not frame.layout.name.endswith("channels") or (frame.format.is_planar and channels > 7):  # more planes crash PyAV 18
         return frame
-    samples = frame.to_ndarray()
+    samples: NDArray[Any] = frame.to_ndarray()
     if channels not in LAYOUTS:
         samples = samples[:2] if frame.format.is_planar else samples.reshape(-1, channels)[:, :2].reshape(1, -1)
         channels = 2
@@ -370,4 +370,4 @@ def _describe(made: AudioStream, stream: AudioStream) -> None:
     """Carry over what players show of a track: its language, its title, whether it is the default."""
     kept = {key: value for key, value in stream.metadata.items() if key in {"language", "title"}}
     made.metadata.update(kept)
-    made.disposition = stream.disposition
+    made.disposition = stream.disposition.value  # type: ignore[assignment]  # PyAV 16 takes a number only

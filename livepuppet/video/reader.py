@@ -309,7 +309,8 @@ class VideoReader:
     def _pixels(self, frame: av.VideoFrame, width: int, height: int) -> Image:
         context = self._stream.codec_context
         if is_wide(context.color_trc, context.color_primaries):
-            wide = self._scaler.reformat(frame, width, height, "rgb48le", src_colorspace=BT2020, dst_colorspace=Colorspace.ITU601)
+            # in planes: libswscale of PyAV 16 spoils packed pixels of 16 bits
+            wide = self._scaler.reformat(frame, width, height, "gbrp12le", src_colorspace=BT2020, dst_colorspace=Colorspace.ITU601)
             return to_sdr(np.asarray(wide.to_ndarray(), np.uint16), context.color_trc)
         untagged_hd = frame.colorspace == UNSPECIFIED and (frame.width >= 1280 or frame.height > 576) and not frame.format.is_rgb
         if frame.colorspace == BT709 or untagged_hd:  # PyAV 16 minds the label only where both sides are named, though RGB has no matrix

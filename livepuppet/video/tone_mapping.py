@@ -24,6 +24,7 @@ KNEE = 0.8
 GAMMA = 2.4
 """Of an SDR display (ITU-R BT.1886)."""
 STEPS = 4096
+"""Code values: 12 bits."""
 
 BT2020_TO_BT709 = np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]], np.float32)
 """Linear light (ITU-R BT.2087, 4.2, inverted)."""
@@ -36,8 +37,8 @@ def is_wide(transfer: int, primaries: int) -> bool:
 
 
 def to_sdr(image: NDArray[np.uint16], transfer: int) -> Image:
-    """RGB uint16 (H, W, 3) in the video's own transfer and BT.2020 primaries -> RGB uint8 (H, W, 3) as SDR screens expect it."""
-    light = np.take(linear(transfer), image >> 4)
+    """RGB uint16 (H, W, 3), below STEPS, in the video's own transfer and BT.2020 primaries -> RGB uint8 (H, W, 3) for SDR screens."""
+    light = np.take(linear(transfer), image)
     if transfer == HLG:  # what the camera saw -> what the display shows (BT.2100, table 5)
         luminance = cv2.transform(light, np.array([LUMINANCE], np.float32))
         light *= (PEAK_NITS / WHITE_NITS) * cv2.pow(luminance, 0.2)[..., None]
