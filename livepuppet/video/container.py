@@ -26,6 +26,8 @@ READ_TIMEOUT_S = 5.0
 
 CLOCK_MAY_RESTART = frozenset({"mpegts", "mpeg", "matroska,webm", "flv", "ogg"})
 """FFmpeg's names of the kinds of file that may be recordings put one behind another, each with its own clock."""
+CLOCK_MAY_JUMP = frozenset({"mpegts", "mpeg"})
+"""Those of them in which clocks also jump ahead; elsewhere a long pause is a picture that stands."""
 BACK_S, AHEAD_S = Fraction(1, 10), Fraction(10)
 """A clock that steps back by more, or ahead by more, than it should between two packets of a stream has restarted or jumped."""
 FOLLOW_S = Fraction(1)
@@ -97,13 +99,14 @@ def timeline_of(path: str, container: InputContainer) -> Timeline | None:
     if is_url(path) or container.format.name not in CLOCK_MAY_RESTART:
         return None
     status = os.stat(path)
-    return _read_timeline(path, status.st_size, status.st_mtime_ns)
+    return _read_timeline(path, status.st_size, status.st_mtime_ns, container.format.name in CLOCK_MAY_JUMP)
 
 
 @lru_cache(maxsize=8)
-def _read_timeline(path: str, size: int, changed_ns: int) -> Timeline:
+def _read_timeline(path: str, size: int, changed_ns: int, may_jump: bool) -> Timeline:
     """Sound and pictures jump together, though not at the same packet: whichever stream comes first to a jump decides how far, and the
-    others follow when they come to it."""
+    others follow when they come to it. may_jump: also ahead, unless another stream has gone on meanwhile: then it was a pause.
+    """
     timeline = Timeline()
     jumps: list[Fraction] = [Fraction(0)]  # what is added to the file's clock after each jump, in seconds
     at: dict[int, int] = {}
@@ -124,10 +127,13 @@ def _read_timeline(path: str, size: int, changed_ns: int) -> Timeline:
                 continue
             epoch, time = at.get(index, 0), packet.dts * tick
             expected = due.get(index)
-            if expected is not None and not -BACK_S <= time + jumps[epoch] - expected <= AHEAD_S:
+            gap = Fraction(0) if expected is None else time + jumps[epoch] - expected
+            others = max((end for other, end in due.items() if other != index), default=None)
+            jumped = may_jump and gap > AHEAD_S and (others is None or expected is None or others < expected + AHEAD_S / 2)
+            if expected is not None and (jumped or gap < -BACK_S):
                 while epoch + 1 < len(jumps):
                     epoch += 1
-                    if -FOLLOW_S <= time + jumps[epoch] - expected <= AHEAD_S:
+                    if -FOLLOW_S <= time + jumps[epoch] - expected <= FOLLOW_S:
                         break
                 else:
                     jumps.append(expected - time)

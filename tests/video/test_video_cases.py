@@ -89,6 +89,44 @@ def test_a_clock_that_restarts_goes_on(tmp_path: Path, name: str, frames: int, s
     film.close()
 
 
+def test_a_clock_that_jumps_ahead_goes_on(tmp_path: Path) -> None:
+    """Ten hours between two parts of a transport stream, the second one without sound."""
+    path = tmp_path / "a.ts"
+    path.write_bytes((CASES / "ts_clock_restarts.ts").read_bytes() + (CASES / "starts_at_10h.ts").read_bytes())
+    film = VideoReader(path)
+    times = seconds(film)
+    assert len(times) == 144 and np.diff(times) == pytest.approx(1 / 30, abs=0.03)
+    film.seek(times[100])
+    found = film.read()
+    assert found is not None and film.seconds(found.pts) == times[100]
+
+
+@pytest.mark.parametrize(("suffix", "sound"), [(".ts", True), (".mkv", False), (".mkv", True)])
+def test_a_picture_that_stands_is_no_jump(tmp_path: Path, suffix: str, sound: bool) -> None:
+    """A recorded screen on which nothing moves for 15 s: in a transport stream the sound that goes on tells."""
+    path = tmp_path / f"a{suffix}"
+    with av.open(str(path), "w") as container:
+        pictures = container.add_stream("libx264", rate=25)
+        tone = container.add_stream("mp2", rate=48_000) if sound else None
+        assert isinstance(pictures, av.VideoStream)
+        pictures.width, pictures.height, pictures.pix_fmt = 64, 64, "yuv420p"
+        pictures.codec_context.time_base = Fraction(1, 25)
+        pictures.codec_context.options = {"bf": "0", "tune": "zerolatency"}
+        for tick in range(25 * 17):
+            if tick < 25 or tick >= 25 * 16:
+                frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), tick % 250, np.uint8), format="rgb24")
+                frame.pts, frame.time_base = tick, Fraction(1, 25)
+                container.mux(pictures.encode(frame))
+            if isinstance(tone, av.AudioStream):
+                heard = av.AudioFrame.from_ndarray(np.zeros((1, 2 * 1920), np.int16), format="s16", layout="stereo")
+                heard.sample_rate, heard.pts, heard.time_base = 48_000, 1920 * tick, Fraction(1, 48_000)
+                container.mux(tone.encode(heard))
+        container.mux(pictures.encode(None))
+        if isinstance(tone, av.AudioStream):
+            container.mux(tone.encode(None))
+    assert seconds(VideoReader(path))[-1] == pytest.approx(17 - 1 / 25, abs=0.01)
+
+
 def test_sound_and_pictures_jump_together(tmp_path: Path) -> None:
     """The sound comes to a jump a few packets later than the pictures, and follows them there."""
     film = VideoReader(CASES / "joined.ts")
