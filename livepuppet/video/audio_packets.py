@@ -8,7 +8,7 @@ from typing import Any
 import av
 from av.audio.stream import AudioStream
 
-from livepuppet.video.container import open_container, packets_of
+from livepuppet.video.container import is_url, open_container, packets_of
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +42,10 @@ def without_header(packet: av.Packet[Any]) -> av.Packet[Any]:
 
 
 def changes_on_the_way(path: str, stream: AudioStream) -> bool:
-    """Whether rate or layout change on the way: the heads of all packets are looked at."""
-    heads = set()
+    """Whether rate or layout change on the way: the heads of all packets are looked at, except of streams, which may never end."""
+    heads: set[bytes] = set()
+    if is_url(path):
+        return False
     with open_container(path) as again:
         for packet in packets_of(again, (again.streams[stream.index],), lambda error: log.debug("%s", error)):
             if packet.size > 7:

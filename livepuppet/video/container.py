@@ -6,7 +6,6 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -28,9 +27,9 @@ CLOCK_MAY_RESTART = frozenset({"mpegts", "mpeg", "matroska,webm", "flv", "ogg"})
 """FFmpeg's names of the kinds of file that may be recordings put one behind another, each with its own clock."""
 CLOCK_MAY_JUMP = frozenset({"mpegts", "mpeg"})
 """Those of them in which clocks also jump ahead; elsewhere a long pause is a picture that stands."""
-BACK_S, AHEAD_S = Fraction(1, 10), Fraction(10)
+BACK_S, AHEAD_S = 0.1, 10.0
 """A clock that steps back by more, or ahead by more, than it should between two packets of a stream has restarted or jumped."""
-FOLLOW_S = Fraction(1)
+FOLLOW_S = 1.0
 """Sound and pictures of a piece do not end at the same moment; the pieces' may overlap by as much."""
 
 HOPELESS = 200
@@ -108,28 +107,31 @@ def _read_timeline(path: str, size: int, changed_ns: int, may_jump: bool) -> Tim
     others follow when they come to it. may_jump: also ahead, unless another stream has gone on meanwhile: then it was a pause.
     """
     timeline = Timeline()
-    jumps: list[Fraction] = [Fraction(0)]  # what is added to the file's clock after each jump, in seconds
+    jumps = [0.0]  # what is added to the file's clock after each jump, in seconds
     at: dict[int, int] = {}
-    due: dict[int, Fraction] = {}
-    last: dict[int, Fraction] = {}
+    due: dict[int, float] = {}
+    last: dict[int, float] = {}
     counts: dict[int, int] = {}
     with open_container(path) as container:
         streams = tuple(s for s in container.streams if s.type in {"video", "audio"} and s.codec_context is not None)
+        ticks = {s.index: float(s.time_base or 0) for s in streams}
+        pictures = {s.index for s in streams if s.type == "video"}
         for packet in packets_of(container, streams, lambda error: log.debug("%s: %s", path, error)):
             if not packet.size:
                 continue
-            index, tick = packet.stream_index, Fraction(packet.time_base)
+            index = packet.stream_index
+            tick = ticks[index]
             number = counts[index] = counts.get(index, -1) + 1
             shifts = timeline.shifts.setdefault(index, [(0, 0)])
-            if packet.pts is not None and packet.dts is None:  # some of Matroska's first packets: shown in another order than they come in
-                _note(timeline, packet, shifts[-1][1])
-            if packet.dts is None:
+            pts, dts, length = packet.pts, packet.dts, packet.duration or 0
+            if dts is None:  # some of Matroska's first packets: shown in another order than they come in
+                if pts is not None:
+                    _note(timeline, index, pts + shifts[-1][1], length, packet.is_keyframe and index in pictures)
                 continue
-            epoch, time = at.get(index, 0), packet.dts * tick
+            epoch, time = at.get(index, 0), dts * tick
             expected = due.get(index)
-            gap = Fraction(0) if expected is None else time + jumps[epoch] - expected
-            others = max((end for other, end in due.items() if other != index), default=None)
-            jumped = may_jump and gap > AHEAD_S and (others is None or expected is None or others < expected + AHEAD_S / 2)
+            gap = 0.0 if expected is None else time + jumps[epoch] - expected
+            jumped = may_jump and gap > AHEAD_S and not _went_on(due, index)
             if expected is not None and (jumped or gap < -BACK_S):
                 while epoch + 1 < len(jumps):
                     epoch += 1
@@ -140,19 +142,23 @@ def _read_timeline(path: str, size: int, changed_ns: int, may_jump: bool) -> Tim
                     epoch = len(jumps) - 1
                 shifts.append((number, round(jumps[epoch] / tick)))
             at[index], time = epoch, time + jumps[epoch]
-            if packet.stream.type == "video" and time <= last.get(index, time - 1):
+            if index in pictures and time <= last.get(index, time - 1):
                 timeline.overlapping.add(index)
             last[index] = time
-            due[index] = max(expected if expected is not None else time, time + (packet.duration or 0) * tick)
-            if packet.pts is not None:
-                _note(timeline, packet, shifts[-1][1])
+            due[index] = max(expected if expected is not None else time, time + length * tick)
+            if pts is not None:
+                _note(timeline, index, pts + shifts[-1][1], length, packet.is_keyframe and index in pictures)
     return timeline
 
 
-def _note(timeline: Timeline, packet: av.Packet[Any], shift: int) -> None:
-    index, pts = packet.stream_index, (packet.pts or 0) + shift
-    timeline.ends[index] = max(timeline.ends.get(index, pts), pts + (packet.duration or 0))
-    if packet.is_keyframe and packet.stream.type == "video":
+def _went_on(due: dict[int, float], index: int) -> bool:
+    """Whether another stream is well ahead of this one."""
+    return any(end > due[index] + AHEAD_S / 2 for other, end in due.items() if other != index)
+
+
+def _note(timeline: Timeline, index: int, pts: int, length: int, key: bool) -> None:
+    timeline.ends[index] = max(timeline.ends.get(index, pts), pts + length)
+    if key:
         timeline.keys.setdefault(index, []).append(pts)
 
 
