@@ -65,8 +65,8 @@ Samples = NDArray[np.float32]
 class AudioTrack:
     """The audio streams of a film, given out in step with the pictures of another.
 
-    origin: seconds on the film's own clock that become 0. cut: the film goes on before that, and its sound there is not wanted. end:
-    seconds on the same clock before which sound is taken; None: all of it.
+    origin: seconds on the film's own clock that become 0. cut: what is heard before that is not wanted, since the other film
+    begins in the middle of this one. end: seconds on the same clock before which sound is taken; None: all of it.
     """
 
     def __init__(self, path: str, *, origin: Fraction = Fraction(0), cut: bool = False, end: Fraction | None = None) -> None:
