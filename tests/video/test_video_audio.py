@@ -79,8 +79,6 @@ KINDS = [
     ("camera_avi_mono.avi", ".mkv", "pcm_s16le", 1.2),
     ("adpcm_ms.mkv", ".mp4", "aac", 1.5),
     ("adpcm_ms.mkv", ".mkv", "aac", 1.5),
-    ("pcm_44056.mkv", ".mp4", "aac", 1.5),
-    ("pcm_44056.mkv", ".webm", "opus", 1.5),
     ("joined.ts", ".mp4", "aac", 4.0),
     ("ts_clock_restarts.ts", ".mp4", "aac", 2.43),
     ("ts_clock_restarts.ts", ".mkv", "aac", 2.43),
@@ -96,32 +94,33 @@ def test_every_kind_of_sound_reaches_the_film(tmp_path: Path, name: str, suffix:
     assert track.codec.replace("lib", "") == codec
     assert track.length == pytest.approx(length, abs=0.1)  # a codec's blocks at both ends
     times = video_seconds(out)
-    assert abs(times[0] - track.start) < 0.03
+    assert abs(times[0] - track.start) < 0.05  # the run-up of a codec at 22 kHz
     assert len(times) == len(list(VideoReader(CASES / name, limit=64)))
 
 
-@pytest.mark.parametrize("channels", [4, 6, 7])
-def test_speakers_in_unknown_places(tmp_path: Path, channels: int) -> None:
-    """A camera or recorder with several microphones says how many channels there are, and not where."""
+@pytest.mark.parametrize(("channels", "rate"), [(4, 16_000), (6, 48_000), (7, 48_000), (1, 44_056), (2, 8_012)])
+def test_speakers_in_unknown_places_and_odd_rates(tmp_path: Path, channels: int, rate: int) -> None:
+    """A camera or recorder with several microphones says how many channels there are, and not where; old capture cards count oddly."""
     source = tmp_path / "d.mkv"
     with av.open(str(source), "w") as container:
         pictures = container.add_stream("mpeg4", rate=25)
-        sound = container.add_stream("pcm_s16le", rate=16_000)
+        sound = container.add_stream("pcm_s16le", rate=rate)
         assert isinstance(pictures, av.VideoStream) and isinstance(sound, av.AudioStream)
         pictures.width, pictures.height, pictures.pix_fmt = 64, 64, "yuv420p"
-        layout = {4: "quad", 6: "5.1", 7: "6.1"}[channels]
+        layout = {1: "mono", 2: "stereo", 4: "quad", 6: "5.1", 7: "6.1"}[channels]
+        block = rate // 25
         sound.layout = layout
         for i in range(25):
             image = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 10 * i, np.uint8), format="rgb24")
             container.mux(pictures.encode(image))
-            frame = av.AudioFrame.from_ndarray(np.full((1, 640 * channels), 1000, np.int16), format="s16", layout=layout)
-            frame.sample_rate, frame.pts = 16_000, 640 * i
+            frame = av.AudioFrame.from_ndarray(np.full((1, block * channels), 1000, np.int16), format="s16", layout=layout)
+            frame.sample_rate, frame.pts, frame.time_base = rate, block * i, Fraction(1, rate)
             container.mux(sound.encode(frame))
         container.mux(pictures.encode(None))
         container.mux(sound.encode(None))
     for suffix in (".mp4", ".webm", ".mkv"):
         (track,) = tracks(carried(source, tmp_path / f"o{suffix}"))
-        assert track.length == pytest.approx(1.0, abs=0.08)
+        assert track.length == pytest.approx(1.0, abs=0.13)  # at 8 kHz a block of AAC takes 0.13 s
 
 
 def test_sound_that_is_encoded_anew_is_the_same_to_the_sample(tmp_path: Path) -> None:
