@@ -124,7 +124,8 @@ class Session:
         elif self.source.live and now - self._heard_at > SILENCE_S and now - self._rested_at >= TICK_S:
             self._rested_at = now
             self.desk.darken()
-            self._deliver(self.puppet.rest(self._last.index if self._last else 0, now))
+            if not self._over_at(now - self._last.captured_at + frame_seconds(self._last) if self._last else now):
+                self._deliver(self.puppet.rest(self._last.index if self._last else 0, now))
         self._swap_avatar()
         self._hear_keys()
         if not self._sinks and not self._over.is_set():
@@ -154,12 +155,19 @@ class Session:
         if self._first_at is None:
             self._first_at = now
         limits = self._limits
-        if limits.seconds is not None and now - self._first_at >= limits.seconds:
-            self.end(f"{limits.seconds:g} seconds are over")
+        if self._over_at(now):
             return False
         if limits.fps is not None and self._last is not None:
             since = now - frame_seconds(self._last)
             return since < 0 or since >= 0.9 / limits.fps  # a tenth of tolerance, so that a 30 fps camera passes a cap of 30
+        return True
+
+    def _over_at(self, now: float) -> bool:
+        """Whether the time asked for is over, at that second of the source's own time; ends the session then."""
+        limit = self._limits.seconds
+        if limit is None or self._first_at is None or now - self._first_at < limit:
+            return False
+        self.end(f"{limit:g} seconds are over")
         return True
 
     def _animated(self, frame: Frame) -> Frame:

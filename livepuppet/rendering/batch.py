@@ -125,9 +125,10 @@ class RenderBatch:
                 if not self.stop.is_set():
                     await self._attempt(row)
 
-        everything = asyncio.gather(*(one(row) for row in self.rows))
-        stopped = asyncio.ensure_future(self._stopped())
-        await asyncio.wait({everything, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        everything: asyncio.Future[list[None]] = asyncio.gather(*(one(row) for row in self.rows))
+        stopped = asyncio.create_task(self._stopped())
+        waited: set[asyncio.Future[Any]] = {everything, stopped}
+        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
         if everything.done():
             everything.result()

@@ -26,7 +26,7 @@ from livepuppet.rendering.pipeline import RenderPipeline
 from livepuppet.rendering.tracking import SEARCH_LIMIT_PX, DriverFrame, Reference, ShotReference, best_of_each_shot, track_driver
 from livepuppet.types import AnyEngine, Size
 from livepuppet.version import __version__
-from livepuppet.video.reader import VideoReader, open_container
+from livepuppet.video.reader import VideoReader
 
 CHUNK_S = 20.0
 """Length of a piece: long enough that looking beyond its ends costs little, short enough to be done again."""
@@ -75,7 +75,7 @@ def split_into_chunks(job: RenderJob, length: float = CHUNK_S) -> list[VideoChun
     try:
         start, end = job.start or 0.0, job.end
         starts = [film.start_pts + round(start / film.time_base)] if start else [film.start_pts]
-        keys = keyframe_pts(job.driving)
+        keys = film.key_pts()
         limit = None if end is None else film.start_pts + round(end / film.time_base)
         step = round(length / film.time_base)
         whole = film.start_pts + round((film.duration or 0.0) / film.time_base)
@@ -88,13 +88,6 @@ def split_into_chunks(job: RenderJob, length: float = CHUNK_S) -> list[VideoChun
     if len(starts) < 2:
         return []
     return [VideoChunk(first, before) for first, before in zip(starts, [*starts[1:], None], strict=True)]
-
-
-def keyframe_pts(path: str) -> list[int]:
-    """Timestamps of the film's key frames, in order, found without decoding."""
-    with open_container(path) as container:
-        stream = container.streams.video[0]
-        return sorted(p.pts for p in container.demux(stream) if p.is_keyframe and p.pts is not None and p.size)
 
 
 def render_whole(parcel: WorkerJob) -> tuple[RenderResult, bytes | None]:
@@ -174,7 +167,7 @@ def join_chunks(job: RenderJob, paths: list[Path], size: Size, session_id: int) 
     footage = open_driver(job.driving, mirror=job.mirror, progress=SilentProgress(), stop=threading.Event(), cast=None)
     joined = job.output.with_stem(job.output.stem + ".joining")
     try:
-        shift = footage.first_pts(job.start) if job.start else 0
+        shift = footage.first_pts(job.start) if job.start else footage.origin_pts
         writer = open_video_writer(job, joined, size, footage, open_audio(job, footage, shift))
         try:
             for path in paths:

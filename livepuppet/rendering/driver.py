@@ -26,7 +26,8 @@ from livepuppet.rendering.tracking import (
 )
 from livepuppet.types import AnyEngine, Avatar, Image, Motion, Size
 from livepuppet.video.audio import AudioTrack
-from livepuppet.video.reader import VideoReader, is_url
+from livepuppet.video.container import is_url
+from livepuppet.video.reader import VideoReader
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +66,8 @@ class Driver(Protocol):
     fps: float
     time_base: Fraction
     start_pts: int
+    origin_pts: int
+    """What becomes 0 in a film made from it: its first frame, or its sound where that begins clearly earlier."""
     size: Size | None
 
     @property
@@ -95,8 +98,8 @@ class Driver(Protocol):
     ) -> Iterator[DriverFrame]:
         """Steadied moments from `start` until before `end`. each: called with every moment as it was seen, before it is steadied."""
 
-    def sound(self, start: Fraction | None, end: float | None) -> AudioTrack | None:
-        """The sound between, `start` on the file's own clock; None where there is none."""
+    def sound(self, origin: Fraction, cut: bool, end: float | None) -> AudioTrack | None:
+        """The sound; `origin`, on the file's own clock, becomes 0. cut: what is before is not wanted. None where there is none."""
 
     def close(self) -> None:
         """Free what is open. May be called twice."""
@@ -145,7 +148,9 @@ class VideoDriver:
         self._progress, self._stop = progress, stop
         self._film = VideoReader(path, limit=LIMIT_PX)
         self.fps, self.time_base, self.start_pts = self._film.fps, self._film.time_base, self._film.start_pts
+        self.origin_pts = self._film.origin_pts
         self.size: Size | None = self._film.size
+        self._film.rewind()
         if cast == "unknown":
             progress.stage("looking who is there", self.count(0.0, None))
             cast = find_people(path, face, progress.advance)
@@ -214,10 +219,11 @@ class VideoDriver:
         seen = track_driver(engine, self._film, look=self._look, start=start, end=end, pictures=pictures)
         return smooth_driver_frames(_told(seen, each), smoothing)
 
-    def sound(self, start: Fraction | None, end: float | None) -> AudioTrack | None:
+    def sound(self, origin: Fraction, cut: bool, end: float | None) -> AudioTrack | None:
         if not self._film.audio:
             return None
-        return AudioTrack(self._path, start=start, end=None if end is None else Fraction(end) + self.start_pts * self.time_base)
+        last = None if end is None else Fraction(end) + self.start_pts * self.time_base
+        return AudioTrack(self._path, origin=origin, cut=cut, end=last)
 
     def close(self) -> None:
         self._film.close()
@@ -241,6 +247,7 @@ class MotionFileDriver:
         self._file = MotionFile(path)
         head = self._file.head
         self.fps, self.time_base, self.start_pts = head.fps, head.time_base, head.start_pts
+        self.origin_pts = head.start_pts
 
     def first_pts(self, start: float) -> int:
         for moment in self._between(start, None):
@@ -286,7 +293,7 @@ class MotionFileDriver:
     ) -> Iterator[DriverFrame]:
         return smooth_driver_frames(_told(self._between(start, end), each), smoothing)
 
-    def sound(self, start: Fraction | None, end: float | None) -> AudioTrack | None:
+    def sound(self, origin: Fraction, cut: bool, end: float | None) -> AudioTrack | None:
         return None
 
     def close(self) -> None:

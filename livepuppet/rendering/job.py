@@ -122,8 +122,8 @@ def open_video_writer(job: RenderJob, path: Path, size: Size, footage: Driver, s
 
 
 def open_audio(job: RenderJob, footage: Driver, shift: int) -> AudioTrack | None:
-    """The driving film's sound, from the timestamp `shift` on where the job begins later than the film."""
-    sound = footage.sound(Fraction(shift) * footage.time_base if job.start else None, job.end)
+    """The driving film's sound; the timestamp `shift` becomes 0."""
+    sound = footage.sound(shift * footage.time_base, bool(job.start), job.end)
     if sound is not None and job.output.suffix.lower() == ".gif":
         log.info("a GIF has no sound: the film's is left out")
         sound.close()

@@ -95,7 +95,7 @@ class RenderPipeline:
         if not references:
             raise UsageError(f"no face found in {job.driving}: choose a clip in which one face is well visible")
         rest = footage.at_rest(self.engine, references, job.tuning.smoothing)
-        shift = first if job.start else 0
+        shift = first if job.start else footage.origin_pts
         writer = self.open_writer(job.output if before is None else resumed_name(job.output), avatar, footage, shift)
         resumable = isinstance(writer, VideoWriter) and job.output.suffix.lower() != ".gif"
         if resumable:
@@ -138,7 +138,7 @@ class RenderPipeline:
         """Make the pictures later than `after` and earlier than `before` as a silent film of their own, to be joined with others."""
         job = self.job
         avatar = self.prepare()
-        shift = footage.first_pts(job.start) if job.start else 0
+        shift = footage.first_pts(job.start) if job.start else footage.origin_pts
         margin = round(2 * AROUND_S / footage.time_base)
         needed = references_between(references, after - margin, None if before is None else before + margin)
         rest = footage.at_rest(self.engine, needed, job.tuning.smoothing)

@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 
 QUEUE_LENGTH = 16
 """Frames that may wait for the encoder: half a second. A full-HD frame takes 6 MB."""
+QUEUE_BYTES = 96 << 20
+"""What they may take together; large frames wait in smaller number."""
 
 CRF = 20
 PRESET = "veryfast"
@@ -24,7 +26,7 @@ PRESET = "veryfast"
 class Recorder:
     """Writes H.264 to PATH (.mp4, .m4v, .mov or .mkv).
 
-    A frame's time is its place in the driving film where it has one (`media_time`), else when it was captured; the film starts at 0.
+    A frame's time is its place in the driving film where it has one (`media_time`), else when it was captured; see `RecordingClock`.
     dropped: frames left out because the disk or the encoder was too slow; stays 0 when opened `lossless`.
     """
 
@@ -38,7 +40,7 @@ class Recorder:
         self.name = str(path)
         self.dropped = 0
         self._lossless = False
-        self._queue: queue.Queue[Frame | None] = queue.Queue(QUEUE_LENGTH)
+        self._queue: queue.Queue[Frame | None] = queue.Queue(QUEUE_LENGTH)  # of another length once the frames' size is known
         self._thread: threading.Thread | None = None
         self._failure: SinkError | None = None
         self._failed = threading.Event()
@@ -47,6 +49,7 @@ class Recorder:
     def open(self, size: Size, fps: float, *, lossless: bool) -> None:
         """Create the file and start the thread. Raises SinkError where it cannot be written."""
         self._lossless = lossless
+        self._queue = queue.Queue(queue_length(size))
         writer = VideoWriter(self.path, size, format=h264(self.path.suffix.lower(), PRESET), fps=fps, crf=CRF)
         self._thread = threading.Thread(target=self._record, args=(writer,), name=f"recorder {self.path.name}", daemon=True)
         self._thread.start()
@@ -93,12 +96,10 @@ class Recorder:
 
     def _record(self, writer: VideoWriter) -> None:
         last: int | None = None
-        start: float | None = None
+        clock = RecordingClock()
         try:
             while (frame := self._queue.get()) is not None:
-                seconds = frame.captured_at if frame.media_time is None else frame.media_time
-                start = seconds if start is None else start
-                pts = round(Fraction(seconds - start) / CLOCK)
+                pts = round(Fraction(clock(frame)) / CLOCK)
                 last = pts if last is None else max(pts, last + 1)
                 writer.write(frame.image, last)
             writer.close()
@@ -106,3 +107,28 @@ class Recorder:
             self._failure = error if isinstance(error, SinkError) else SinkError(f"recording {self.path} failed: {error}")
             self._failed.set()
             writer.abandon()
+
+
+def queue_length(size: Size) -> int:
+    """How many frames of that size may wait for the encoder: at least 2."""
+    return max(2, min(QUEUE_LENGTH, QUEUE_BYTES // (size[0] * size[1] * 3)))
+
+
+class RecordingClock:
+    """One clock for all frames of a recording, whether they carry a film's time or only that of their capture (while a source is silent the
+    portrait rests, and what it does then is recorded too). Seconds, from 0 at the first frame."""
+
+    def __init__(self) -> None:
+        self._last: Frame | None = None
+        self._seconds = 0.0
+
+    def __call__(self, frame: Frame) -> float:
+        """The frame's time. Between frames of a film it passes as in the film, else as on the clock at the wall."""
+        last, self._last = self._last, frame
+        if last is None:
+            return self._seconds
+        if frame.media_time is not None and last.media_time is not None:
+            self._seconds += frame.media_time - last.media_time
+        else:
+            self._seconds += frame.captured_at - last.captured_at
+        return self._seconds

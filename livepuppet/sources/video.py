@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from livepuppet.video.container import is_url
 from livepuppet.video.playback import Playback
-from livepuppet.video.reader import is_url
 
 
 class VideoSource(Playback):

@@ -16,6 +16,9 @@ from livepuppet.types import Image
 TIMES = "timecodes.txt"
 """Beside the pictures: the time of each frame in milliseconds, in the format that Matroska's tools call 'timecode format v2'."""
 
+NUMBER = re.compile(r"%0?\d*d")
+"""The number's place in a name; any other % stands for itself."""
+
 
 def is_image_sequence(path: Path) -> bool:
     """Whether an output names numbered pictures: frame_%05d.png."""
@@ -29,7 +32,7 @@ class ImageSequenceWriter:
         self.path = Path(path)
         self.written = 0
         self._time_base = time_base
-        if not re.search(r"%0?\d*d", self.path.name) or self.path.name.count("%") != 1:
+        if len(NUMBER.findall(self.path.name)) != 1:
             raise UsageError(f"'{self.path}' names one picture: write a number's place into it, {self.path.stem}_%05d.png")
         if not self.path.parent.is_dir():
             raise SinkError(f"cannot write {self.path}: there is no folder {self.path.parent}")
@@ -42,7 +45,7 @@ class ImageSequenceWriter:
     def write(self, image: Image | NDArray[np.uint8], pts: int) -> None:
         """Add one picture, RGB or RGBA, at `pts` in units of the time base. Raises SinkError."""
         try:
-            Pictures.fromarray(image).save(self.path.with_name(self.path.name % (self.written + 1)), compress_level=3)
+            Pictures.fromarray(image).save(self._numbered(self.written + 1), compress_level=3)
             self._times.write(f"{float(pts * self._time_base * 1000):.3f}\n")
         except OSError as error:
             raise self._failure(error) from error
@@ -54,6 +57,9 @@ class ImageSequenceWriter:
             self._times.close()
         except OSError as error:
             raise self._failure(error) from error
+
+    def _numbered(self, number: int) -> Path:
+        return self.path.with_name(NUMBER.sub(lambda place: place.group() % number, self.path.name))
 
     def abandon(self) -> None:
         self.close()

@@ -7,11 +7,14 @@ import threading
 import time
 from pathlib import Path
 
-from livepuppet.errors import SourceError
+from livepuppet.errors import SourceError, UsageError
 from livepuppet.types import Closing, Frame
-from livepuppet.video.reader import VideoReader
+from livepuppet.video.reader import DecodedFrame, VideoReader
 
 log = logging.getLogger(__name__)
+
+RETRY_S = 1.0
+"""Pause between attempts to reach a stream again."""
 
 FALLEN_BEHIND_S = 0.1
 """A reader later than this makes a recorded film wait for it: it goes on from there and never rushes to catch up."""
@@ -22,20 +25,23 @@ class Playback(Closing):
 
     paced: at the times its timestamps say, or as fast as frames are taken. loop: start again at the end, for ever; `media_time` goes on
     growing. live: nobody waits for the reader (a network stream, or a film that stands in for a camera), so a late reader finds the next
-    frames due at once, and frames that nobody took in time are dropped.
+    frames due at once, and frames that nobody took in time are dropped. A stream without an end is a camera: its frames have no
+    `media_time`, and it is connected to again when it stops.
     Raises UsageError where the path is no film with pictures, SourceError where an address does not answer.
     """
 
     mirrored = False
-    trouble = ""
 
     def __init__(self, path: str | Path, *, name: str, paced: bool, loop: bool, live: bool = False) -> None:
         self._film = VideoReader(path)
+        self._path = path
         self.name = name
+        self.trouble = ""
         self.live = live or self._film.live
         self.fps = self._film.fps
         self._paced = paced and not self._film.live
         self._loop = loop and not self._film.live
+        self._endless = self._film.live and self._film.duration is None
         self._index = 0
         self._round_s = 0.0
         self._last_s = 0.0
@@ -53,19 +59,19 @@ class Playback(Closing):
         with self._reading:
             if self._closed.is_set():
                 return None
-            picture = self._film.read()
+            picture = self._film.read() if not self._endless else self._read_endless()
             if picture is None and self._loop:
                 self._round_s = self._last_s + 1 / self.fps
                 self._film.seek(0)
                 picture = self._film.read()
             if picture is None:
-                if self._film.live:
+                if self._film.live and not self._endless:
                     raise SourceError(f"{self.name} has ended")
                 return None
             self._last_s = media_time = self._round_s + self._film.seconds(picture.pts)
         if self._paced and not self._wait_until(media_time):
             return None
-        frame = Frame(picture.image, self._index, time.monotonic(), media_time)
+        frame = Frame(picture.image, self._index, time.monotonic(), None if self._endless else media_time)
         self._index += 1
         return frame
 
@@ -78,6 +84,30 @@ class Playback(Closing):
             if self._film.skipped:
                 log.warning("%s: %d damaged packets were left out", self.name, self._film.skipped)
             self._film.close()
+
+    def _read_endless(self) -> DecodedFrame | None:
+        """The next picture, however often the stream has to be reached again; None once closed."""
+        while not self._closed.is_set():
+            try:
+                picture = self._film.read()
+                if picture is not None:
+                    return picture
+                reason = f"{self.name} has ended"
+            except SourceError as error:
+                reason = str(error)
+            self._film.close()
+            self.trouble = f"{reason}: connecting again every {RETRY_S:g} s"
+            log.info("%s", self.trouble)
+            while not self._closed.wait(RETRY_S):
+                try:
+                    self._film = VideoReader(self._path)
+                except (SourceError, UsageError) as error:
+                    log.debug("not yet: %s", error)
+                    continue
+                self.trouble = ""
+                log.info("%s is back", self.name)
+                break
+        return None
 
     def _wait_until(self, media_time: float) -> bool:
         """Sleep until the frame is due; False where the source was closed meanwhile."""

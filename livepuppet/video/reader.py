@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,25 +13,27 @@ import av
 import av.error
 import numpy as np
 from av.buffer import Buffer
-from av.container import InputContainer
-from av.stream import Disposition
+from av.video.reformatter import Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
 from livepuppet.errors import SourceError, UsageError
 from livepuppet.types import Image, Size
+from livepuppet.video.container import choose_video, is_url, open_container, packets_of, reason_of, timeline_of
+from livepuppet.video.tone_mapping import BT2020, is_wide, to_sdr
 
 log = logging.getLogger(__name__)
 
-OPEN_TIMEOUT_S = 10.0
-READ_TIMEOUT_S = 5.0
 DEFAULT_FPS = 25.0
 """Where a film does not say."""
 
-BT709 = 1
-"""Code of ITU-T H.273."""
+BT709, UNSPECIFIED = 1, 2
+"""Codes of ITU-T H.273. Players take what is not labelled as BT.709 where it is larger than standard television."""
 
-HOPELESS = 200
-"""Damaged packets in a row after which a film counts as ended."""
+DECODER_BYTES = 64 << 20
+"""What the frames that decoder threads work on at once may take: a thread per core would hold a gigabyte of 8K."""
+
+RUN_UP_S = 0.1
+"""Sound that begins earlier than the pictures by less than this is what its codec needs before the first sample."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,11 +62,18 @@ class VideoReader:
         self._limit = limit
         self._container = open_container(self.path)
         self._stream = self._find_video()
+        self._timeline = timeline_of(self.path, self._container)
+        self._number = 0
+        self._untimed = False
         self._last_pts: int | None = None
+        self._size: Size | None = None
         self._pictures = self._decode()
         first = next(self._pictures, None)
         if first is None:
+            webp = self._container.format.name == "webp_pipe"
             self.close()
+            if webp:
+                raise UsageError(f"{self.path} is an animated WebP, which cannot be read as a video: save it as MP4 or GIF first")
             raise UsageError(f"{self.path} holds no picture that can be decoded{self._damage()}")
         self._pending: DecodedFrame | None = first
         self._untouched = True
@@ -71,14 +81,22 @@ class VideoReader:
         self.size: Size = (first.image.shape[1], first.image.shape[0])
 
     def _find_video(self) -> VideoStream:
-        streams = [s for s in self._container.streams.video if not s.disposition & Disposition.attached_pic]
-        if not streams:
+        stream = choose_video(self._container)
+        if stream is None:
             sound = " (only sound)" if self._container.streams.audio else ""
+            unknown = any(s.codec_context is None for s in self._container.streams.video)
             self._container.close()
+            if unknown:
+                raise UsageError(f"{self.path} holds video of a kind that cannot be decoded here: convert it to H.264 first")
             raise UsageError(f"{self.path} has no video stream{sound}: give a film with pictures")
-        stream = streams[0]
         # Threads that work on several frames at once are quicker, but each holds back a frame: not for streams watched as they happen.
         stream.thread_type = "SLICE" if self.live else "AUTO"
+        context = stream.codec_context
+        frame_bytes = max(1, context.width * context.height * 2)
+        context.thread_count = max(1, min(os.cpu_count() or 1, 16, DECODER_BYTES // frame_bytes))
+        self._scaler = VideoReformatter()  # one per stream: each keeps threads of its own
+        self._matrix: tuple[int, ...] | None = None
+        self._rotation: int | None = None
         return stream
 
     @property
@@ -91,7 +109,18 @@ class VideoReader:
         return Fraction(self._stream.time_base or Fraction(1, 90_000))
 
     @property
+    def origin_pts(self) -> int:
+        """The moment at which players begin: that of the first frame, or of the sound where it begins clearly earlier. A film made from
+        this one has it as its 0; what a sound codec needs as a run-up does not count."""
+        sounds = [s for s in self._container.streams.audio if s.codec_context is not None and s.start_time is not None]
+        starts = [round(s.start_time * Fraction(s.time_base or 0) / self.time_base) for s in sounds if s.start_time is not None]
+        earliest = min(starts, default=self.start_pts)
+        return earliest if (self.start_pts - earliest) * self.time_base >= RUN_UP_S else self.start_pts
+
+    @property
     def duration(self) -> float | None:
+        if self._timeline is not None and self._stream.index in self._timeline.ends:
+            return self.seconds(self._timeline.ends[self._stream.index])
         if self._stream.duration:
             return float(self._stream.duration * self.time_base)
         return self._container.duration / av.time_base if self._container.duration else None
@@ -105,9 +134,17 @@ class VideoReader:
         with open_container(self.path) as container:
             return sum(1 for packet in container.demux(container.streams[self._stream.index]) if packet.size)
 
+    def key_pts(self) -> list[int]:
+        """Timestamps of the key frames, in order, found without decoding."""
+        if self._timeline is not None:
+            return sorted(self._timeline.keys.get(self._stream.index, []))
+        with open_container(self.path) as container:
+            packets = container.demux(container.streams[self._stream.index])
+            return sorted(p.pts for p in packets if p.is_keyframe and p.pts is not None and p.size)
+
     @property
     def audio(self) -> bool:
-        return bool(self._container.streams.audio)
+        return any(stream.codec_context is not None for stream in self._container.streams.audio)
 
     def seconds(self, pts: int) -> float:
         """Seconds since the film's first frame."""
@@ -130,18 +167,42 @@ class VideoReader:
         target = self.start_pts + round(seconds / self.time_base)
         if self._untouched and target <= self.start_pts:
             return
-        self._rewind(target if target > self.start_pts else None)
-        picture = self.read()
-        if picture is not None and picture.pts > target > self.start_pts:  # landed too late: this format cannot be searched
-            self._rewind(None)
+        picture = None
+        for start in self._attempts(target):
+            self._rewind(start)
             picture = self.read()
+            if picture is not None and picture.pts <= target:
+                break
         while picture is not None and picture.pts < target:
             picture = self.read()
         self._pending = picture
 
+    def rewind(self) -> None:
+        """Back to the first frame. Until it is read, the decoder takes no memory."""
+        if not self.live:
+            self._rewind(None)
+            self._untouched = True
+
+    def _attempts(self, target: int) -> Iterator[int | None]:
+        """From where to read in order to meet `target`, one after the other until a picture comes that is not too late: where a file is
+        searched by its timestamps, no picture means that the key frame lies earlier. None: from the very beginning."""
+        trusted = not self._untimed and (self._timeline is None or self._timeline.continuous)
+        if target <= self.start_pts and trusted:
+            yield self.start_pts
+        elif trusted:
+            keys = [] if self._timeline is None else self._timeline.keys.get(self._stream.index, [])
+            start = max((key for key in keys if key <= target), default=target)
+            second = max(1, round(1 / self.time_base))
+            back = 0
+            while start - back > self.start_pts:
+                yield start - back
+                back = 2 * back or second
+        yield None
+
     def _rewind(self, pts: int | None) -> None:
         """Start decoding at the key frame before `pts`, or at the very beginning."""
         self._pictures.close()
+        sought = pts is not None
         try:
             if pts is None:
                 raise ValueError
@@ -150,10 +211,12 @@ class VideoReader:
             self._container.close()
             self._container = open_container(self.path)
             self._stream = self._find_video()
+            sought = False
+        self._number = 0
         self._last_pts = None
         self._pending = None
         self.skipped = 0
-        self._pictures = self._decode()
+        self._pictures = self._decode(from_key=sought)
 
     def close(self) -> None:
         """Free the file. May be called twice."""
@@ -163,9 +226,14 @@ class VideoReader:
     def _damage(self) -> str:
         return f" ({self.skipped} damaged packets)" if self.skipped else ""
 
-    def _decode(self) -> Generator[DecodedFrame, None, None]:
-        shape = None
+    def _decode(self, *, from_key: bool = False) -> Generator[DecodedFrame, None, None]:
+        """from_key: begin with the first key frame; what leans on frames before it would come out damaged."""
+        earliest: int | None = None
         for packet in self._packets():
+            if from_key and packet.size:
+                if not packet.is_keyframe:
+                    continue
+                from_key, earliest = False, packet.pts
             try:
                 frames = packet.decode()
             except av.error.EOFError:
@@ -176,33 +244,23 @@ class VideoReader:
                 continue
             for frame in frames:
                 assert isinstance(frame, av.VideoFrame)
-                picture = DecodedFrame(self._image(frame), self._next_pts(frame))
-                if shape is None:
-                    shape = picture.image.shape
-                if picture.image.shape == shape:
-                    yield picture
-                else:  # a stream may change its size on the way; whoever reads counts on one
-                    yield DecodedFrame(_resized(picture.image, (shape[1], shape[0])), picture.pts)
+                if earliest is not None and frame.pts is not None and frame.pts < earliest:
+                    continue
+                yield DecodedFrame(self._image(frame), self._next_pts(frame))
 
     def _packets(self) -> Iterator[av.Packet[VideoStream]]:
         """All packets of the video, the empty one at the end included that makes the decoder give what it holds back."""
-        in_a_row = 0
-        packets = self._container.demux(self._stream)
-        while True:
-            try:
-                packet = next(packets)
-            except StopIteration:
-                return
-            except av.error.FFmpegError as error:
-                if self.live:
-                    raise SourceError(f"{self.path} stopped delivering: {_reason(error)}") from error
-                self.skipped += 1
-                in_a_row += 1
-                if in_a_row > HOPELESS:
-                    return
-                packets = self._container.demux(self._stream)  # goes on behind the damage
-                continue
-            in_a_row = 0
+
+        def damaged(error: Exception) -> None:
+            if self.live:
+                raise SourceError(f"{self.path} stopped delivering: {reason_of(error)}") from error
+            self.skipped += 1
+
+        for packet in packets_of(self._container, (self._stream,), damaged):
+            if packet.size:
+                if self._timeline is not None:
+                    self._timeline.correct(packet, self._number)
+                self._number += 1
             yield packet
 
     def _next_pts(self, frame: av.VideoFrame) -> int:
@@ -210,6 +268,7 @@ class VideoReader:
         pts = frame.pts
         step = max(1, round(1 / (Fraction(self.fps).limit_denominator(100_000) * self.time_base)))
         if pts is None:
+            self._untimed = True
             pts = 0 if self._last_pts is None else self._last_pts + step
         elif self._last_pts is not None and pts <= self._last_pts:
             pts = self._last_pts + (step if self.live else 1)
@@ -217,54 +276,55 @@ class VideoReader:
         return pts
 
     def _image(self, frame: av.VideoFrame) -> Image:
+        """The frame upright in RGB, with square pixels, in the size of the first one: a stream may change its own on the way, and whoever
+        reads counts on one. Proportions are kept, with black bars."""
+        matrix = self._display_matrix(frame)
+        turned = matrix is not None and abs(matrix[1]) > abs(matrix[0])
         width, height = frame.width, frame.height
         aspect = self._stream.sample_aspect_ratio
         if aspect and aspect > 0 and aspect != 1:
             width = max(1, round(width * aspect))
-        if self._limit and max(width, height) > self._limit:
-            scale = self._limit / max(width, height)
+        fixed = None if self._size is None else self._size[::-1] if turned else self._size
+        if fixed is not None:
+            scale = min(fixed[0] / width, fixed[1] / height)
+        else:
+            scale = min(1.0, self._limit / max(width, height)) if self._limit else 1.0
+        if scale != 1:
             width, height = max(1, round(width * scale)), max(1, round(height * scale))
-        return _upright(_pixels(frame, width, height), frame)
+        image = _upright(self._pixels(frame, width, height), matrix)
+        if self._size is None:
+            self._size = (image.shape[1], image.shape[0])
+        return _with_bars(image, self._size)
+
+    def _display_matrix(self, frame: av.VideoFrame) -> tuple[int, ...] | None:
+        """How the file says that its pictures are to be turned, read again only where it changes: `side_data` ties frame and data to each
+        other, and a frame in such a circle keeps its memory until Python's collector happens to run."""
+        if self._rotation is None or frame.rotation != self._rotation:
+            self._rotation = frame.rotation
+            matrix = frame.side_data.get("DISPLAYMATRIX")
+            values = np.frombuffer(memoryview(matrix), np.int32)[:5] if isinstance(matrix, Buffer) else None
+            self._matrix = None if values is None else tuple(int(value) for value in values)
+        return self._matrix
+
+    def _pixels(self, frame: av.VideoFrame, width: int, height: int) -> Image:
+        context = self._stream.codec_context
+        if is_wide(context.color_trc, context.color_primaries):
+            # in planes: libswscale of PyAV 16 spoils packed pixels of 16 bits
+            wide = self._scaler.reformat(frame, width, height, "gbrp12le", src_colorspace=BT2020, dst_colorspace=Colorspace.ITU601)
+            return to_sdr(np.asarray(wide.to_ndarray(), np.uint16), context.color_trc)
+        untagged_hd = frame.colorspace == UNSPECIFIED and (frame.width >= 1280 or frame.height > 576) and not frame.format.is_rgb
+        if frame.colorspace == BT709 or untagged_hd:  # PyAV 16 minds the label only where both sides are named, though RGB has no matrix
+            frame = self._scaler.reformat(frame, width, height, "rgb24", src_colorspace=Colorspace.ITU709, dst_colorspace=Colorspace.ITU601)
+        else:
+            frame = self._scaler.reformat(frame, width, height, "rgb24")
+        return np.asarray(frame.to_ndarray(), np.uint8)
 
 
-def is_url(path: str | Path) -> bool:
-    """Whether it names something on the network rather than a file."""
-    return "://" in str(path)
-
-
-def open_container(path: str) -> InputContainer:
-    """Open a film for reading. Raises UsageError or SourceError in one line."""
-    url = is_url(path)
-    options = {"rtsp_transport": "tcp"} if url else {}
-    timeout = (OPEN_TIMEOUT_S, READ_TIMEOUT_S) if url else None
-    if not url and Path(path).is_dir():
-        raise UsageError(f"{path} is a folder, not a film")
-    if not url and Path(path).is_file() and Path(path).stat().st_size == 0:
-        raise UsageError(f"{path} is empty (0 bytes)")
-    try:
-        return av.open(path, options=options, timeout=timeout)
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        if url:
-            raise SourceError(f"cannot open {path}: {_reason(error)}") from error
-        if isinstance(error, FileNotFoundError):
-            raise UsageError(f"no such film: {path}") from None
-        if isinstance(error, av.error.InvalidDataError):
-            raise UsageError(f"{path} is no film that can be read, or it is cut short") from error
-        raise UsageError(f"cannot open {path}: {_reason(error)}") from error
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, av.error.ExitError | TimeoutError):
-        return "no answer in time"
-    return getattr(error, "strerror", None) or str(error)
-
-
-def _upright(image: Image, frame: av.VideoFrame) -> Image:
+def _upright(image: Image, matrix: tuple[int, ...] | None) -> Image:
     """Turn and flip as the file's display matrix says (a phone held upright films sideways and notes it there)."""
-    matrix = frame.side_data.get("DISPLAYMATRIX")
-    if isinstance(matrix, Buffer):
-        a, b, _, c, d = np.frombuffer(memoryview(matrix), np.int32)[:5]  # where the picture's x and y axes go on the screen
-        if abs(int(b)) > abs(int(a)):
+    if matrix is not None:
+        a, b, _, c, d = matrix  # where the picture's x and y axes go on the screen
+        if abs(b) > abs(a):
             image = image.transpose(1, 0, 2)
             a, d = c, b
         if a < 0:
@@ -274,11 +334,12 @@ def _upright(image: Image, frame: av.VideoFrame) -> Image:
     return np.ascontiguousarray(image)
 
 
-def _resized(image: Image, size: Size) -> Image:
-    return _pixels(av.VideoFrame.from_ndarray(image, format="rgb24"), *size)
-
-
-def _pixels(frame: av.VideoFrame, width: int, height: int) -> Image:
-    if frame.colorspace == BT709:  # PyAV 16 minds the label only where both sides are named, though RGB has no matrix
-        frame = frame.reformat(width, height, "rgb24", src_colorspace="ITU709", dst_colorspace="ITU601")
-    return np.asarray(frame.to_ndarray(format="rgb24", width=width, height=height), np.uint8)
+def _with_bars(image: Image, size: Size) -> Image:
+    """The picture in the middle of a black one of that size; itself where it has the size."""
+    height, width = image.shape[:2]
+    if (width, height) == size:
+        return image
+    left, top = (size[0] - width) // 2, (size[1] - height) // 2
+    framed = np.zeros((size[1], size[0], 3), np.uint8)
+    framed[top : top + height, left : left + width] = image
+    return framed

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 from livepuppet.errors import SinkError, UsageError
 from livepuppet.types import Image, Size
 from livepuppet.video.audio import AudioTrack
-from livepuppet.video.reader import open_container
+from livepuppet.video.container import choose_video, ffmpeg_name, open_container
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,10 @@ CLOCK = Fraction(1, 90_000)
 
 BT709 = 1
 """Code of ITU-T H.273 for primaries, transfer and matrix of BT.709; players assume BT.601 or 709 by size where it is missing."""
+
+GIF_CLOCK = Fraction(1, 100)
+GIF_SHORTEST = 2
+"""Ticks of that clock: browsers show a frame that asks for less for a tenth of a second."""
 
 SECONDS_AT_RISK = 1.0
 """Distance of key frames: what an interrupted film may lack at its end."""
@@ -61,6 +66,20 @@ KEEPS_ORDINARY_MP4 = av.library_versions["libavformat"] >= (62, 12)
 _FRAGMENTS = {"movflags": "+frag_keyframe+delay_moov" + ("+hybrid_fragmented" if KEEPS_ORDINARY_MP4 else ""), "flush_packets": "1"}
 _X264 = {"bf": "0", "x264-params": "scenecut=40:open-gop=0"}
 _MATROSKA = {"flush_packets": "1", "cluster_time_limit": "1000"}
+
+
+LOOK_AHEAD = {"veryfast": 10, "fast": 30}
+"""Frames that x264's presets look ahead."""
+LOOK_AHEAD_BYTES = 128 << 20
+"""What these may take: thirty frames of 4096 x 4096 would be a gigabyte and more."""
+
+
+def bound_lookahead(options: Mapping[str, str], size: Size) -> dict[str, str]:
+    """x264's options with as many frames in flight as memory allows; unchanged up to full HD and beyond."""
+    frames = max(2, LOOK_AHEAD_BYTES // (size[0] * size[1] * 3 // 2))
+    if frames >= LOOK_AHEAD.get(options.get("preset", ""), 0):
+        return dict(options)
+    return dict(options) | {"x264-params": f"{options['x264-params']}:rc-lookahead={frames}:threads={min(frames, os.cpu_count() or 1)}"}
 
 
 def h264(suffix: str, preset: str) -> VideoFormat:
@@ -92,7 +111,7 @@ def video_format(suffix: str, *, transparent: bool = False) -> VideoFormat:
 
 def output_time_base(suffix: str, source: Fraction) -> Fraction:
     """Seconds per unit of a timestamp in films of that suffix: the driving film's own where the container keeps it exactly."""
-    return {".gif": Fraction(1, 100), ".webm": Fraction(1, 1000), ".mkv": Fraction(1, 1000)}.get(suffix, source)
+    return {".webm": Fraction(1, 1000), ".mkv": Fraction(1, 1000)}.get(suffix, source)
 
 
 class VideoWriter:
@@ -129,16 +148,18 @@ class VideoWriter:
             raise SinkError(f"cannot write {self.path}: there is no folder {self.path.parent}")
         even = 2 if format.even else 1
         try:
-            self._container = av.open(str(self.path), "w", format=format.container, container_options=dict(format.muxer))
+            self._container = av.open(ffmpeg_name(self.path), "w", format=format.container, container_options=dict(format.muxer))
             stream = self._container.add_stream(format.codec, rate=Fraction(fps).limit_denominator(1001))
             assert isinstance(stream, av.VideoStream)
             self._stream = stream
             stream.width, stream.height = size[0] - size[0] % even, size[1] - size[1] % even
             stream.pix_fmt = format.pixels
             codec = stream.codec_context
-            codec.time_base = time_base
+            codec.time_base = time_base if self._palette is None else GIF_CLOCK
             codec.gop_size = max(1, round(fps * SECONDS_AT_RISK))
-            codec.options = dict(format.options) | ({"crf": str(crf)} if crf is not None and format.constant_quality else {})
+            codec.options = bound_lookahead(format.options, size) | (
+                {"crf": str(crf)} if crf is not None and format.constant_quality else {}
+            )
             if format.pixels.startswith("yuv"):
                 codec.color_primaries = codec.color_trc = codec.colorspace = BT709
                 codec.color_range = ColorRange.MPEG
@@ -149,24 +170,32 @@ class VideoWriter:
             with self.path.open("ab"):
                 log.debug("writing %s", self.path)  # the head follows with the first packet: FFmpeg crashes on closing an MP4 without any
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise self._failure(error) from error
+            raise self._failure(error, opening=True) from error
 
     def write(self, image: Image | NDArray[np.uint8], pts: int) -> None:
-        """Add one picture, RGB or RGBA (H, W, 3 or 4), at `pts` in units of `time_base`; must be later than the one before."""
+        """Add one picture, RGB or RGBA (H, W, 3 or 4), at `pts` in units of `time_base`; must be later than the one before.
+
+        A GIF leaves out pictures that follow too soon on the one before.
+        """
         height, width = image.shape[:2]
         if (width, height) != self._size:
             raise ValueError(f"unexpected picture size: {width}x{height} != {self._size[0]}x{self._size[1]}")
         if self._last_pts is not None and pts <= self._last_pts:
             raise ValueError(f"timestamps must grow: {pts} after {self._last_pts}")
+        if self._palette is not None:
+            tick = round(pts * self._time_base / GIF_CLOCK)
+            if self._last_pts is not None and tick - round(self._last_pts * self._time_base / GIF_CLOCK) < GIF_SHORTEST:
+                return
         self._last_pts = pts
         image = np.ascontiguousarray(image[: self._stream.height, : self._stream.width])
         frame = av.VideoFrame.from_ndarray(image, format="rgba" if image.shape[2] == 4 else "rgb24")
         frame.pts, frame.time_base = pts, self._time_base
         if self._palette is not None:
             frame = self._palette.apply(frame)
+            frame.pts, frame.time_base = tick, GIF_CLOCK
         else:
             frame = frame.reformat(format=self.format.pixels, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
-        frame.pts, frame.time_base = pts, self._time_base
+            frame.pts, frame.time_base = pts, self._time_base
         self._encode(frame)
         self.written += 1
 
@@ -178,9 +207,9 @@ class VideoWriter:
         except UsageError:
             return self._last_pts
         with source:
-            if not source.streams.video:
+            stream = choose_video(source)
+            if stream is None:
                 return self._last_pts
-            stream = source.streams.video[0]
             # MP4 and Matroska keep H.264 in another packing than the encoder gives it
             unpack = av.BitStreamFilterContext("h264_mp4toannexb", stream) if self.format.codec == "libx264" else None
             try:
@@ -249,16 +278,20 @@ class VideoWriter:
             return
         try:
             for packet in self._sound.until(seconds):
-                self._container.mux(packet)
+                index = packet.stream_index
+                try:
+                    self._container.mux(packet)
+                except (av.error.InvalidDataError, ValueError) as error:  # refused, not failed: the pictures go on without it
+                    self._sound.leave_out(index, error)
         except (av.error.FFmpegError, OSError) as error:
             self._broken = True
             raise self._failure(error) from error
 
-    def _failure(self, error: Exception) -> SinkError:
+    def _failure(self, error: Exception, *, opening: bool = False) -> SinkError:
         code = getattr(error, "errno", None)
         if code == errno.ENOSPC:
             return SinkError(f"the disk is full: {self.path} ends after {self.written} frames")
-        if code in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        if opening and code in {errno.EACCES, errno.EPERM, errno.EROFS}:  # later, FFmpeg's own errors look like the system's
             return SinkError(f"cannot write {self.path}: no right to write there")
         if code == errno.EISDIR:
             return SinkError(f"cannot write {self.path}: it is a folder")

@@ -20,7 +20,7 @@ from rendering_fixtures import ADA, PERFORMANCE, audio_hash, blob_job, frame_tim
 from livepuppet.errors import RunError, UsageError
 from livepuppet.rendering import chunks
 from livepuppet.rendering.batch import BatchRow, RenderBatch
-from livepuppet.rendering.chunks import keyframe_pts, split_into_chunks
+from livepuppet.rendering.chunks import split_into_chunks
 from livepuppet.rendering.executors import LocalExecutor, count_gpus, open_executor
 from livepuppet.rendering.pipeline import RenderPipeline
 from livepuppet.video.reader import VideoReader
@@ -66,7 +66,7 @@ def images(path: Path) -> list[np.ndarray[Any, np.dtype[np.int64]]]:
 
 def test_films_are_split_at_key_frames(tmp_path: Path) -> None:
     film = write_blob_video(tmp_path / "d.mp4", PLACES)  # a key frame each second
-    keys = keyframe_pts(str(film))
+    keys = VideoReader(film).key_pts()
     assert len(keys) == 6
     spans = split_into_chunks(blob_job(tmp_path, film), 2.0)
     assert [s.first for s in spans] == [keys[0], keys[2], keys[4]] and [s.before for s in spans] == [keys[2], keys[4], None]
