@@ -44,7 +44,7 @@ from livepuppet.vision.face_landmarks import FaceTracker
 Step = Callable[[Image], Image]
 
 
-def pictures(size: int, clip: Path | None, count: int = 24) -> list[Image]:
+def images(size: int, clip: Path | None, count: int = 24) -> list[Image]:
     """Face crops of real frames."""
     tracker, found = FaceTracker(), []
     video = cv2.VideoCapture(str(clip)) if clip else None
@@ -72,8 +72,8 @@ def original(model: FommModel, portrait: Image, reference: Image, device: str) -
     """As the original project's `animate` does it: encoder and both convex hulls every frame, the whole source deformed besides."""
     detector, generator = model.detector.to(device), model.generator.to(device)
 
-    def tensor(picture: Image) -> torch.Tensor:
-        return torch.from_numpy(picture.astype(np.float32) / 255).permute(2, 0, 1)[None].to(device)
+    def tensor(image: Image) -> torch.Tensor:
+        return torch.from_numpy(image.astype(np.float32) / 255).permute(2, 0, 1)[None].to(device)
 
     with torch.no_grad():
         source_picture = tensor(portrait)
@@ -94,7 +94,7 @@ def original(model: FommModel, portrait: Image, reference: Image, device: str) -
 
 def ours(graphs: FommRuntime, portrait: Image, reference: Image) -> Step:
     prepared, start = graphs.prepare(portrait), graphs.detect(reference)
-    scale = motions.span(prepared.value[0].astype(np.float64)) / motions.span(start[0][0].astype(np.float64))
+    scale = motions.chunk(prepared.value[0].astype(np.float64)) / motions.chunk(start[0][0].astype(np.float64))
     return lambda driving: graphs.render(prepared, *graphs.detect(driving), reference=start, scale=scale).image
 
 
@@ -115,11 +115,11 @@ def measure(steps: dict[str, Step], frames: list[Image], rounds: int, warm_up: i
         truth: Image | None = None
         for name, step in steps.items():
             begun, used = time.perf_counter(), time.process_time()
-            picture = step(frame)
+            image = step(frame)
             wall[name].append(1e3 * (time.perf_counter() - begun))
             processor[name].append(1e3 * (time.process_time() - used))
-            truth = picture if truth is None else truth
-            quality[name].append(psnr(picture, truth))
+            truth = image if truth is None else truth
+            quality[name].append(psnr(image, truth))
     first = next(iter(steps))
     # Compared round by round: each round's forms ran within a second of each other.
     ratios = {name: float(np.median(np.array(wall[first]) / np.array(wall[name]))) for name in steps}
@@ -212,7 +212,7 @@ def main() -> None:
         path = Path(options.model)
         yaml = path.with_name(path.name.removesuffix(".pth.tar").removesuffix("-cpk") + ".yaml")
         model = checkpoint.load_checkpoint(path, configuration=checkpoint.load_configuration(yaml) if yaml.is_file() else None)
-    frames = pictures(model.configuration.size, options.clip)
+    frames = images(model.configuration.size, options.clip)
     forms = options.forms.split(",")
     with tempfile.TemporaryDirectory() as folder:
         os.environ["LIVEPUPPET_MODELS"] = folder

@@ -4,8 +4,8 @@
 
 speed    frames per second at 512 x 512, 1280 x 720 and 1920 x 1080, beside the clip's own rate
 memory   peak memory for a clip of ten seconds and for one of ten minutes (--minutes): it must not grow
-cores    one film on one core and on two; a table of films with one worker and with two
-ray      a table of films in pieces on a Ray cluster of one node, and of two (one core each; needs the extra `ray`)
+cores    one video on one core and on two; a table of videos with one worker and with two
+ray      a table of videos in chunks on a Ray cluster of one node, and of two (one core each; needs the extra `ray`)
 
 Every figure is of a process of its own, start included: wall seconds, processor seconds of all threads and children, peak memory. Prints
 tables in Markdown and writes render.json.
@@ -66,29 +66,29 @@ def repeated(path: Path, seconds: float, every: int = 1) -> Path:
 
     every: take each n-th frame only, and fewer per second.
     """
-    film = VideoReader(PERFORMANCE, limit=320)
-    pictures = [picture.image for picture in film][::every]
-    writer = VideoWriter(path, film.size, format=h264(".mp4", "ultrafast"), fps=film.fps / every, time_base=Fraction(1, 15360))
-    for i in range(round(seconds * film.fps / every)):
-        writer.write(pictures[i % len(pictures)], i * 512 * every)
+    video = VideoReader(PERFORMANCE, limit=320)
+    images = [image.image for image in video][::every]
+    writer = VideoWriter(path, video.size, format=h264(".mp4", "ultrafast"), fps=video.fps / every, time_base=Fraction(1, 15360))
+    for i in range(round(seconds * video.fps / every)):
+        writer.write(images[i % len(images)], i * 512 * every)
     writer.close()
-    film.close()
+    video.close()
     return path
 
 
 def frames(path: Path) -> int:
-    film = VideoReader(path)
+    video = VideoReader(path)
     try:
-        return film.frame_count or film.count_packets()
+        return video.frame_count or video.count_packets()
     finally:
-        film.close()
+        video.close()
 
 
 def speed(folder: Path) -> list[dict[str, Any]]:
     rows = []
-    film = VideoReader(PERFORMANCE)
-    rate = film.fps
-    film.close()
+    video = VideoReader(PERFORMANCE)
+    rate = video.fps
+    video.close()
     for reference in ("best", "first"):
         for size in SIZES:
             begun = render(folder / "one.mp4", size=size, extra=("--end", "0.1", "--reference", reference))  # what starting costs
@@ -128,12 +128,12 @@ def table_of_films(folder: Path, clips: list[Path]) -> Path:
 
 def cores(folder: Path) -> list[dict[str, Any]]:
     one_thread = {"OMP_NUM_THREADS": "1"}
-    rows = [{"what": f"one film, {n} core{'s' * (n > 1)}", **render(folder / "o.mp4", cores=n)} for n in (1, 2)]
+    rows = [{"what": f"one video, {n} core{'s' * (n > 1)}", **render(folder / "o.mp4", cores=n)} for n in (1, 2)]
     clip = repeated(folder / "clip.mp4", 5.0)
     jobs = str(table_of_films(folder, [clip] * 6))
     for n in (1, 2):
         how = measured(["render", "--jobs", jobs, "--workers", str(n), "--quiet"], cores=n, environment=one_thread)
-        rows.append({"what": f"6 films of 5 s, {n} worker{'s' * (n > 1)}", **how})
+        rows.append({"what": f"6 videos of 5 s, {n} worker{'s' * (n > 1)}", **how})
         print(rows[-1], flush=True)
     return rows
 
@@ -153,7 +153,7 @@ def ray(folder: Path) -> list[dict[str, Any]]:
                 cluster.add_node(num_cpus=1, object_store_memory=store)
             cluster.wait_for_nodes()
             how = measured(["render", "--jobs", jobs, "--on", "ray", "--quiet"], environment={"RAY_ADDRESS": cluster.address})
-            rows.append({"what": f"80 s in pieces, {nodes} node{'s' * (nodes > 1)}", "frames": frames(folder / "out0.mp4"), **how})
+            rows.append({"what": f"80 s in chunks, {nodes} node{'s' * (nodes > 1)}", "frames": frames(folder / "out0.mp4"), **how})
             print(rows[-1], flush=True)
         finally:
             cluster.shutdown()

@@ -23,7 +23,7 @@ import av
 import cv2
 import numpy as np
 
-from livepuppet.provenance.watermark.embedder import CALL, FILM, Embedder, Strength
+from livepuppet.provenance.watermark.embedder import CALL, VIDEO, Embedder, Strength
 from livepuppet.provenance.watermark.reader import FOUND, Reader, Reading
 from livepuppet.types import Image
 from livepuppet.vision.portrait import SUFFIXES, load_portrait
@@ -240,9 +240,9 @@ def unmarked(media: Path) -> Iterator[tuple[str, Image]]:
             top, left = int(rng.integers(0, height - side)), int(rng.integers(0, width - side))
             yield path.stem, np.ascontiguousarray(image[top : top + side, left : left + side])
 
-    pictures, number = real(), 0
+    images, number = real(), 0
     while True:
-        picture = next(pictures, None)
+        picture = next(images, None)
         if picture is not None:
             yield picture
         yield f"synthetic kind {number % 6}", synthetic(number)
@@ -285,7 +285,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("media", type=Path)
     parser.add_argument("--frames", type=int, default=20, help="frames of each clip in the table")
-    parser.add_argument("--film", action="store_true", help="the fainter mark of films, not that of live sessions")
+    parser.add_argument("--video", action="store_true", help="the fainter mark of videos, not that of live sessions")
     parser.add_argument("--attacks", nargs="+", choices=ATTACKS, metavar="NAME", help="only these")
     parser.add_argument("--false-positives", type=int, default=0, metavar="N", help="read N unmarked frames instead")
     parser.add_argument("--skip", type=int, default=0, metavar="N", help="leave out the first N unmarked frames (to share the work)")
@@ -298,7 +298,7 @@ def main() -> None:
         return
     report["cost"] = cost()
     chosen = [name for name in ATTACKS if not options.attacks or name in options.attacks]
-    report["survival"] = survival(options.media, options.frames, FILM if options.film else CALL, chosen)
+    report["survival"] = survival(options.media, options.frames, VIDEO if options.video else CALL, chosen)
     if options.json:
         options.json.write_text(json.dumps(report, indent=1))
 

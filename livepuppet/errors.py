@@ -2,7 +2,7 @@
 
 LivepuppetError
 ├── UsageError (ValueError)          the request itself cannot be met: a wrong option, a path that is no image    exit code 2
-│   ├── PortraitError                the file is no usable portrait
+│   ├── PortraitError                the file is not a usable portrait
 │   │   └── NoFaceError              a picture, but nobody in it
 │   └── MissingPartError             no engine, source or sink of that name, or its extra is not installed
 └── RunError (RuntimeError)          it could be met, but something failed on the way                              exit code 1

@@ -108,7 +108,7 @@ def open_sink(
     """
     sink = make_sink(str(text))
     video = Path(text) if Path(text).suffix.lower() in VIDEO_OUTPUT_SUFFIXES else None
-    mark = Mark(watermark=watermark, label=label, corner=label_position, film=not sink.live)
+    mark = Mark(watermark=watermark, label=label, corner=label_position, video=not sink.live)
     identity = load_identity(*sign_with) if sign_with else None
     return (MarkedScreen if isinstance(sink, Screen) else MarkedSink)(sink, mark, video=video, identity=identity)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 from blob_engine import driver, portrait
-from PIL import Image as Pictures
+from PIL import Image as PILImage
 
 from livepuppet.cli import main
 from livepuppet.rendering.job import RenderJob
@@ -36,16 +36,16 @@ def audio_hash(path: Path) -> str:
 
 
 def frame_times(path: Path) -> list[Fraction]:
-    film = VideoReader(path)
-    found = [p.pts * film.time_base for p in film]
-    film.close()
+    video = VideoReader(path)
+    found = [p.pts * video.time_base for p in video]
+    video.close()
     return found
 
 
-def write_blob_video(path: Path, places: list[float], *, fps: int = 25, sound: bool = False) -> Path:
-    """A film of a bright blob at these places (shares of the width; below 0: nobody), with a tone if asked."""
+def write_blob_video(path: Path, places: list[float], *, fps: int = 25, audio: bool = False) -> Path:
+    """A video of a bright blob at these places (shares of the width; below 0: nobody), with a tone if asked."""
     track = None
-    if sound:
+    if audio:
         with av.open(str(path.with_suffix(".m4a")), "w") as container:
             stream = container.add_stream("aac", rate=44_100)
             assert isinstance(stream, av.AudioStream)
@@ -56,7 +56,7 @@ def write_blob_video(path: Path, places: list[float], *, fps: int = 25, sound: b
                 container.mux(packet)
         track = AudioTrack(str(path.with_suffix(".m4a")))
     writer = VideoWriter(
-        path, (64, 64), format=h264(path.suffix, "veryfast"), fps=fps, time_base=Fraction(1, fps * 512), crf=4, sound=track
+        path, (64, 64), format=h264(path.suffix, "veryfast"), fps=fps, time_base=Fraction(1, fps * 512), crf=4, audio=track
     )
     for i, place in enumerate(places):
         writer.write(driver(place), i * 512)
@@ -65,7 +65,7 @@ def write_blob_video(path: Path, places: list[float], *, fps: int = 25, sound: b
 
 
 def write_blob_portrait(folder: Path) -> Path:
-    Pictures.fromarray(portrait()).save(folder / "portrait.png")
+    PILImage.fromarray(portrait()).save(folder / "portrait.png")
     return folder / "portrait.png"
 
 

@@ -66,17 +66,17 @@ def test_what_a_person_writes_is_understood_or_refused() -> None:
     with pytest.raises(UsageError, match="no such video"):
         open_source("nowhere.mp4")
     with pytest.raises(UsageError, match="ending in"):
-        open_sink("film.txt")
+        open_sink("video.txt")
     with pytest.raises(UsageError):
         open_sink("file")
-    assert open_sink("none").name and open_sink("film.mp4").live is False
+    assert open_sink("none").name and open_sink("video.mp4").live is False
 
 
 def test_no_recording_is_overwritten_unasked(tmp_path: object) -> None:
     from pathlib import Path
 
     folder = Path(str(tmp_path))
-    for expected in ("film.mp4", "film-2.mp4", "film-3.mp4"):
-        path = free_name(folder / "film.mp4")
+    for expected in ("video.mp4", "video-2.mp4", "video-3.mp4"):
+        path = free_name(folder / "video.mp4")
         assert path.name == expected
         path.touch()

@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run_time = parser.add_argument_group("how it is measured")
     run_time.add_argument("--seconds", type=positive_float, default=10.0, metavar="S", help="measure for so long (default: 10)")
     run_time.add_argument("--warm-up", type=warm_up, default=WARM_UP_S, metavar="S", help="run so long beforehand (default: 2)")
-    run_time.add_argument("--unpaced", action="store_true", help="play the demo or a film as fast as it goes, not at its own pace")
+    run_time.add_argument("--unpaced", action="store_true", help="play the demo or a video as fast as it goes, not at its own pace")
     run_time.add_argument("--json", type=Path, metavar="FILE", help="write all numbers, and the latency of every frame, as JSON")
     run_time.add_argument("--plot", type=Path, metavar="FILE.png", help="draw the latencies over time, their spread, and the stages")
 
@@ -86,7 +86,7 @@ def measure_session(options: argparse.Namespace) -> Measurement:
     options.output = choose_outputs(options.output or ["none"])
     facts, mark = describe_machine(), Mark(watermark=not options.no_watermark)
     meter = Meter(warm_up_s=options.warm_up)
-    films = [Path(output) for output in options.output if Path(output).suffix]
+    videos = [Path(output) for output in options.output if Path(output).suffix]
     with ExitStack() as cleanup:
         source = open_source(options.camera, paced=not options.unpaced, fps=options.fps)
         cleanup.callback(source.close)
@@ -104,16 +104,16 @@ def measure_session(options: argparse.Namespace) -> Measurement:
                 session.run()
             except KeyboardInterrupt:
                 log.info("stopped early")
-        for film in films:
-            sign_video(film, session.puppet.engine.name, mark, None)
+        for video in videos:
+            sign_video(video, session.puppet.engine.name, mark, None)
     statistics = meter.snapshot()
     if not (meter.warm and statistics.delivered):
         trouble = source.trouble or f"{source.name} gave no frame after {options.warm_up:g} s of warm-up"
         raise RunError(f"nothing was measured: {trouble} (try --camera demo, or a shorter --warm-up)")
-    moments, latencies = meter.latencies()
+    driver_frames, latencies = meter.latencies()
     return Measurement(
         statistics=statistics,
-        moments=moments,
+        driver_frames=driver_frames,
         latencies=latencies,
         stages=meter.stage_times(),
         output=", ".join(options.output),

@@ -62,10 +62,10 @@ def _timeline(axes: Any, measurement: Measurement) -> None:
     numbers = measurement.statistics
     top = _top(latencies)
     axes.set_title("Age of the driving picture when its animation is out")
-    axes.plot(measurement.moments, latencies, color=LIGHT_BLUE, linewidth=0.7, zorder=2)
-    axes.scatter(measurement.moments, np.minimum(latencies, top), s=7, color=BLUE, linewidths=0, zorder=3)
+    axes.plot(measurement.driver_frames, latencies, color=LIGHT_BLUE, linewidth=0.7, zorder=2)
+    axes.scatter(measurement.driver_frames, np.minimum(latencies, top), s=7, color=BLUE, linewidths=0, zorder=3)
     beyond = latencies > top
-    axes.scatter(measurement.moments[beyond], np.full(beyond.sum(), top * 0.985), s=26, marker="^", color=RED, linewidths=0, zorder=4)
+    axes.scatter(measurement.driver_frames[beyond], np.full(beyond.sum(), top * 0.985), s=26, marker="^", color=RED, linewidths=0, zorder=4)
     if measurement.live and numbers.age_bound_ms <= top:
         axes.axhline(numbers.age_bound_ms, color=GOLD, linewidth=1.2, zorder=1)
         axes.annotate(
@@ -73,7 +73,7 @@ def _timeline(axes: Any, measurement: Measurement) -> None:
             xytext=(-4, 4), textcoords="offset points", ha="right", color=GOLD, fontsize=8.5,
         )  # fmt: skip
     axes.set_ylim(0, top)
-    axes.set_xlim(min(0.0, float(measurement.moments[0])), float(measurement.moments[-1]) or 1.0)
+    axes.set_xlim(min(0.0, float(measurement.driver_frames[0])), float(measurement.driver_frames[-1]) or 1.0)
     axes.set_xlabel("seconds")
     axes.set_ylabel("ms")
 

@@ -114,7 +114,7 @@ def offered_modes(device: Device, most: int = 4) -> list[str]:
 
 def write_previews(path: Path, cameras: Sequence[Device]) -> None:
     """A contact sheet, one tile per camera: its newest picture after a second, or what is wrong. Raises UsageError."""
-    from PIL import Image as Picture
+    from PIL import Image as PILImage
     from PIL import ImageDraw
 
     from livepuppet.diagnostics.camera_probe import probe_camera
@@ -128,14 +128,14 @@ def write_previews(path: Path, cameras: Sequence[Device]) -> None:
     rows = -(-len(cameras) // COLUMNS)
     columns = min(COLUMNS, len(cameras))
     wide, high = TILE[0], TILE[1] + CAPTION_PX
-    sheet = Picture.new("RGB", (columns * wide, rows * high), (24, 25, 30))
+    sheet = PILImage.new("RGB", (columns * wide, rows * high), (24, 25, 30))
     pen = ImageDraw.Draw(sheet)
     font = typeface(15)
     for place, camera in enumerate(cameras):
         left, top = place % COLUMNS * wide, place // COLUMNS * high
         seen = probe_camera(camera)
-        if seen.picture is not None:
-            tile = Picture.fromarray(seen.picture)
+        if seen.image is not None:
+            tile = PILImage.fromarray(seen.image)
             tile.thumbnail((TILE[0] - 8, TILE[1] - 8))
             sheet.paste(tile, (left + (wide - tile.width) // 2, top + (TILE[1] - tile.height) // 2))
             note = f"{seen.size[0]}x{seen.size[1]}, {seen.fps:.0f} fps" + (", black" if seen.black else "")

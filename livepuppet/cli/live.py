@@ -52,8 +52,8 @@ STARTED_AT = time.monotonic()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    picture = parser.add_argument_group("what moves, and what moves it")
-    add_puppet_arguments(picture)
+    image = parser.add_argument_group("what moves, and what moves it")
+    add_puppet_arguments(image)
     out = parser.add_argument_group("where it goes")
     add_output_arguments(out)
     add_marking_arguments(parser.add_argument_group("how it says that it is synthetic"))
@@ -68,9 +68,9 @@ def run(options: argparse.Namespace) -> int:
     options.output = choose_outputs(options.output)
     identity = identity_for(options)
     sinks = [make_sink(output) for output in options.output]
-    films = [Path(output) for output in options.output if Path(output).suffix]
+    videos = [Path(output) for output in options.output if Path(output).suffix]
     watched = any(sink.live for sink in sinks)
-    mark = mark_from(options, film=not watched)
+    mark = mark_from(options, video=not watched)
     source = open_source(options.camera, paced=watched, fps=options.fps)
     remember_choice(options.camera, source)
     with contextlib.ExitStack() as cleanup:
@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
         engine = session.puppet.engine
         cleanup.callback(engine.close)
         session.mark = mark.apply
-        session.new_recording = lambda: _new_recording(films)
+        session.new_recording = lambda: _new_recording(videos)
         _mention_consent(session)
         with interruptible():
             try:
@@ -90,12 +90,12 @@ def run(options: argparse.Namespace) -> int:
             except KeyboardInterrupt:
                 session.reason = "stopped"
             finally:
-                for film in films:
-                    sign_video(film, engine.name, mark, identity)
+                for video in videos:
+                    sign_video(video, engine.name, mark, identity)
                 statistics = session.meter.snapshot()
                 if options.stats:
                     write_statistics(options.stats, session, statistics)
-        log_summary(session, statistics, films)
+        log_summary(session, statistics, videos)
     return 1 if session.failures else 0
 
 
@@ -108,19 +108,19 @@ def remember_choice(asked: str, source: Source) -> None:
         remember_camera(source.name)
 
 
-def _new_recording(films: list[Path]) -> tuple[Sink, Path]:
-    """A sink for the recording that key R starts; its film is signed with the others at the end."""
+def _new_recording(videos: list[Path]) -> tuple[Sink, Path]:
+    """A sink for the recording that key R starts; its video is signed with the others at the end."""
     path = free_name(Path(time.strftime("livepuppet-%Y%m%d-%H%M%S.mp4")))
-    films.append(path)
+    videos.append(path)
     return make_sink(str(path)), path
 
 
 def _mention_consent(session: Session) -> None:
     """Once per user, in terminal and window: whose portraits may be animated."""
-    line = consent_line(session.gallery.portraits[session.gallery.chosen]) if session.gallery else None
+    line = consent_line(session.avatars.portraits[session.avatars.chosen]) if session.avatars else None
     if line:
         log.info("%s", line)
-        session.desk.say(line)
+        session.controls.say(line)
 
 
 def close_quietly(sink: Sink) -> None:
@@ -148,7 +148,7 @@ def write_statistics(path: Path, session: Session, statistics: Statistics) -> No
         raise UsageError(f"cannot write the statistics to {path}: {error.strerror}") from error
 
 
-def log_summary(session: Session, statistics: Statistics, films: list[Path]) -> None:
+def log_summary(session: Session, statistics: Statistics, videos: list[Path]) -> None:
     """The closing lines."""
     late = statistics.latency
     log.info(
@@ -159,6 +159,6 @@ def log_summary(session: Session, statistics: Statistics, films: list[Path]) -> 
         late.p50,
         late.p95,
     )
-    for film in films:
-        if film.is_file():
-            log.info("wrote %s (%.1f MB)", film, film.stat().st_size / 1e6)
+    for video in videos:
+        if video.is_file():
+            log.info("wrote %s (%.1f MB)", video, video.stat().st_size / 1e6)

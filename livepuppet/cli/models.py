@@ -28,9 +28,9 @@ FACE_MODEL = "face-landmarker"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     actions.add_parser("list", help="what there is, and where it comes from")
-    actions.add_parser("where", help="the folders in which models lie")
+    actions.add_parser("where", help="the folders where models are kept")
 
-    importing = actions.add_parser("import", help="make a model of a checkpoint (*.pth.tar)")
+    importing = actions.add_parser("import", help="turn a checkpoint into a model (*.pth.tar)")
     importing.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a checkpoint of the original project, not unpacked")
     importing.add_argument("--config", type=Path, metavar="YAML", help="its configuration (default: inferred from the checkpoint)")
     importing.add_argument("--name", metavar="N", help="the model's name (default: from the file's)")

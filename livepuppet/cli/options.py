@@ -70,17 +70,17 @@ def add_output_arguments(group: argparse._ArgumentGroup, default: str = "window"
 
 
 def choose_outputs(asked: list[str] | None) -> list[str]:
-    """The outputs as asked, or a window, or a film where there is no screen. Raises UsageError: a window asked for, and no screen."""
+    """The outputs as asked, or a window, or a video where there is no screen. Raises UsageError: a window asked for, and no screen."""
     if asked:
         outputs = list(dict.fromkeys(asked))
         if "window" in outputs and not screen_available():
-            raise UsageError("there is no screen for --output window: choose a file (--output film.mp4), virtual or none")
+            raise UsageError("there is no screen for --output window: choose a file (--output video.mp4), virtual or none")
         return outputs
     if screen_available():
         return ["window"]
-    film = str(free_name(Path(DEFAULT_VIDEO)))
-    log.info("no screen found: writing %s (choose with --output)", film)
-    return [film]
+    video = str(free_name(Path(DEFAULT_VIDEO)))
+    log.info("no screen found: writing %s (choose with --output)", video)
+    return [video]
 
 
 def settings_from(options: argparse.Namespace, outputs: list[str]) -> PuppetSettings:
@@ -101,9 +101,9 @@ def tuning_from(options: argparse.Namespace) -> Tuning:
     return Tuning(gain=options.gain, smoothing=options.smoothing, mouth=options.mouth)
 
 
-def mark_from(options: argparse.Namespace, *, film: bool) -> Mark:
-    """film: the frames go into files only. Raises UsageError for a label that cannot be drawn."""
-    return Mark(watermark=not options.no_watermark, label=options.label, corner=options.label_position, film=film)
+def mark_from(options: argparse.Namespace, *, video: bool) -> Mark:
+    """video: the frames go into files only. Raises UsageError for a label that cannot be drawn."""
+    return Mark(watermark=not options.no_watermark, label=options.label, corner=options.label_position, video=video)
 
 
 def identity_for(options: argparse.Namespace) -> SigningIdentity | None:

@@ -1,4 +1,4 @@
-"""`livepuppet render`: a photo and a video in, a finished film out; or a table of them, on all cores or a cluster."""
+"""`livepuppet render`: a photo and a video in, a finished video out; or a table of them, on all cores or a cluster."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from livepuppet.rendering.executors import count_gpus, open_executor
 from livepuppet.rendering.job import DEFAULT_CRF, RenderJob, RenderResult
 from livepuppet.rendering.render import check_job, render_job
 
-SUMMARY = "A photo and a video in, a finished film out; or a table of them."
+SUMMARY = "A photo and a video in, a finished video out; or a table of them."
 EPILOG = """\
 examples:
   livepuppet render --avatar me.jpg --driving talk.mp4 --output talking.mp4
@@ -34,7 +34,7 @@ examples:
   livepuppet render --jobs jobs.csv                   on all cores (or GPUs) of this machine
   livepuppet render --jobs jobs.csv --on ray://head:10001
 
-Ctrl-C leaves a playable film of what was done; the same command with --resume goes on with it.
+Ctrl-C leaves a playable video of what was done; the same command with --resume goes on with it.
 
 A jobs file is a CSV with the columns avatar, driving and output, and any of the options below as further columns
 (size, crf, reference, start, end, ...; yes or no for those without a value). Paths are relative to the file. What is given
@@ -53,30 +53,34 @@ log = logging.getLogger("livepuppet")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    films = parser.add_argument_group("what goes in, and what comes out")
-    films.add_argument("--avatar", type=Path, metavar="PHOTO", help="the portrait that is to move")
-    films.add_argument("--driving", metavar="VIDEO", help="the film of whoever moves it, or a motion file (.npz)")
-    films.add_argument("--output", type=Path, metavar="FILE", help=".mp4, .mkv, .webm, .mov (ProRes), .gif or x_%%05d.png")
-    films.add_argument("--size", metavar="WxH", help="size of the picture (default: the portrait's own)")
-    films.add_argument("--crf", type=parse_crf, default=DEFAULT_CRF, metavar="N", help="quality, 0 best to 51 (default: %(default)s)")
-    films.add_argument("--background", choices=("portrait", "transparent"), default="portrait", help="default: portrait; .mp4 has no alpha")
-    films.add_argument("--compare", action="store_true", help="show the driver on the left")
-    films.add_argument("--motion", type=Path, metavar="FILE.npz", help="save the driver's motion, without pictures, to play back later")
-    films.add_argument("--resume", action="store_true", help="go on with a film that was interrupted; one that is whole is left as it is")
+    videos = parser.add_argument_group("what goes in, and what comes out")
+    videos.add_argument("--avatar", type=Path, metavar="PHOTO", help="the portrait that is to move")
+    videos.add_argument("--driving", metavar="VIDEO", help="the video of whoever moves it, or a motion file (.npz)")
+    videos.add_argument("--output", type=Path, metavar="FILE", help=".mp4, .mkv, .webm, .mov (ProRes), .gif or x_%%05d.png")
+    videos.add_argument("--size", metavar="WxH", help="size of the picture (default: the portrait's own)")
+    videos.add_argument("--crf", type=parse_crf, default=DEFAULT_CRF, metavar="N", help="quality, 0 best to 51 (default: %(default)s)")
+    videos.add_argument(
+        "--background", choices=("portrait", "transparent"), default="portrait", help="default: portrait; .mp4 has no alpha"
+    )
+    videos.add_argument("--compare", action="store_true", help="show the driver on the left")
+    videos.add_argument("--motion", type=Path, metavar="FILE.npz", help="save the driver's motion, without pictures, to play back later")
+    videos.add_argument("--resume", action="store_true", help="go on with a video that was interrupted; one that is whole is left as it is")
     motion = parser.add_argument_group("how it moves")
     motion.add_argument(
         "--reference", type=parse_reference, default="best", metavar="WHICH",
         help="the driving frame that counts as rest: best (nearest to the portrait's pose and expression), first, or a time in seconds",
     )  # fmt: skip
-    motion.add_argument("--start", type=parse_time, metavar="S", help="begin at this second of the driving film")
+    motion.add_argument("--start", type=parse_time, metavar="S", help="begin at this second of the driving video")
     motion.add_argument("--end", type=parse_time, metavar="S", help="end before this second")
     motion.add_argument("--face", type=positive_int, metavar="N", help="who drives, of several people: 1 is the largest and steadiest")
     add_engine_arguments(parser.add_argument_group("what moves it"))
     add_marking_arguments(parser.add_argument_group("how it says that it is synthetic"))
-    many = parser.add_argument_group("many films")
-    many.add_argument("--jobs", type=Path, metavar="FILE.csv", help="make a film for each row")
+    many = parser.add_argument_group("many videos")
+    many.add_argument("--jobs", type=Path, metavar="FILE.csv", help="make a video for each row")
     many.add_argument("--on", metavar="WHERE", help="ray, or ray://HOST:PORT: on a Ray cluster (pip install 'livepuppet[ray]')")
-    many.add_argument("--workers", type=positive_int, metavar="N", help="films at once on this machine (default: one per core, or per GPU)")
+    many.add_argument(
+        "--workers", type=positive_int, metavar="N", help="videos at once on this machine (default: one per core, or per GPU)"
+    )
     parser.add_argument("--quiet", action="store_true", help="say nothing unless something is wrong")
 
 
@@ -102,7 +106,7 @@ def parse_reference(text: str) -> ReferenceChoice:
 
 
 def job_from_options(options: argparse.Namespace) -> RenderJob:
-    """The film the options ask for. Raises UsageError where something is missing or they contradict each other."""
+    """The video the options ask for. Raises UsageError where something is missing or they contradict each other."""
     missing = [f"--{name}" for name in FILES if not getattr(options, name)]
     if missing:
         raise UsageError(f"{' and '.join(missing)} missing: render needs --avatar, --driving and --output (or --jobs)")
@@ -167,11 +171,11 @@ def run_jobs(options: argparse.Namespace) -> int:
     rows = read_rows(options.jobs, options)
     summary = options.jobs.with_suffix(".summary.csv")
     neural = any(row.job is not None and row.job.engine != "landmark" and row.job.device in ("auto", "cuda") for row in rows)
-    crew = open_executor(options.on, size=options.workers, gpus=count_gpus() if neural else 0)
-    with stopping() as stop, open_progress(options.quiet, unit="films") as progress:
-        good = RenderBatch(rows, crew, summary=summary, progress=progress, stop=stop).run()
+    executor = open_executor(options.on, size=options.workers, gpus=count_gpus() if neural else 0)
+    with stopping() as stop, open_progress(options.quiet, unit="videos") as progress:
+        good = RenderBatch(rows, executor, summary=summary, progress=progress, stop=stop).run()
     done = sum(row.state in ("done", "there already") for row in rows)
-    log.info("%d of %d films are there; %s says more", done, len(rows), summary)
+    log.info("%d of %d videos are there; %s says more", done, len(rows), summary)
     return 130 if stop.is_set() else 0 if good else 1
 
 

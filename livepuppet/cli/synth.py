@@ -62,14 +62,14 @@ def run(options: argparse.Namespace) -> int:
         geometry=options.geometry,
     )
     start = time.monotonic()
-    made, pictures = write_all(order, range(options.first, options.first + options.people), options.workers)
-    say(options, made, pictures, time.monotonic() - start)
+    made, images = write_all(order, range(options.first, options.first + options.people), options.workers)
+    say(options, made, images, time.monotonic() - start)
     return 0
 
 
-def say(options: argparse.Namespace, made: int, pictures: int, seconds: float) -> None:
+def say(options: argparse.Namespace, made: int, images: int, seconds: float) -> None:
     if made:
-        rate = pictures / seconds
-        logger.info("%d %s, %d frames in %.0f s (%.2f frames per second) in %s", made, options.what, pictures, seconds, rate, options.out)
+        rate = images / seconds
+        logger.info("%d %s, %d frames in %.0f s (%.2f frames per second) in %s", made, options.what, images, seconds, rate, options.out)
     else:
         logger.info("nothing to do: all %d are in %s already", options.people, options.out)

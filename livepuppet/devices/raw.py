@@ -42,8 +42,8 @@ def unroll(row: NDArray[Any], size: Size) -> Image | None:
     lines = row.reshape(high, row.size // high)
     for channels in (3, 2, 1):
         if 0 <= lines.shape[1] - wide * channels < LINE_PADDING:
-            picture = np.ascontiguousarray(lines[:, : wide * channels]).reshape(high, wide, channels)
-            return cv2.cvtColor(picture, cv2.COLOR_YUV2BGR_YUYV).astype(np.uint8, copy=False) if channels == 2 else picture
+            image = np.ascontiguousarray(lines[:, : wide * channels]).reshape(high, wide, channels)
+            return cv2.cvtColor(image, cv2.COLOR_YUV2BGR_YUYV).astype(np.uint8, copy=False) if channels == 2 else image
     return None
 
 

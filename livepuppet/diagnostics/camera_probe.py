@@ -23,12 +23,12 @@ class CameraProbe:
     opened_s: float = 0.0
     fps: float = 0.0
     size: Size = (0, 0)
-    picture: Image | None = None
+    image: Image | None = None
     problem: str = ""
 
     @property
     def black(self) -> bool:
-        return self.picture is not None and int(self.picture.max()) <= BLACK_LEVEL
+        return self.image is not None and int(self.image.max()) <= BLACK_LEVEL
 
     def facts(self) -> dict[str, Any]:
         """For JSON."""
@@ -65,7 +65,7 @@ def probe_camera(device: Device, seconds: float = 1.0) -> CameraProbe:
     if not frames:
         return CameraProbe(device, opened_s, problem=trouble or f"camera '{device.label}' sent one picture and no more")
     first, last = frames[0], frames[-1]
-    span = last.captured_at - first.captured_at
-    fps = (last.index - first.index) / span if span > 0 else 0.0
+    chunk = last.captured_at - first.captured_at
+    fps = (last.index - first.index) / chunk if chunk > 0 else 0.0
     height, width = last.image.shape[:2]
     return CameraProbe(device, opened_s, fps, (width, height), last.image)

@@ -173,11 +173,11 @@ def check_speed() -> Iterator[Finding]:
     engine = None
     try:
         engine = open_engine()
-        gallery = AvatarLoader(engine, shipped_avatars()[:1], BENCHMARK_SIZE)
-        puppet = Puppet(engine, gallery.first())
+        avatars = AvatarLoader(engine, shipped_avatars()[:1], BENCHMARK_SIZE)
+        puppet = Puppet(engine, avatars.first())
         sinks: list[Sink] = [make_sink("none")]
         meter = Meter()
-        session = Session(open_source("demo", paced=False), puppet, sinks, gallery=gallery, meter=meter, mark=Mark().apply)
+        session = Session(open_source("demo", paced=False), puppet, sinks, avatars=avatars, meter=meter, mark=Mark().apply)
         end = threading.Timer(WARM_UP_S + BENCHMARK_S, session.end, ["measured"])
         end.start()
         try:

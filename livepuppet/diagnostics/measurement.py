@@ -14,7 +14,7 @@ class Measurement:
     """One measured run. moments and latencies: seconds, of the newest deliveries; stages: seconds, the newest of each."""
 
     statistics: Statistics
-    moments: Floats
+    driver_frames: Floats
     latencies: Floats
     stages: dict[str, Floats]
     output: str
@@ -42,7 +42,7 @@ class Measurement:
             "age_bound_kept": self.bound_kept if self.live else None,
             "failures": list(self.failures),
             "samples": {
-                "at_s": [round(float(moment), 4) for moment in self.moments],
+                "at_s": [round(float(driver_frame), 4) for driver_frame in self.driver_frames],
                 "latency_ms": [round(float(latency) * 1000, 2) for latency in self.latencies],
             },
         }

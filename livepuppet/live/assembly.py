@@ -40,7 +40,7 @@ def open_puppet(
         device, model: for an engine that is named, see `open_engine`.
 
     Raises:
-        PortraitError: the file is no usable portrait.
+        PortraitError: the file is not a usable portrait.
         What `open_engine` raises.
     """
     opened = open_engine(engine, device, model) if isinstance(engine, str) else engine
@@ -126,9 +126,9 @@ def assemble_session(settings: PuppetSettings, source: Source, sinks: list[Sink]
     avatar = avatars.first()
     puppet = Puppet(engine, avatar, settings.tuning, meter=meter)
     height, width = avatar.image.shape[:2]
-    meter.describe(engine=engine.name, device=engine.device, avatar=avatars.name, source=source.name, picture=f"{width} x {height}")
+    meter.describe(engine=engine.name, device=engine.device, avatar=avatars.name, source=source.name, image=f"{width} x {height}")
     mirror = source.mirrored if settings.mirror is None else settings.mirror
-    return Session(source, puppet, sinks, gallery=avatars, meter=meter, mirror=mirror, limits=limits, opened=opened)
+    return Session(source, puppet, sinks, avatars=avatars, meter=meter, mirror=mirror, limits=limits, opened=opened)
 
 
 @contextlib.contextmanager

@@ -30,14 +30,14 @@ class ControlState:
         self,
         puppet: Puppet,
         meter: Meter,
-        gallery: AvatarLoader | None,
+        avatars: AvatarLoader | None,
         *,
         mirror: bool,
         record: Callable[[], str],
         end: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.puppet, self.meter, self.gallery = puppet, meter, gallery
+        self.puppet, self.meter, self.avatars = puppet, meter, avatars
         self.mirror = mirror
         self.frozen = False
         """Others see a still picture."""
@@ -97,13 +97,13 @@ class ControlState:
     # What the keys do (controls.py)
 
     def choose_avatar(self, number: int) -> str:
-        return self.gallery.choose(number) if self.gallery else ONE_AVATAR
+        return self.avatars.choose(number) if self.avatars else ONE_AVATAR
 
     def step_avatar(self, by: int) -> str:
-        return self.gallery.step(by) if self.gallery else ONE_AVATAR
+        return self.avatars.step(by) if self.avatars else ONE_AVATAR
 
     def reload_avatars(self) -> str:
-        return self.gallery.reload() if self.gallery else ONE_AVATAR
+        return self.avatars.reload() if self.avatars else ONE_AVATAR
 
     def reset_reference(self) -> str:
         self.puppet.reset_reference()

@@ -80,7 +80,7 @@ class Puppet(Closing):
         self._lost_since: float | None = None
         self._last_seconds: float | None = None
         self._fade: tuple[Image, float] | None = None
-        self._picture = avatar.image
+        self._image = avatar.image
         self._images = 0
 
     def close(self) -> None:
@@ -135,7 +135,7 @@ class Puppet(Closing):
 
     def rest(self, index: int, captured_at: float) -> Frame:
         """A frame while the source delivers nothing (a lost camera): hold, then idle. Never the camera's picture."""
-        frame = Frame(self._picture, index, captured_at)
+        frame = Frame(self._image, index, captured_at)
         self._last_seconds = captured_at
         self._hold.lost()
         self.condition = replace(self.condition, face=False, armed=0.0)
@@ -172,7 +172,7 @@ class Puppet(Closing):
             raise ValueError(
                 f"the new avatar is {worn.image.shape}, the present one {self.avatar.image.shape}: prepare it at the same size"
             )
-        self._fade = (self._picture, self._last_seconds if self._last_seconds is not None else 0.0)
+        self._fade = (self._image, self._last_seconds if self._last_seconds is not None else 0.0)
         self._shown, self._ease, self._search = worn.neutral, None, None
         self.avatar = worn
 
@@ -232,20 +232,20 @@ class Puppet(Closing):
             try:
                 picture = self.engine.render(self.avatar, self._shown, self.tuning)
             except FrameError:
-                return replace(frame, image=self._picture)
+                return replace(frame, image=self._image)
             picture = self._faded(picture, now)
-        self._picture = picture
+        self._image = picture
         return replace(frame, image=picture)
 
-    def _faded(self, picture: Image, now: float) -> Image:
+    def _faded(self, image: Image, now: float) -> Image:
         if self._fade is None:
-            return picture
+            return image
         before, since = self._fade
         weight = smoothstep((now - since) / BLEND_S)
         if weight >= 1.0:
             self._fade = None
-            return picture
-        return np.asarray(cv2.addWeighted(before, 1.0 - weight, picture, weight, 0.0), np.uint8)
+            return image
+        return np.asarray(cv2.addWeighted(before, 1.0 - weight, image, weight, 0.0), np.uint8)
 
     def _forget_time(self, now: float) -> None:
         """The clock jumped back: nothing that remembers a time may remember the old one."""

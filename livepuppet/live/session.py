@@ -52,7 +52,7 @@ class Session:
         puppet: Puppet,
         sinks: Sequence[Sink],
         *,
-        gallery: AvatarLoader | None = None,
+        avatars: AvatarLoader | None = None,
         meter: Meter | None = None,
         mirror: bool = False,
         limits: Limits | None = None,
@@ -61,7 +61,7 @@ class Session:
         opened: Collection[Sink] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.source, self.puppet, self.gallery = source, puppet, gallery
+        self.source, self.puppet, self.avatars = source, puppet, avatars
         self.meter = meter or puppet.meter
         self.failures: list[SinkError] = []
         """What went wrong with sinks while the others went on."""
@@ -76,7 +76,7 @@ class Session:
         self.mark = mark
         self.new_recording = new_recording
         self._recording: Sink | None = None
-        self.desk = ControlState(puppet, self.meter, gallery, mirror=mirror, record=self._toggle_recording, end=self.end, clock=clock)
+        self.controls = ControlState(puppet, self.meter, avatars, mirror=mirror, record=self._toggle_recording, end=self.end, clock=clock)
         self._shown: Image = puppet.avatar.image
         self._first_at: float | None = None
         self._last: Frame | None = None
@@ -104,8 +104,8 @@ class Session:
             self.source.close()
             if capture.ident is not None:
                 capture.join()
-            if self.gallery is not None:
-                self.gallery.close()
+            if self.avatars is not None:
+                self.avatars.close()
             for sink in list(self._sinks):
                 self._close_sink(sink)
         return self.meter.snapshot()
@@ -123,7 +123,7 @@ class Session:
             self.end(self.reason or "the source has ended")
         elif self.source.live and now - self._heard_at > SILENCE_S and now - self._rested_at >= TICK_S:
             self._rested_at = now
-            self.desk.darken()
+            self.controls.darken()
             if not self._over_at(now - self._last.captured_at + frame_seconds(self._last) if self._last else now):
                 self._deliver(self.puppet.rest(self._last.index if self._last else 0, now))
         self._swap_avatar()
@@ -172,10 +172,10 @@ class Session:
 
     def _animated(self, frame: Frame) -> Frame:
         self._last = frame
-        return self.puppet.animate(replace(frame, image=self.desk.framed(frame.image)))
+        return self.puppet.animate(replace(frame, image=self.controls.framed(frame.image)))
 
     def _deliver(self, frame: Frame) -> None:
-        if self.desk.frozen:
+        if self.controls.frozen:
             frame = replace(frame, image=self._shown)
         elif self.mark is not None:
             with self.meter.stage("mark"):
@@ -183,7 +183,7 @@ class Session:
         self._shown = frame.image
         status = None
         if any(isinstance(sink, Screen) for sink in self._sinks):
-            status = self.desk.status(self.source.trouble, self._recording is not None)
+            status = self.controls.status(self.source.trouble, self._recording is not None)
         for sink in list(self._sinks):
             try:
                 with self.meter.stage(sink.name):
@@ -209,7 +209,7 @@ class Session:
 
     def _give_up(self, sink: Sink, error: SinkError) -> None:
         log.warning("%s", error)
-        self.desk.say(str(error))
+        self.controls.say(str(error))
         self.failures.append(error)
         self._close_sink(sink)
 
@@ -248,12 +248,12 @@ class Session:
             if isinstance(sink, Screen):
                 pressed = sink.keys()
                 for key in pressed:
-                    self.desk.say(press_key(self.desk, key))
+                    self.controls.say(press_key(self.controls, key))
 
     def _swap_avatar(self) -> None:
-        if self.gallery is None:
+        if self.avatars is None:
             return
-        avatar = self.gallery.poll()
+        avatar = self.avatars.poll()
         if avatar is not None:
             self.puppet.wear(avatar)
-        self.desk.say(self.gallery.trouble())
+        self.controls.say(self.avatars.trouble())

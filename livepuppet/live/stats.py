@@ -37,10 +37,10 @@ class Series:
         self._values = np.zeros(kept)
         self._moments = np.zeros(kept)
 
-    def add(self, value: float, moment: float) -> None:
+    def add(self, value: float, driver_frame: float) -> None:
         place = self.count % len(self._values)
         self._values[place] = value
-        self._moments[place] = moment
+        self._moments[place] = driver_frame
         self.worst = value if self.count == 0 else max(self.worst, value)
         self.count += 1
         self.total += value
@@ -249,8 +249,8 @@ class Meter:
     def latencies(self) -> tuple[Floats, Floats]:
         """The newest deliveries: seconds since the first frame measured, and each one's capture-to-sink latency in seconds."""
         with self._lock:
-            moments, values = self._latency.newest()
-            return moments - (self._started_at or 0.0), values
+            driver_frames, values = self._latency.newest()
+            return driver_frames - (self._started_at or 0.0), values
 
     def stage_times(self) -> dict[str, Floats]:
         """The newest times of every stage, in seconds."""
@@ -282,7 +282,7 @@ class Meter:
 
     def _fps(self, now: float) -> float:
         """Deliveries of the last FPS_WINDOW_S seconds, per second; it falls while nothing is delivered."""
-        moments, _ = self._latency.newest()
-        recent = moments[moments > now - FPS_WINDOW_S]
-        span = now - float(recent[0]) if len(recent) > 1 else 0.0
-        return (len(recent) - 1) / span if span > 0 else 0.0
+        driver_frames, _ = self._latency.newest()
+        recent = driver_frames[driver_frames > now - FPS_WINDOW_S]
+        chunk = now - float(recent[0]) if len(recent) > 1 else 0.0
+        return (len(recent) - 1) / chunk if chunk > 0 else 0.0

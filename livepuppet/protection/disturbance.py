@@ -55,9 +55,9 @@ class AttackTarget(Protocol):
 
     size: int
 
-    def look(self, picture: Tensor) -> SourceFeatures: ...
+    def look(self, image: Tensor) -> SourceFeatures: ...
 
-    def detect(self, picture: Tensor) -> Keypoints: ...
+    def detect(self, image: Tensor) -> Keypoints: ...
 
     def move(self, look: SourceFeatures, reference: Keypoints, driving: Keypoints) -> AnimatedFrame: ...
 
@@ -72,11 +72,11 @@ class NetworkTarget:
         for network in (model.detector, model.generator):
             network.to(device).eval().requires_grad_(False)
 
-    def look(self, picture: Tensor) -> SourceFeatures:
-        return SourceFeatures(self.detect(picture), (picture,))
+    def look(self, image: Tensor) -> SourceFeatures:
+        return SourceFeatures(self.detect(image), (image,))
 
-    def detect(self, picture: Tensor) -> Keypoints:
-        found: Keypoints = self._model.detector(picture)
+    def detect(self, image: Tensor) -> Keypoints:
+        found: Keypoints = self._model.detector(image)
         return found
 
     def move(self, look: SourceFeatures, reference: Keypoints, driving: Keypoints) -> AnimatedFrame:
@@ -101,12 +101,12 @@ class InstalledTarget:
         self._detect = Replay(directory.file(names["animate"]), device, "detecting")
         self._render = Replay(directory.file(names["animate"]), device, "rendering")
 
-    def look(self, picture: Tensor) -> SourceFeatures:
-        out = self._prepare.run(portrait=picture[0].permute(1, 2, 0) * 255)
+    def look(self, image: Tensor) -> SourceFeatures:
+        out = self._prepare.run(portrait=image[0].permute(1, 2, 0) * 255)
         return SourceFeatures(Keypoints(out["source_value"], out["source_jacobian"]), (out["features"], out["small"]))
 
-    def detect(self, picture: Tensor) -> Keypoints:
-        out = self._detect.run(driving=picture[0].permute(1, 2, 0) * 255)
+    def detect(self, image: Tensor) -> Keypoints:
+        out = self._detect.run(driving=image[0].permute(1, 2, 0) * 255)
         return Keypoints(out["driving_value"], out["driving_jacobian"])
 
     def move(self, look: SourceFeatures, reference: Keypoints, driving: Keypoints) -> AnimatedFrame:
@@ -204,14 +204,14 @@ class Attack:
     def _tensor(self, image: Image) -> Tensor:
         return torch.from_numpy(image.astype(np.float32)).permute(2, 0, 1)[None].to(self.device) / 255
 
-    def _cut(self, picture: Tensor, window: Window) -> Tensor:
+    def _cut(self, image: Tensor, window: Window) -> Tensor:
         """The window at the model's size, differentiable; pixels of large windows are averaged, edges mirrored."""
         size, (left, top, side) = self.victim.size, window
-        height, width = picture.shape[2:]
+        height, width = image.shape[2:]
         finer = max(1, int(side / size))
         steps = (torch.arange(size * finer, device=self.device) + 0.5) / (size * finer)
         x, y = (left + steps * side) / width * 2 - 1, (top + steps * side) / height * 2 - 1
         grid = torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], dim=-1)[None]
-        cut = functional.grid_sample(picture, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+        cut = functional.grid_sample(image, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
         result: Tensor = functional.avg_pool2d(cut, finer) if finer > 1 else cut
         return result

@@ -107,7 +107,7 @@ def check_outputs(photo: Path, output: Path, sheet_path: Path) -> None:
         if path.suffix.lower() not in FORMATS:
             raise UsageError(f"cannot write {path}: give a name ending in {', '.join(FORMATS)}")
         if not path.absolute().parent.is_dir():
-            raise UsageError(f"cannot write {path}: there is no folder {path.absolute().parent}")
+            raise UsageError(f"cannot write {path}: there is not a folder {path.absolute().parent}")
         if path.resolve() == photo.resolve() or (path.exists() and photo.exists() and path.samefile(photo)):
             raise UsageError(f"{path} is the photo itself: name another file, and keep the original to yourself")
 
@@ -179,13 +179,13 @@ def model_attack(
 
 def performance() -> list[Image]:
     """Frames of the shipped performance, the reference first."""
-    film = VideoReader(ASSETS / "performance.mp4")
+    video = VideoReader(ASSETS / "performance.mp4")
     try:
         frames = []
-        while (picture := film.read()) is not None:
-            frames.append(picture.image)
+        while (image := video.read()) is not None:
+            frames.append(image.image)
     finally:
-        film.close()
+        video.close()
     return [frames[number * (len(frames) - 1) // DRIVING_FRAMES] for number in range(DRIVING_FRAMES)]
 
 
@@ -198,22 +198,22 @@ def report_step(steps: int) -> Callable[[int, float], None]:
 
 
 def jpeg_copy(image: Image, quality: int) -> Image:
-    from PIL import Image as Pictures
+    from PIL import Image as PILImage
 
     buffer = io.BytesIO()
-    Pictures.fromarray(image).save(buffer, "JPEG", quality=quality)
-    return np.array(Pictures.open(buffer).convert("RGB"))
+    PILImage.fromarray(image).save(buffer, "JPEG", quality=quality)
+    return np.array(PILImage.open(buffer).convert("RGB"))
 
 
 def write_photo(image: Image, path: Path, alpha: NDArray[np.uint8] | None = None) -> None:
     """Without the original's metadata: no place, no date, no camera. alpha: (H, W), kept where the format has it. Raises UsageError."""
-    from PIL import Image as Pictures
+    from PIL import Image as PILImage
 
     if alpha is not None and path.suffix.lower() in (".jpg", ".jpeg"):
         log.warning("%s: JPEG has no transparency, grey shows there (choose .png or .webp)", path)
         alpha = None
     try:
-        Pictures.fromarray(image if alpha is None else np.dstack([image, alpha])).save(path, **FORMATS[path.suffix.lower()])
+        PILImage.fromarray(image if alpha is None else np.dstack([image, alpha])).save(path, **FORMATS[path.suffix.lower()])
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
 
@@ -227,8 +227,8 @@ def compare_animations(
     for name, animate in animators.items():
         plain = animate(photo)
         rows.append((f"{name}: animation of the original", plain))
-        for version, picture in versions.items():
-            frames = animate(picture)
+        for version, image in versions.items():
+            frames = animate(image)
             lines.append(ReportLine(name, version, measure_departure(plain, frames)))
             if version == PROTECTED:
                 rows.append((f"{name}: animation of the protected photo", frames))

@@ -30,12 +30,12 @@ def draw_tile(image: Image) -> Image:
 
 
 def title_tile(title: str, tiles: Sequence[Image]) -> Image:
-    from PIL import Image as Pictures
+    from PIL import Image as PILImage
     from PIL import ImageDraw, ImageFont
 
     from livepuppet.vision.fonts import font_for
 
     strip = np.concatenate(list(tiles), axis=1)
-    head = Pictures.new("RGB", (strip.shape[1], TITLE_PX), (PAPER,) * 3)
+    head = PILImage.new("RGB", (strip.shape[1], TITLE_PX), (PAPER,) * 3)
     ImageDraw.Draw(head).text((6, TITLE_PX / 2), title, fill=(30, 30, 30), font=ImageFont.truetype(str(font_for(title)), 14), anchor="lm")
     return np.concatenate([np.asarray(head), strip])

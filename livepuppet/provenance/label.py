@@ -63,7 +63,7 @@ def draw_label(image: Image, text: str, corner: Corner = "bottom-right") -> Imag
 @lru_cache(maxsize=8)
 def render_label(text: str, short_side: int, widest: int) -> LabelStrip:
     """Letters on a rounded strip, made smaller where it would be wider than `widest` pixels."""
-    from PIL import Image as Picture
+    from PIL import Image as PILImage
     from PIL import ImageDraw, ImageFont
 
     path = str(font_for(text))
@@ -73,9 +73,9 @@ def render_label(text: str, short_side: int, widest: int) -> LabelStrip:
         size = max(2, int(size * widest / (length + size)))
     font = ImageFont.truetype(path, size)
     width, height = int(font.getlength(text)) + size, round(size * 1.6)
-    coverage = Picture.new("L", (width * 4, height * 4))
+    coverage = PILImage.new("L", (width * 4, height * 4))
     ImageDraw.Draw(coverage).rounded_rectangle((0, 0, width * 4 - 1, height * 4 - 1), height * 1.4, fill=255)
-    letters = Picture.new("L", (width, height))
+    letters = PILImage.new("L", (width, height))
     ImageDraw.Draw(letters).text((width / 2, height / 2), text, font=font, fill=255, anchor="mm")
-    smooth = coverage.resize((width, height), Picture.Resampling.BOX)
+    smooth = coverage.resize((width, height), PILImage.Resampling.BOX)
     return LabelStrip(np.asarray(smooth, np.float32) / 255, np.asarray(letters, np.float32) / 255)

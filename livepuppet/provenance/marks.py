@@ -22,7 +22,7 @@ class Mark:
     session_id: 0 … 65535, what the watermark carries; drawn at random unless given.
     watermark: whether all frames so far carry it; turns False, with a warning, at the first one that is too small.
     label: the visible text, None for none.  corner: where the label stands.
-    film: the frames go into a file only, so that the mark may be fainter than one that has to survive a call.
+    video: the frames go into a file only, so that the mark may be fainter than one that has to survive a call.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Mark:
         watermark: bool = True,
         label: str | None = None,
         corner: Corner = "bottom-right",
-        film: bool = False,
+        video: bool = False,
     ) -> None:
         """Raises UsageError for a label that cannot be drawn, ValueError for a session id outside its range."""
         self.session_id = secrets.randbelow(IDS) if session_id is None else session_id
@@ -41,9 +41,9 @@ class Mark:
         self.corner: Corner = corner
         self._embedder = None
         if watermark:
-            from livepuppet.provenance.watermark.embedder import CALL, FILM, Embedder
+            from livepuppet.provenance.watermark.embedder import CALL, VIDEO, Embedder
 
-            self._embedder = Embedder(self.session_id, FILM if film else CALL)
+            self._embedder = Embedder(self.session_id, VIDEO if video else CALL)
 
     def apply(self, image: Image) -> Image:
         """The marked picture; the one given is left as it is. image: RGB uint8 (H, W, 3)."""
@@ -57,16 +57,16 @@ class Mark:
         return image
 
 
-def sign_video(film: Path, engine: str, mark: Mark, identity: SigningIdentity | None) -> None:
-    """Put content credentials into a finished film, where its format has a place for them; one that cannot be signed stays as it is.
+def sign_video(video: Path, engine: str, mark: Mark, identity: SigningIdentity | None) -> None:
+    """Put content credentials into a finished video, where its format has a place for them; one that cannot be signed stays as it is.
 
     engine: its name. identity: who signs; None: this user's own key.
     """
     from livepuppet.provenance.c2pa import ProvenanceFacts, can_sign, sign_file
 
-    if film.is_file() and film.stat().st_size and can_sign(film):
+    if video.is_file() and video.stat().st_size and can_sign(video):
         facts = ProvenanceFacts(engine=engine, watermark=mark.watermark, session_id=mark.session_id, label=mark.label)
         try:
-            sign_file(film, facts=facts, identity=identity)
+            sign_file(video, facts=facts, identity=identity)
         except SinkError as error:
             log.warning("%s", error)

@@ -75,13 +75,13 @@ def parse_identity(certificates: bytes, key: bytes, where: str, key_where: str |
             warnings.simplefilter("ignore")  # certificates in the wild bend the standard; c2pa judges those that matter
             chain = x509.load_pem_x509_certificates(certificates)
     except ValueError as error:
-        raise UsageError(f"{where} is no certificate in PEM form") from error
+        raise UsageError(f"{where} is not a certificate in PEM form") from error
     try:
         private = serialization.load_pem_private_key(key, password=None)
     except TypeError as error:
         raise UsageError(f"{key_where or where}: the key has a password: save a copy without (openssl pkey -in KEY -out NEW)") from error
     except ValueError as error:
-        raise UsageError(f"{key_where or where} is no private key in PEM form") from error
+        raise UsageError(f"{key_where or where} is not a private key in PEM form") from error
     now = datetime.datetime.now(datetime.timezone.utc)
     if not chain[0].not_valid_before_utc <= now <= chain[0].not_valid_after_utc:
         raise UsageError(f"{where}: valid from {chain[0].not_valid_before_utc:%Y-%m-%d} to {chain[0].not_valid_after_utc:%Y-%m-%d} only")

@@ -185,7 +185,7 @@ def sample_frames(path: Path) -> tuple[list[Image], list[float]]:
     """STRETCHES * PER_STRETCH frames, spread evenly over the video, and their times in seconds.
 
     Raises:
-        UsageError: no video that can be read.
+        UsageError: not a readable video.
     """
     video = VideoReader(path)
     try:

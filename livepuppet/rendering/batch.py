@@ -104,7 +104,7 @@ class RenderBatch:
 
     def run(self) -> bool:
         """Do everything; returns whether all rows succeeded. Raises SinkError where the summary cannot be written."""
-        self.progress.stage("films", len(self.rows))
+        self.progress.stage("videos", len(self.rows))
         try:
             asyncio.run(self._run())
         finally:
@@ -162,11 +162,11 @@ class RenderBatch:
             row.frames = existing_result(job.output).frames
             return "there already"
         if not job.output.parent.is_dir():
-            raise SinkError(f"cannot write {job.output}: there is no folder {job.output.parent}")
-        parcel = self._parcel(job)
+            raise SinkError(f"cannot write {job.output}: there is not a folder {job.output.parent}")
+        worker_job = self._parcel(job)
         chunks = self._chunks(job)
         if not chunks:
-            result, data = await self._task(render_whole, parcel)
+            result, data = await self._task(render_whole, worker_job)
             if data is not None:  # made where this machine's files are not to be had
                 write_atomically(job.output, lambda file: file.write(data))
             row.frames, row.lost = result.frames, result.lost
@@ -174,10 +174,10 @@ class RenderBatch:
         session_id = Mark(watermark=False).session_id
         folder = Path(tempfile.mkdtemp(prefix=f".{job.output.stem}-", dir=job.output.parent))
         try:
-            people = await self._task(find_job_people, parcel)
-            references = await self._references(parcel, chunks, people)
+            people = await self._task(find_job_people, worker_job)
+            references = await self._references(worker_job, chunks, people)
             made = await self._all(
-                self._render_chunk(parcel, number, chunk, people, references, session_id, folder) for number, chunk in enumerate(chunks)
+                self._render_chunk(worker_job, number, chunk, people, references, session_id, folder) for number, chunk in enumerate(chunks)
             )
             size = made[0][1].size
             row.frames = join_chunks(job, [path for path, _ in made], size, session_id)
@@ -186,21 +186,21 @@ class RenderBatch:
             shutil.rmtree(folder, ignore_errors=True)
         return "done"
 
-    async def _references(self, parcel: WorkerJob, chunks: list[VideoChunk], people: PeopleTracks | None) -> list[Reference]:
+    async def _references(self, worker_job: WorkerJob, chunks: list[VideoChunk], people: PeopleTracks | None) -> list[Reference]:
         """The reference frames of the whole video, searched for in all its chunks at once. Raises UsageError where nobody is seen."""
         references: list[Reference]
-        if parcel.job.reference == "best":
-            found = await self._all(self._task(search_chunk, parcel, chunk, people) for chunk in chunks)
+        if worker_job.job.reference == "best":
+            found = await self._all(self._task(search_chunk, worker_job, chunk, people) for chunk in chunks)
             references = references_from_shots(merge_searches(found))
         else:
-            references = await self._task(first_reference, parcel, people)
+            references = await self._task(first_reference, worker_job, people)
         if not references:
-            raise UsageError(f"no face found in {parcel.job.driving}: choose a clip in which one face is well visible")
+            raise UsageError(f"no face found in {worker_job.job.driving}: choose a clip in which one face is well visible")
         return references
 
     async def _render_chunk(
         self,
-        parcel: WorkerJob,
+        worker_job: WorkerJob,
         number: int,
         chunk: VideoChunk,
         people: PeopleTracks | None,
@@ -209,10 +209,10 @@ class RenderBatch:
         folder: Path,
     ) -> tuple[Path, RenderResult]:
         where = str(folder) if self.executor.shares_disk else None
-        result, video = await self._task(render_chunk, parcel, chunk, people, references, session_id, where)
+        result, video = await self._task(render_chunk, worker_job, chunk, people, references, session_id, where)
         if not isinstance(video, bytes):
             return Path(video), result
-        path = folder / f"chunk-{number}{parcel.job.output.suffix.lower()}"
+        path = folder / f"chunk-{number}{worker_job.job.output.suffix.lower()}"
         path.write_bytes(video)
         return path, result
 
@@ -227,11 +227,11 @@ class RenderBatch:
         few = sum(row.state in ("waiting", "under way") for row in self.rows) < self.executor.size
         return split_into_chunks(job, self._chunk_s) if few or not self.executor.shares_disk else []
 
-    async def _task(self, function: Callable[..., Any], parcel: WorkerJob, *arguments: Any) -> Any:
+    async def _task(self, function: Callable[..., Any], worker_job: WorkerJob, *arguments: Any) -> Any:
         """One task of the executor, when its turn has come."""
         async with self._tasks:
             return await asyncio.wrap_future(
-                self.executor.submit(unpack_and_run, function, parcel.job, parcel.avatar, parcel.driving, *arguments)
+                self.executor.submit(unpack_and_run, function, worker_job.job, worker_job.avatar, worker_job.driving, *arguments)
             )
 
     async def _all(self, tasks: Any) -> list[Any]:

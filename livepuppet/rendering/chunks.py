@@ -1,4 +1,4 @@
-"""Long films made in pieces by several workers: split at key frames, looked at beyond both ends, joined where nobody can see it.
+"""Long videos made in chunks by several workers: split at key frames, looked at beyond both ends, joined where nobody can see it.
 
 What a worker is asked to do are the functions `whole_film`, `search_piece` and `make_piece`; they take and return plain values only.
 """
@@ -29,7 +29,7 @@ from livepuppet.version import __version__
 from livepuppet.video.reader import VideoReader
 
 CHUNK_S = 20.0
-"""Length of a piece: long enough that looking beyond its ends costs little, short enough to be done again."""
+"""Length of a chunk: long enough that looking beyond its ends costs little, short enough to be done again."""
 
 JOINABLE = frozenset({".mp4", ".m4v", ".mkv", ".mov", ".webm"})
 
@@ -37,12 +37,12 @@ KEPT = 5
 """Files that a worker on another machine keeps for its next tasks."""
 
 LOOK_BACK_S = 0.5
-"""How far before a piece the search looks, to see whether it begins with a cut."""
+"""How far before a chunk the search looks, to see whether it begins with a cut."""
 
 
 @dataclass(frozen=True)
 class VideoChunk:
-    """A piece of the driving film by its timestamps: from the key frame `first` until before `before`; None: to the end."""
+    """A piece of the driving video by its timestamps: from the key frame `first` until before `before`; None: to the end."""
 
     first: int
     before: int | None
@@ -60,115 +60,115 @@ class WorkerJob:
 
 @dataclass(frozen=True, eq=False)
 class ChunkSearch:
-    """What the search of one piece gave: its shots, and whether the first goes on from the piece before."""
+    """What the search of one chunk gave: its shots, and whether the first goes on from the piece before."""
 
     shots: list[ShotReference]
     continues: bool
 
 
 def split_into_chunks(job: RenderJob, length: float = CHUNK_S) -> list[VideoChunk]:
-    """The pieces of a job's film: [] where it is short, or cannot be split or joined."""
+    """The chunks of a job's video: [] where it is short, or cannot be split or joined."""
     joinable = job.output.suffix.lower() in JOINABLE and job.motion is None
     if not joinable or job.driving.lower().endswith(".npz") or "://" in job.driving:
         return []
-    film = VideoReader(job.driving, limit=64)
+    video = VideoReader(job.driving, limit=64)
     try:
         start, end = job.start or 0.0, job.end
-        starts = [film.start_pts + round(start / film.time_base)] if start else [film.start_pts]
-        keys = film.key_pts()
-        limit = None if end is None else film.start_pts + round(end / film.time_base)
-        step = round(length / film.time_base)
-        whole = film.start_pts + round((film.duration or 0.0) / film.time_base)
+        starts = [video.start_pts + round(start / video.time_base)] if start else [video.start_pts]
+        keys = video.key_pts()
+        limit = None if end is None else video.start_pts + round(end / video.time_base)
+        step = round(length / video.time_base)
+        whole = video.start_pts + round((video.duration or 0.0) / video.time_base)
         last = max(whole, *keys) if limit is None else limit
         for key in keys:
             if key - starts[-1] >= step and last - key >= step // 2 and (limit is None or key < limit):
                 starts.append(key)
     finally:
-        film.close()
+        video.close()
     if len(starts) < 2:
         return []
     return [VideoChunk(first, before) for first, before in zip(starts, [*starts[1:], None], strict=True)]
 
 
-def render_whole(parcel: WorkerJob) -> tuple[RenderResult, bytes | None]:
-    """Make a film. Returns what was made, and the film itself where it could not be written to its place."""
-    with unpack_job(parcel) as job:
+def render_whole(worker_job: WorkerJob) -> tuple[RenderResult, bytes | None]:
+    """Make a video. Returns what was made, and the video itself where it could not be written to its place."""
+    with unpack_job(worker_job) as job:
         report = RenderPipeline(job, worker_engine(job.engine, job.device, job.model)).run()
-        return report, job.output.read_bytes() if job.output != parcel.job.output else None
+        return report, job.output.read_bytes() if job.output != worker_job.job.output else None
 
 
-def search_chunk(parcel: WorkerJob, span: VideoChunk, cast: PeopleTracks | None) -> ChunkSearch:
-    """Look for reference frames in one piece."""
-    with unpack_job(parcel) as job:
+def search_chunk(worker_job: WorkerJob, chunk: VideoChunk, cast: PeopleTracks | None) -> ChunkSearch:
+    """Look for reference frames in one chunk."""
+    with unpack_job(worker_job) as job:
         engine = worker_engine(job.engine, job.device, job.model)
-        film = VideoReader(job.driving, limit=SEARCH_LIMIT_PX)
+        video = VideoReader(job.driving, limit=SEARCH_LIMIT_PX)
         try:
-            start = film.seconds(span.first)
-            end = job.end if span.before is None else film.seconds(span.before)
+            start = video.seconds(chunk.first)
+            end = job.end if chunk.before is None else video.seconds(chunk.before)
             look = frame_preprocessor(job.mirror, cast)
             before: int | None = None
             inside: list[DriverFrame] = []
 
-            def moments() -> Iterator[DriverFrame]:
+            def driver_frames() -> Iterator[DriverFrame]:
                 nonlocal before
-                for moment in track_driver(engine, film, look=look, start=max(0.0, start - LOOK_BACK_S), end=end):
-                    if moment.pts < span.first:
-                        before = moment.shot
+                for driver_frame in track_driver(engine, video, look=look, start=max(0.0, start - LOOK_BACK_S), end=end):
+                    if driver_frame.pts < chunk.first:
+                        before = driver_frame.shot
                     else:
                         if not inside:
-                            inside.append(replace(moment, motion=None))
-                        yield moment
+                            inside.append(replace(driver_frame, motion=None))
+                        yield driver_frame
 
-            shots = best_of_each_shot(engine, RenderPipeline(job, engine).prepare(), moments())
+            shots = best_of_each_shot(engine, RenderPipeline(job, engine).prepare(), driver_frames())
             return ChunkSearch(shots, bool(inside) and before == inside[0].shot)
         finally:
-            film.close()
+            video.close()
 
 
 def render_chunk(
-    parcel: WorkerJob, span: VideoChunk, cast: PeopleTracks | None, references: list[Reference], session_id: int, folder: str | None
+    worker_job: WorkerJob, chunk: VideoChunk, cast: PeopleTracks | None, references: list[Reference], session_id: int, folder: str | None
 ) -> tuple[RenderResult, bytes | str]:
-    """Make the pictures of one piece. folder: where to put it (returns its path); None: return the film's bytes."""
-    with unpack_job(parcel) as job:
+    """Make the pictures of one chunk. folder: where to put it (returns its path); None: return the video's bytes."""
+    with unpack_job(worker_job) as job:
         rendering = RenderPipeline(job, worker_engine(job.engine, job.device, job.model), session_id=session_id)
-        footage = open_driver(job.driving, mirror=job.mirror, progress=SilentProgress(), stop=rendering.stop, cast=cast)
-        name = f"piece-{span.first}{job.output.suffix.lower()}"
+        driver = open_driver(job.driving, mirror=job.mirror, progress=SilentProgress(), stop=rendering.stop, cast=cast)
+        name = f"piece-{chunk.first}{job.output.suffix.lower()}"
         with tempfile.TemporaryDirectory(prefix="livepuppet-") as temporary:
             path = Path(folder or temporary) / name
             try:
-                report = rendering.piece(footage, references, path, span.first - 1, span.before)
+                report = rendering.piece(driver, references, path, chunk.first - 1, chunk.before)
             finally:
-                footage.close()
+                driver.close()
             return report, str(path) if folder else path.read_bytes()
 
 
-def find_job_people(parcel: WorkerJob) -> PeopleTracks | None:
-    """Who is in the driving film."""
-    with unpack_job(parcel) as job:
+def find_job_people(worker_job: WorkerJob) -> PeopleTracks | None:
+    """Who is in the driving video."""
+    with unpack_job(worker_job) as job:
         return find_people(job.driving, job.face)
 
 
-def first_reference(parcel: WorkerJob, cast: PeopleTracks | None) -> list[Reference]:
+def first_reference(worker_job: WorkerJob, cast: PeopleTracks | None) -> list[Reference]:
     """The reference of a job that names it: 'first', or a time."""
-    with unpack_job(parcel) as job:
+    with unpack_job(worker_job) as job:
         engine = worker_engine(job.engine, job.device, job.model)
-        footage = open_driver(job.driving, mirror=job.mirror, progress=SilentProgress(), stop=threading.Event(), cast=cast)
+        driver = open_driver(job.driving, mirror=job.mirror, progress=SilentProgress(), stop=threading.Event(), cast=cast)
         try:
-            return footage.references(engine, RenderPipeline(job, engine).prepare(), job.reference, job.start or 0.0, job.end)
+            return driver.references(engine, RenderPipeline(job, engine).prepare(), job.reference, job.start or 0.0, job.end)
         finally:
-            footage.close()
+            driver.close()
 
 
 def join_chunks(job: RenderJob, paths: list[Path], size: Size, session_id: int) -> int:
-    """Put pieces together, with the sound, into the job's film, and sign it. Returns the number of frames.
+    """Put pieces together, with the sound, into the job's video, and sign it. Returns the number of frames.
 
-    The film appears in its place when it is whole. Raises SinkError.
+    The video appears in its place when it is whole. Raises SinkError.
     """
-    footage = open_driver(job.driving, mirror=job.mirror, progress=SilentProgress(), stop=threading.Event(), cast=None)
+    driver = open_driver(job.driving, mirror=job.mirror, progress=SilentProgress(), stop=threading.Event(), cast=None)
     joined = job.output.with_stem(job.output.stem + ".joining")
     try:
-        shift = footage.first_pts(job.start) if job.start else footage.origin_pts
-        writer = open_video_writer(job, joined, size, footage, open_audio(job, footage, shift))
+        shift = driver.first_pts(job.start) if job.start else driver.origin_pts
+        writer = open_video_writer(job, joined, size, driver, open_audio(job, driver, shift))
         try:
             for path in paths:
                 writer.append(path)
@@ -179,13 +179,13 @@ def join_chunks(job: RenderJob, paths: list[Path], size: Size, session_id: int) 
             joined.unlink(missing_ok=True)
             raise
     finally:
-        footage.close()
-    sign_output(job, Mark(session_id, watermark=job.watermark, label=job.label, corner=job.label_position, film=True))
+        driver.close()
+    sign_output(job, Mark(session_id, watermark=job.watermark, label=job.label, corner=job.label_position, video=True))
     return writer.written
 
 
 def merge_searches(pieces: list[ChunkSearch]) -> list[ShotReference]:
-    """The shots of the whole film: those that go on across a join are one."""
+    """The shots of the whole video: those that go on across a join are one."""
     shots: list[ShotReference] = []
     for piece in pieces:
         for i, shot in enumerate(piece.shots):
@@ -204,20 +204,20 @@ def worker_engine(name: str, device: str, model: str | None) -> AnyEngine:
 
 
 @contextmanager
-def unpack_job(parcel: WorkerJob) -> Iterator[RenderJob]:
+def unpack_job(worker_job: WorkerJob) -> Iterator[RenderJob]:
     """The job with paths that exist here. Raises UsageError where this worker runs another version."""
-    if parcel.version != __version__:
-        raise UsageError(f"a worker runs livepuppet {__version__}, the job comes from {parcel.version}: install the same on all nodes")
-    job = parcel.job
-    if parcel.avatar is None and parcel.driving is None:
+    if worker_job.version != __version__:
+        raise UsageError(f"a worker runs livepuppet {__version__}, the job comes from {worker_job.version}: install the same on all nodes")
+    job = worker_job.job
+    if worker_job.avatar is None and worker_job.driving is None:
         yield job
         return
     with tempfile.TemporaryDirectory(prefix="livepuppet-") as folder:
         changes: dict[str, Any] = {"output": Path(folder) / job.output.name}
-        if parcel.avatar is not None:
-            changes["avatar"] = _kept(parcel.avatar, job.avatar.suffix)
-        if parcel.driving is not None:
-            changes["driving"] = str(_kept(parcel.driving, Path(job.driving).suffix))
+        if worker_job.avatar is not None:
+            changes["avatar"] = _kept(worker_job.avatar, job.avatar.suffix)
+        if worker_job.driving is not None:
+            changes["driving"] = str(_kept(worker_job.driving, Path(job.driving).suffix))
         yield replace(job, **changes)
 
 

@@ -1,4 +1,4 @@
-"""Where the driver's motion comes from: a film, or a motion file made from one. Both look alike to whoever renders."""
+"""Where the driver's motion comes from: a video, or a motion file made from one. Both look alike to whoever renders."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Driver(Protocol):
     time_base: Fraction
     start_pts: int
     origin_pts: int
-    """What becomes 0 in a film made from it: its first frame, or its sound where that begins clearly earlier."""
+    """What becomes 0 in a video made from it: its first frame, or its sound where that begins clearly earlier."""
     size: Size | None
 
     @property
@@ -86,19 +86,19 @@ class Driver(Protocol):
     def at_rest(self, engine: AnyEngine, references: list[Reference], smoothing: float) -> list[tuple[int, Motion]]:
         """The driver's motion there, each with the timestamp from which it counts."""
 
-    def moments(
+    def driver_frames(
         self,
         engine: AnyEngine,
         start: float,
         end: float | None,
         smoothing: float,
         *,
-        pictures: bool = False,
+        images: bool = False,
         each: FrameCallback | None = None,
     ) -> Iterator[DriverFrame]:
         """Steadied moments from `start` until before `end`. each: called with every moment as it was seen, before it is steadied."""
 
-    def sound(self, origin: Fraction, cut: bool, end: float | None) -> AudioTrack | None:
+    def audio(self, origin: Fraction, cut: bool, end: float | None) -> AudioTrack | None:
         """The sound; `origin`, on the file's own clock, becomes 0. cut: what is before is not wanted. None where there is none."""
 
     def close(self) -> None:
@@ -114,7 +114,7 @@ def open_driver(
     face: int | None = None,
     cast: PeopleTracks | Literal["unknown"] | None = "unknown",
 ) -> Driver:
-    """A film, or a motion file by its suffix .npz. face: who drives, of several people; cast: who is there, where that is known already.
+    """A video, or a motion file by its suffix .npz. face: who drives, of several people; cast: who is there, where that is known already.
 
     Raises UsageError, SourceError.
     """
@@ -132,7 +132,7 @@ def open_driver(
 
 
 class VideoDriver:
-    """A driver in a film."""
+    """A driver in a video."""
 
     def __init__(
         self,
@@ -146,11 +146,11 @@ class VideoDriver:
     ) -> None:
         self._path = path
         self._progress, self._stop = progress, stop
-        self._film = VideoReader(path, limit=LIMIT_PX)
-        self.fps, self.time_base, self.start_pts = self._film.fps, self._film.time_base, self._film.start_pts
-        self.origin_pts = self._film.origin_pts
-        self.size: Size | None = self._film.size
-        self._film.rewind()
+        self._video = VideoReader(path, limit=LIMIT_PX)
+        self.fps, self.time_base, self.start_pts = self._video.fps, self._video.time_base, self._video.start_pts
+        self.origin_pts = self._video.origin_pts
+        self.size: Size | None = self._video.size
+        self._video.rewind()
         if cast == "unknown":
             progress.stage("looking who is there", self.count(0.0, None))
             cast = find_people(path, face, progress.advance)
@@ -158,25 +158,25 @@ class VideoDriver:
 
     @property
     def skipped(self) -> int:
-        return self._film.skipped
+        return self._video.skipped
 
     def first_pts(self, start: float) -> int:
         if not start:
             return self.start_pts
-        self._film.seek(start)
-        first = self._film.read()
+        self._video.seek(start)
+        first = self._video.read()
         if first is None:
             raise UsageError(f"{self._path} ends before {start:g} s", parameter="start")
         return first.pts
 
     def count(self, start: float, end: float | None) -> int | None:
-        film = self._film
-        if film.frame_count is None and film.duration is None:
+        video = self._video
+        if video.frame_count is None and video.duration is None:
             return None
-        frames = film.frame_count or round((film.duration or 0) * film.fps)
+        frames = video.frame_count or round((video.duration or 0) * video.fps)
         if start or end is not None:
-            length = film.duration or frames / film.fps
-            frames = max(0, round((min(end if end is not None else length, length) - start) * film.fps))
+            length = video.duration or frames / video.fps
+            frames = max(0, round((min(end if end is not None else length, length) - start) * video.fps))
         return frames or None
 
     def references(self, engine: AnyEngine, avatar: Avatar, choice: ReferenceChoice, start: float, end: float | None) -> list[Reference]:
@@ -184,55 +184,55 @@ class VideoDriver:
             return self._best(engine, avatar, start, end)
         at = start if choice == "first" else float(choice)
         self._progress.stage("looking for the face", None)
-        for moment in self._until_stopped(track_driver(engine, self._film, look=self._look, start=at, end=end)):
-            if moment.motion is not None:
-                if moment.seconds > at + 1 / self.fps:
-                    log.info("nobody is seen at %.2f s: the reference is taken at %.2f s", at, moment.seconds)
-                return [Reference(moment.pts, moment.pts, moment.seconds)]
+        for driver_frame in self._until_stopped(track_driver(engine, self._video, look=self._look, start=at, end=end)):
+            if driver_frame.motion is not None:
+                if driver_frame.seconds > at + 1 / self.fps:
+                    log.info("nobody is seen at %.2f s: the reference is taken at %.2f s", at, driver_frame.seconds)
+                return [Reference(driver_frame.pts, driver_frame.pts, driver_frame.seconds)]
         return []
 
     def _best(self, engine: AnyEngine, avatar: Avatar, start: float, end: float | None) -> list[Reference]:
-        film = VideoReader(self._path, limit=SEARCH_LIMIT_PX)
+        video = VideoReader(self._path, limit=SEARCH_LIMIT_PX)
         try:
             self._progress.stage("searching the reference", self.count(start, end))
-            moments = self._until_stopped(track_driver(engine, film, look=self._look, start=start, end=end))
-            references = search_references(engine, avatar, moments)
+            driver_frames = self._until_stopped(track_driver(engine, video, look=self._look, start=start, end=end))
+            references = search_references(engine, avatar, driver_frames)
         finally:
-            film.close()
+            video.close()
         for reference in references:
             log.debug("from pts %d the reference is at %.2f s, distance %.2f", reference.since, reference.seconds, reference.distance)
         return references
 
     def at_rest(self, engine: AnyEngine, references: list[Reference], smoothing: float) -> list[tuple[int, Motion]]:
-        return measure_references(engine, self._film, references, look=self._look, strength=smoothing)
+        return measure_references(engine, self._video, references, look=self._look, strength=smoothing)
 
-    def moments(
+    def driver_frames(
         self,
         engine: AnyEngine,
         start: float,
         end: float | None,
         smoothing: float,
         *,
-        pictures: bool = False,
+        images: bool = False,
         each: FrameCallback | None = None,
     ) -> Iterator[DriverFrame]:
-        seen = track_driver(engine, self._film, look=self._look, start=start, end=end, pictures=pictures)
+        seen = track_driver(engine, self._video, look=self._look, start=start, end=end, images=images)
         return smooth_driver_frames(_told(seen, each), smoothing)
 
-    def sound(self, origin: Fraction, cut: bool, end: float | None) -> AudioTrack | None:
-        if not self._film.audio:
+    def audio(self, origin: Fraction, cut: bool, end: float | None) -> AudioTrack | None:
+        if not self._video.audio:
             return None
         last = None if end is None else Fraction(end) + self.start_pts * self.time_base
         return AudioTrack(self._path, origin=origin, cut=cut, end=last)
 
     def close(self) -> None:
-        self._film.close()
+        self._video.close()
 
-    def _until_stopped(self, moments: Iterable[DriverFrame]) -> Iterator[DriverFrame]:
-        for moment in moments:
+    def _until_stopped(self, driver_frames: Iterable[DriverFrame]) -> Iterator[DriverFrame]:
+        for driver_frame in driver_frames:
             if self._stop.is_set():
                 return
-            yield moment
+            yield driver_frame
             self._progress.advance()
 
 
@@ -250,8 +250,8 @@ class MotionFileDriver:
         self.origin_pts = head.start_pts
 
     def first_pts(self, start: float) -> int:
-        for moment in self._between(start, None):
-            return moment.pts
+        for driver_frame in self._between(start, None):
+            return driver_frame.pts
         raise UsageError(
             f"{self._path} ends before {start:g} s" if start else f"{self._path} holds no motion", parameter="start" if start else ""
         )
@@ -274,37 +274,37 @@ class MotionFileDriver:
             return [(r.since, saved[r.since]) for r in references]
         found = []
         for reference in references:
-            for moment in smooth_driver_frames(
+            for driver_frame in smooth_driver_frames(
                 self._between(max(0.0, reference.seconds - AROUND_S), reference.seconds + AROUND_S), smoothing
             ):
-                if moment.pts == reference.pts and moment.motion is not None:
-                    found.append((reference.since, moment.motion))
+                if driver_frame.pts == reference.pts and driver_frame.motion is not None:
+                    found.append((reference.since, driver_frame.motion))
         return found
 
-    def moments(
+    def driver_frames(
         self,
         engine: AnyEngine,
         start: float,
         end: float | None,
         smoothing: float,
         *,
-        pictures: bool = False,
+        images: bool = False,
         each: FrameCallback | None = None,
     ) -> Iterator[DriverFrame]:
         return smooth_driver_frames(_told(self._between(start, end), each), smoothing)
 
-    def sound(self, origin: Fraction, cut: bool, end: float | None) -> AudioTrack | None:
+    def audio(self, origin: Fraction, cut: bool, end: float | None) -> AudioTrack | None:
         return None
 
     def close(self) -> None:
         self._file.close()
 
     def _between(self, start: float, end: float | None) -> Iterator[DriverFrame]:
-        for moment in self._file:
-            if end is not None and moment.seconds >= end:
+        for driver_frame in self._file:
+            if end is not None and driver_frame.seconds >= end:
                 return
-            if moment.seconds >= start - 1e-9:
-                yield moment
+            if driver_frame.seconds >= start - 1e-9:
+                yield driver_frame
 
 
 def frame_preprocessor(mirror: bool, cast: PeopleTracks | None) -> FramePreprocessor:
@@ -317,14 +317,14 @@ def frame_preprocessor(mirror: bool, cast: PeopleTracks | None) -> FramePreproce
     return look
 
 
-def _told(moments: Iterable[DriverFrame], each: FrameCallback | None) -> Iterator[DriverFrame]:
-    for moment in moments:
+def _told(driver_frames: Iterable[DriverFrame], each: FrameCallback | None) -> Iterator[DriverFrame]:
+    for driver_frame in driver_frames:
         if each is not None:
-            each(moment)
-        yield moment
+            each(driver_frame)
+        yield driver_frame
 
 
-def _first(moments: Iterator[DriverFrame]) -> Iterator[DriverFrame]:
-    for moment in moments:
-        yield moment
+def _first(driver_frames: Iterator[DriverFrame]) -> Iterator[DriverFrame]:
+    for driver_frame in driver_frames:
+        yield driver_frame
         return

@@ -1,4 +1,4 @@
-"""One film to make: what it is made from and how, and what surrounds its pictures: clock, sound, container, signature."""
+"""One video to make: what it is made from and how, and what surrounds its pictures: clock, sound, container, signature."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ DEFAULT_CRF = 16
 
 @dataclass(frozen=True)
 class RenderJob:
-    """One film to make. Times in seconds of the driving film. size: None takes the portrait's own. face: which of several people
-    drives, None the largest and steadiest. motion: where to save the driver's motion. resume: go on with an interrupted film."""
+    """One video to make. Times in seconds of the driving video. size: None takes the portrait's own. face: which of several people
+    drives, None the largest and steadiest. motion: where to save the driver's motion. resume: go on with an interrupted video."""
 
     avatar: Path
     driving: str
@@ -52,7 +52,7 @@ class RenderJob:
     sign_with: tuple[Path, Path] | None = None
 
     def settings(self) -> dict[str, Any]:
-        """What decides how the film looks, for recognising a film that was begun with something else."""
+        """What decides how the video looks, for recognising a video that was begun with something else."""
         return {
             "avatar": fingerprint(self.avatar),
             "driving": fingerprint(self.driving),
@@ -90,7 +90,7 @@ class RenderResult:
 
 
 class TimestampMapper:
-    """Timestamps of the driving film -> those of the output, which may tick more coarsely (a GIF in hundredths); they always grow."""
+    """Timestamps of the driving video -> those of the output, which may tick more coarsely (a GIF in hundredths); they always grow."""
 
     def __init__(self, source: Fraction, target: Fraction, shift: int) -> None:
         self._factor, self._shift = source / target, shift
@@ -102,50 +102,50 @@ class TimestampMapper:
         return self._last
 
     def source(self, ticks: int) -> int:
-        """The driving film's last timestamp that becomes `ticks` or less; later calls go on behind it."""
+        """The driving video's last timestamp that becomes `ticks` or less; later calls go on behind it."""
         self._last = ticks
         return int((ticks + Fraction(1, 2)) / self._factor) + self._shift
 
 
-def open_video_writer(job: RenderJob, path: Path, size: Size, footage: Driver, sound: AudioTrack | None) -> VideoWriter:
-    """A film of the job's kind."""
+def open_video_writer(job: RenderJob, path: Path, size: Size, driver: Driver, audio: AudioTrack | None) -> VideoWriter:
+    """A video of the job's kind."""
     suffix = job.output.suffix.lower()
     return VideoWriter(
         path,
         size,
         format=video_format(suffix, transparent=job.transparent),
-        fps=footage.fps,
-        time_base=output_time_base(suffix, footage.time_base),
+        fps=driver.fps,
+        time_base=output_time_base(suffix, driver.time_base),
         crf=job.crf,
-        sound=sound,
+        audio=audio,
     )
 
 
-def open_audio(job: RenderJob, footage: Driver, shift: int) -> AudioTrack | None:
-    """The driving film's sound; the timestamp `shift` becomes 0."""
-    sound = footage.sound(shift * footage.time_base, bool(job.start), job.end)
-    if sound is not None and job.output.suffix.lower() == ".gif":
-        log.info("a GIF has no sound: the film's is left out")
-        sound.close()
+def open_audio(job: RenderJob, driver: Driver, shift: int) -> AudioTrack | None:
+    """The driving video's sound; the timestamp `shift` becomes 0."""
+    audio = driver.audio(shift * driver.time_base, bool(job.start), job.end)
+    if audio is not None and job.output.suffix.lower() == ".gif":
+        log.info("a GIF has no sound: the video's is left out")
+        audio.close()
         return None
-    return sound
+    return audio
 
 
 def sign_output(job: RenderJob, mark: Mark) -> None:
-    """Put content credentials into the finished film, where its format has a place for them."""
+    """Put content credentials into the finished video, where its format has a place for them."""
     sign_video(job.output, job.engine, mark, load_identity(*job.sign_with) if job.sign_with else None)
 
 
 def existing_result(path: Path) -> RenderResult:
-    """The report on a film that is there."""
-    film = VideoReader(path)
+    """The report on a video that is there."""
+    video = VideoReader(path)
     try:
-        frames = film.frame_count or film.count_packets()
-        return RenderResult(frames, 0, 0, True, film.size, frames)
+        frames = video.frame_count or video.count_packets()
+        return RenderResult(frames, 0, 0, True, video.size, frames)
     finally:
-        film.close()
+        video.close()
 
 
 def resumed_name(output: Path) -> Path:
-    """Where the new film is written while the old one is still needed."""
+    """Where the new video is written while the old one is still needed."""
     return output.with_stem(output.stem + ".resumed")

@@ -26,7 +26,7 @@ GUIDED_EPS = 1e-4
 
 
 class PersonMatting:
-    """Cuts the person out of one film's pictures, in order. Raises UsageError where the installed MediaPipe cannot tell people apart."""
+    """Cuts the person out of one video's pictures, in order. Raises UsageError where the installed MediaPipe cannot tell people apart."""
 
     def __init__(self) -> None:
         if not carries_models():
@@ -36,14 +36,14 @@ class PersonMatting:
         self._segment = PersonSegmenter()
         self._before: NDArray[np.float32] | None = None
 
-    def __call__(self, picture: Image, shown: Image) -> NDArray[np.uint8]:
+    def __call__(self, image: Image, shown: Image) -> NDArray[np.uint8]:
         """`shown` as RGBA (H, W, 4) with the alpha of the person in `picture`, both RGB (H, W, 3) of one size."""
-        likely = self._segment(picture)
+        likely = self._segment(image)
         if self._before is not None:
             likely = STEADY * self._before + (1 - STEADY) * likely
         self._before = likely
-        reach = max(2, round(min(picture.shape[:2]) * EDGE))
-        grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+        reach = max(2, round(min(image.shape[:2]) * EDGE))
+        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
         edged = cv2.ximgproc.guidedFilter(grey, likely, reach, GUIDED_EPS)
         alpha = np.clip((edged - SURE[0]) / (SURE[1] - SURE[0]), 0, 1)
         return np.dstack([shown, np.rint(alpha * 255).astype(np.uint8)])

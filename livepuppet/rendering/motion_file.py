@@ -67,9 +67,9 @@ class MotionWriter:
         except OSError as error:
             raise self._failure(error) from error
 
-    def write(self, moment: DriverFrame) -> None:
+    def write(self, driver_frame: DriverFrame) -> None:
         """Add one moment; must come in order."""
-        self._moments.append(moment)
+        self._moments.append(driver_frame)
         if len(self._moments) == BLOCK:
             self._flush()
 
@@ -102,14 +102,14 @@ class MotionWriter:
             raise self._failure(error) from error
 
     def _flush(self) -> None:
-        moments, self._moments = self._moments, []
-        if not moments:
+        driver_frames, self._moments = self._moments, []
+        if not driver_frames:
             return
-        motions = [m.motion or self._references[0][1] for m in moments]
+        motions = [m.motion or self._references[0][1] for m in driver_frames]
         arrays: dict[str, NDArray[Any]] = {
-            "pts": np.array([m.pts for m in moments], np.int64),
-            "shot": np.array([m.shot for m in moments], np.int32),
-            "seen": np.array([m.motion is not None for m in moments]),
+            "pts": np.array([m.pts for m in driver_frames], np.int64),
+            "shot": np.array([m.shot for m in driver_frames], np.int32),
+            "seen": np.array([m.motion is not None for m in driver_frames]),
             "pose": np.stack([m.pose for m in motions]).astype(np.float32),
             "expression": np.stack([m.expression for m in motions]).astype(np.float32),
             "view": np.stack([m.view for m in motions]).astype(np.float32),
@@ -120,7 +120,7 @@ class MotionWriter:
         except OSError as error:
             raise self._failure(error) from error
         self._blocks += 1
-        self._frames += len(moments)
+        self._frames += len(driver_frames)
 
     def _put(self, name: str, array: NDArray[Any]) -> None:
         data = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Who is in a film, and which of them drives: faces found a few times a second, followed within a shot, recognised across cuts by their
+"""Who is in a video, and which of them drives: faces found a few times a second, followed within a shot, recognised across cuts by their
 colours (hair, skin and clothes), and all but one painted over before anybody looks for a face."""
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class PersonTracks:
 
 @dataclass(frozen=True)
 class PeopleTracks:
-    """The people of a film, the largest and steadiest first, and who of them drives. within: how far places hold, in timestamps."""
+    """The people of a video, the largest and steadiest first, and who of them drives. within: how far places hold, in timestamps."""
 
     people: list[PersonTracks]
     driver: int
@@ -121,16 +121,16 @@ class PeopleTracks:
 
 
 def find_people(path: str, face: int | None, advance: Callable[[], None] | None = None) -> PeopleTracks | None:
-    """Who is in the film; None where there is at most one person, so that nobody need be chosen. face: 1, 2, … who drives.
+    """Who is in the video; None where there is at most one person, so that nobody need be chosen. face: 1, 2, … who drives.
 
     advance: called for every frame looked at. Raises UsageError where there are fewer people.
     """
-    film = VideoReader(path, limit=LIMIT_PX)
+    video = VideoReader(path, limit=LIMIT_PX)
     try:
-        people = group_tracks(list(detect_tracks(film, advance)), round(LEAST_S / film.time_base))
-        within = round(2.5 * EVERY_S / film.time_base)
+        people = group_tracks(list(detect_tracks(video, advance)), round(LEAST_S / video.time_base))
+        within = round(2.5 * EVERY_S / video.time_base)
     finally:
-        film.close()
+        video.close()
     if face is not None and face > max(1, len(people)):
         raise UsageError(f"there is no face {face}: only {len(people)} people are seen in {path} for a second or more", parameter="face")
     if len(people) < 2:
@@ -141,17 +141,17 @@ def find_people(path: str, face: int | None, advance: Callable[[], None] | None 
     return PeopleTracks(people, driver, within)
 
 
-def detect_tracks(film: VideoReader, advance: Callable[[], None] | None = None) -> Iterator[Track]:
-    """All appearances in the film."""
+def detect_tracks(video: VideoReader, advance: Callable[[], None] | None = None) -> Iterator[Track]:
+    """All appearances in the video."""
     cuts, shot = CutDetector(), 0
     current: list[Track] = []
     looked: float | None = None
     with FaceFinder() as finder:
-        for picture in film:
+        for image in video:
             if advance is not None:
                 advance()
-            seconds = film.seconds(picture.pts)
-            if cuts(picture.image):
+            seconds = video.seconds(image.pts)
+            if cuts(image.image):
                 shot += 1
                 looked = None
                 yield from current
@@ -159,12 +159,12 @@ def detect_tracks(film: VideoReader, advance: Callable[[], None] | None = None) 
             if looked is not None and seconds - looked < EVERY_S - 1e-6:
                 continue
             looked = seconds
-            gap = round(GAP_S / film.time_base)
-            yield from (a for a in current if picture.pts - a.places[-1].pts > gap)
-            current = [a for a in current if picture.pts - a.places[-1].pts <= gap]
+            gap = round(GAP_S / video.time_base)
+            yield from (a for a in current if image.pts - a.places[-1].pts > gap)
+            current = [a for a in current if image.pts - a.places[-1].pts <= gap]
             free = list(current)
-            for place in finder(picture.image, picture.pts):
-                colours = colour_histograms(picture.image, place)
+            for place in finder(image.image, image.pts):
+                colours = colour_histograms(image.image, place)
                 near = min(free, key=lambda a: detection_distance(a.places[-1], place), default=None)
                 if near is None or detection_distance(near.places[-1], place) > NEAR:
                     near = Track(shot)

@@ -1,4 +1,4 @@
-"""A photo and a video in, a finished film out: one output frame for every driving frame, at its own time, with its own sound."""
+"""A photo and a video in, a finished video out: one output frame for every driving frame, at its own time, with its own sound."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ from livepuppet.vision.portrait import LIVE_LIMIT, load_portrait
 log = logging.getLogger(__name__)
 
 LARGEST_PX = 4096
-"""Longest side of a portrait in a film: what players of H.264 can be expected to show."""
+"""Longest side of a portrait in a video: what players of H.264 can be expected to show."""
 
 
 class RenderPipeline:
-    """Makes one film. engine: shared between renderings one after the other, closed by whoever opened it."""
+    """Makes one video. engine: shared between renderings one after the other, closed by whoever opened it."""
 
     def __init__(
         self,
@@ -64,57 +64,57 @@ class RenderPipeline:
         self.progress = progress or SilentProgress()
         self.stop = stop or threading.Event()
         self.lost = 0
-        self.mark = Mark(session_id, watermark=job.watermark, label=job.label, corner=job.label_position, film=True)
+        self.mark = Mark(session_id, watermark=job.watermark, label=job.label, corner=job.label_position, video=True)
         if job.sign_with:
             load_identity(*job.sign_with)  # refused before anything is worked on
 
     def run(self) -> RenderResult:
-        """Make the film. Raises UsageError, PortraitError, SourceError or SinkError in one line; a stopped or failed film is playable."""
+        """Make the video. Raises UsageError, PortraitError, SourceError or SinkError in one line; a stopped or failed video is playable."""
         job = self.job
         if not is_image_sequence(job.output):
             video_format(job.output.suffix.lower(), transparent=job.transparent)  # refused before anything is worked on
-        footage = open_driver(job.driving, mirror=job.mirror, progress=self.progress, stop=self.stop, face=job.face)
+        driver = open_driver(job.driving, mirror=job.mirror, progress=self.progress, stop=self.stop, face=job.face)
         try:
-            if job.compare and footage.size is None:
+            if job.compare and driver.size is None:
                 raise UsageError(f"{job.driving} holds no images to compare with", parameter="compare")
-            return self._make(footage)
+            return self._make(driver)
         finally:
-            footage.close()
+            driver.close()
 
-    def _make(self, footage: Driver) -> RenderResult:
+    def _make(self, driver: Driver) -> RenderResult:
         job = self.job
         before = self._recall()
         if before is None and job.resume and job.output.is_file():
             log.info("%s is whole already", job.output)
             return existing_result(job.output)
-        first = footage.first_pts(job.start or 0.0)
+        first = driver.first_pts(job.start or 0.0)
         avatar = self.prepare()
-        references = before.references if before else footage.references(self.engine, avatar, job.reference, job.start or 0.0, job.end)
+        references = before.references if before else driver.references(self.engine, avatar, job.reference, job.start or 0.0, job.end)
         if self.stop.is_set():
-            return RenderResult(0, 0, 0, False, self._size(avatar, footage))
+            return RenderResult(0, 0, 0, False, self._size(avatar, driver))
         if not references:
             raise UsageError(f"no face found in {job.driving}: choose a clip in which one face is well visible")
-        rest = footage.at_rest(self.engine, references, job.tuning.smoothing)
-        shift = first if job.start else footage.origin_pts
-        writer = self.open_writer(job.output if before is None else resumed_name(job.output), avatar, footage, shift)
+        rest = driver.at_rest(self.engine, references, job.tuning.smoothing)
+        shift = first if job.start else driver.origin_pts
+        writer = self.open_writer(job.output if before is None else resumed_name(job.output), avatar, driver, shift)
         resumable = isinstance(writer, VideoWriter) and job.output.suffix.lower() != ".gif"
         if resumable:
             write_note(job.output, ResumeNote(job.settings(), references, self.mark.session_id))
-        motion = self._motion_writer(footage, rest)
+        motion = self._motion_writer(driver, rest)
         resumed = 0
         taken_over = before is None
         try:
             done = writer.append(job.output) if before is not None and isinstance(writer, VideoWriter) else None
             resumed, taken_over = writer.written, True
-            self.progress.stage("rendering", footage.count(job.start or 0.0, job.end))
+            self.progress.stage("rendering", driver.count(job.start or 0.0, job.end))
             for _ in range(resumed):
                 self.progress.advance()
-            clock = TimestampMapper(footage.time_base, output_time_base(job.output.suffix.lower(), footage.time_base), shift)
+            clock = TimestampMapper(driver.time_base, output_time_base(job.output.suffix.lower(), driver.time_base), shift)
             after = None if done is None else clock.source(done)
-            for moment, picture in self.pictures(avatar, footage, rest, after=after, each=motion.write if motion else None):
+            for driver_frame, image in self.images(avatar, driver, rest, after=after, each=motion.write if motion else None):
                 if self.stop.is_set():  # what was only looked ahead at is left for whoever goes on
                     break
-                writer.write(picture, clock(moment.pts))
+                writer.write(image, clock(driver_frame.pts))
                 self.progress.advance()
             whole = not self.stop.is_set()
             writer.close(whole=whole)
@@ -132,29 +132,29 @@ class RenderPipeline:
         if whole:
             sign_output(job, self.mark)
             remove_note(job.output)
-        return RenderResult(writer.written, self.lost, footage.skipped, whole, self._size(avatar, footage), resumed)
+        return RenderResult(writer.written, self.lost, driver.skipped, whole, self._size(avatar, driver), resumed)
 
-    def piece(self, footage: Driver, references: list[Reference], path: Path, after: int, before: int | None) -> RenderResult:
-        """Make the pictures later than `after` and earlier than `before` as a silent film of their own, to be joined with others."""
+    def piece(self, driver: Driver, references: list[Reference], path: Path, after: int, before: int | None) -> RenderResult:
+        """Make the pictures later than `after` and earlier than `before` as a silent video of their own, to be joined with others."""
         job = self.job
         avatar = self.prepare()
-        shift = footage.first_pts(job.start) if job.start else footage.origin_pts
-        margin = round(2 * AROUND_S / footage.time_base)
+        shift = driver.first_pts(job.start) if job.start else driver.origin_pts
+        margin = round(2 * AROUND_S / driver.time_base)
         needed = references_between(references, after - margin, None if before is None else before + margin)
-        rest = footage.at_rest(self.engine, needed, job.tuning.smoothing)
-        clock = TimestampMapper(footage.time_base, output_time_base(job.output.suffix.lower(), footage.time_base), shift)
-        writer = self.open_writer(path, avatar, footage, shift, silent=True)
+        rest = driver.at_rest(self.engine, needed, job.tuning.smoothing)
+        clock = TimestampMapper(driver.time_base, output_time_base(job.output.suffix.lower(), driver.time_base), shift)
+        writer = self.open_writer(path, avatar, driver, shift, silent=True)
         try:
-            for moment, picture in self.pictures(avatar, footage, rest, after=after, before=before):
-                writer.write(picture, clock(moment.pts))
+            for driver_frame, image in self.images(avatar, driver, rest, after=after, before=before):
+                writer.write(image, clock(driver_frame.pts))
             writer.close()
         except BaseException:
             writer.abandon()
             raise
-        return RenderResult(writer.written, self.lost, footage.skipped, True, self._size(avatar, footage))
+        return RenderResult(writer.written, self.lost, driver.skipped, True, self._size(avatar, driver))
 
     def prepare(self) -> Avatar:
-        """The portrait made ready, at its own size: live, an engine may reduce a large one, a film has the time for all of it."""
+        """The portrait made ready, at its own size: live, an engine may reduce a large one, a video has the time for all of it."""
         self.progress.stage("preparing", None)
         portrait = load_portrait(self.job.avatar, LARGEST_PX)
         height, width = portrait.shape[:2]
@@ -163,19 +163,19 @@ class RenderPipeline:
         return avatar
 
     def open_writer(
-        self, path: Path, avatar: Avatar, footage: Driver, shift: int, *, silent: bool = False
+        self, path: Path, avatar: Avatar, driver: Driver, shift: int, *, silent: bool = False
     ) -> VideoWriter | ImageSequenceWriter:
         """What takes the finished pictures. silent: leave the sound to others."""
         if is_image_sequence(path):
-            return ImageSequenceWriter(path, time_base=footage.time_base)
+            return ImageSequenceWriter(path, time_base=driver.time_base)
         return open_video_writer(
-            self.job, path, self._size(avatar, footage), footage, None if silent else open_audio(self.job, footage, shift)
+            self.job, path, self._size(avatar, driver), driver, None if silent else open_audio(self.job, driver, shift)
         )
 
-    def pictures(
+    def images(
         self,
         avatar: Avatar,
-        footage: Driver,
+        driver: Driver,
         rest: list[tuple[int, Motion]],
         *,
         after: int | None = None,
@@ -184,45 +184,45 @@ class RenderPipeline:
     ) -> Iterator[tuple[DriverFrame, NDArray[np.uint8]]]:
         """Finished pictures in order, several being drawn at once; only those later than `after` and earlier than `before` (timestamps).
 
-        The moments around them are looked at as well, so that pieces of a film made apart fit together.
+        The moments around them are looked at as well, so that chunks of a video made apart fit together.
         """
         job, start = self.job, self.job.start or 0.0
         tuning = job.tuning
         if after is not None:
-            start = max(start, float((after - footage.start_pts) * footage.time_base) - AROUND_S)
+            start = max(start, float((after - driver.start_pts) * driver.time_base) - AROUND_S)
         end = job.end
         if before is not None:
-            piece_end = float((before - footage.start_pts) * footage.time_base) + AROUND_S
+            piece_end = float((before - driver.start_pts) * driver.time_base) + AROUND_S
             end = piece_end if end is None else min(end, piece_end)
-        moments = footage.moments(self.engine, start, end, tuning.smoothing, pictures=job.compare, each=each)
-        acts = retarget_frames(self.engine, avatar, moments, rest, tuning)
+        driver_frames = driver.driver_frames(self.engine, start, end, tuning.smoothing, images=job.compare, each=each)
+        acts = retarget_frames(self.engine, avatar, driver_frames, rest, tuning)
 
         def wanted() -> Iterator[RetargetedFrame]:
             for one in acts:
-                if before is not None and one.moment.pts >= before:
+                if before is not None and one.driver_frame.pts >= before:
                     return
-                if after is None or one.moment.pts > after:
+                if after is None or one.driver_frame.pts > after:
                     yield one
 
         def draw(one: RetargetedFrame) -> tuple[DriverFrame, Image | None, Image | None]:
             """In one of several threads. No picture: the motion gave none, the one before stays."""
             try:
-                picture = self.engine.render(avatar, one.motion, tuning)
+                image = self.engine.render(avatar, one.motion, tuning)
             except FrameError:
-                picture = None
-            return replace(one.moment, picture=None), picture, one.moment.picture
+                image = None
+            return replace(one.driver_frame, image=None), image, one.driver_frame.image
 
         cutout = PersonMatting() if job.transparent else None
         try:
             held = avatar.image
-            for moment, picture, driver in map_in_order(draw, self._counted(wanted()), workers=min(4, os.cpu_count() or 1)):
-                held = held if picture is None else picture
+            for driver_frame, image, beside in map_in_order(draw, self._counted(wanted()), workers=min(4, os.cpu_count() or 1)):
+                held = held if image is None else image
                 finished: NDArray[np.uint8] = self.mark.apply(held)
                 if cutout is not None:
                     finished = cutout(held, finished)
-                if driver is not None:
-                    finished = side_by_side(driver, finished)
-                yield moment, finished
+                if beside is not None:
+                    finished = side_by_side(beside, finished)
+                yield driver_frame, finished
         finally:
             if cutout is not None:
                 cutout.close()
@@ -235,19 +235,19 @@ class RenderPipeline:
             raise UsageError(f"a {job.output.suffix} cannot be resumed: render it again from the beginning", parameter="resume")
         before = read_note(job.output, job.settings())
         if before is not None:
-            self.mark = Mark(before.session_id, watermark=job.watermark, label=job.label, corner=job.label_position, film=True)
+            self.mark = Mark(before.session_id, watermark=job.watermark, label=job.label, corner=job.label_position, video=True)
         return before
 
-    def _motion_writer(self, footage: Driver, rest: list[tuple[int, Motion]]) -> MotionWriter | None:
+    def _motion_writer(self, driver: Driver, rest: list[tuple[int, Motion]]) -> MotionWriter | None:
         if self.job.motion is None:
             return None
         return MotionWriter(
             self.job.motion,
             engine=self.engine.name,
             references=rest,
-            start_pts=footage.start_pts,
-            time_base=footage.time_base,
-            fps=footage.fps,
+            start_pts=driver.start_pts,
+            time_base=driver.time_base,
+            fps=driver.fps,
         )
 
     def _counted(self, acts: Iterable[RetargetedFrame]) -> Iterator[RetargetedFrame]:
@@ -256,16 +256,16 @@ class RenderPipeline:
         for one in acts:
             if not one.seen:
                 self.lost += 1
-                gap = one.moment.seconds if gap is None else gap
+                gap = one.driver_frame.seconds if gap is None else gap
             elif gap is not None:
-                if one.moment.seconds - gap > 0.5:
-                    log.info("nobody is seen from %.1f to %.1f s: the avatar idles there", gap, one.moment.seconds)
+                if one.driver_frame.seconds - gap > 0.5:
+                    log.info("nobody is seen from %.1f to %.1f s: the avatar idles there", gap, one.driver_frame.seconds)
                 gap = None
             yield one
 
-    def _size(self, avatar: Avatar, footage: Driver) -> Size:
+    def _size(self, avatar: Avatar, driver: Driver) -> Size:
         height, width = avatar.image.shape[:2]
-        return (comparison_width(footage.size, height) + width, height) if self.job.compare and footage.size else (width, height)
+        return (comparison_width(driver.size, height) + width, height) if self.job.compare and driver.size else (width, height)
 
 
 def references_between(references: list[Reference], low: int, high: int | None) -> list[Reference]:
@@ -275,16 +275,16 @@ def references_between(references: list[Reference], low: int, high: int | None) 
 
 
 def comparison_width(driver: Size, height: int) -> int:
-    """Width of the driver's picture beside an avatar of this height."""
+    """Width of the driver's image beside an avatar of this height."""
     return max(2, round(driver[0] * height / driver[1] / 2) * 2)
 
 
 def side_by_side(driver: Image, avatar: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The driver's picture at the avatar's height, left of it; opaque where the avatar has transparency."""
+    """The driver's image at the avatar's height, left of it; opaque where the avatar has transparency."""
     height = avatar.shape[0]
     width = comparison_width((driver.shape[1], driver.shape[0]), height)
-    way = cv2.INTER_AREA if driver.shape[0] > height else cv2.INTER_LINEAR
-    left = np.asarray(cv2.resize(driver, (width, height), interpolation=way), np.uint8)
+    interpolation = cv2.INTER_AREA if driver.shape[0] > height else cv2.INTER_LINEAR
+    left = np.asarray(cv2.resize(driver, (width, height), interpolation=interpolation), np.uint8)
     if avatar.shape[2] == 4:
         left = np.concatenate([left, np.full((*left.shape[:2], 1), 255, np.uint8)], axis=2)
     return np.concatenate([left, avatar], axis=1)

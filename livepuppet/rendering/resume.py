@@ -1,4 +1,4 @@
-"""Films that were interrupted: what they were being made from, so that they can be gone on with and never by mistake with other settings.
+"""Videos that were interrupted: what they were being made from, so that they can be resumed and never by mistake with other settings.
 
 Beside `out.mp4`, `out.mp4.unfinished` (JSON) says what is being made as long as it is not whole.
 """
@@ -21,7 +21,7 @@ SUFFIX = ".unfinished"
 
 @dataclass(frozen=True)
 class ResumeNote:
-    """settings: whatever decides how the film looks, as JSON can say it. references: what was chosen. session_id: the watermark's."""
+    """settings: whatever decides how the video looks, as JSON can say it. references: what was chosen. session_id: the watermark's."""
 
     settings: dict[str, Any]
     references: list[Reference]
@@ -45,12 +45,12 @@ def write_note(output: Path, unfinished: ResumeNote) -> None:
 
 
 def remove_note(output: Path) -> None:
-    """The film is whole."""
+    """The video is whole."""
     note_path(output).unlink(missing_ok=True)
 
 
 def read_note(output: Path, settings: dict[str, Any]) -> ResumeNote | None:
-    """What was noted; None where nothing was. Raises UsageError where the film was begun with other settings."""
+    """What was noted; None where nothing was. Raises UsageError where the video was begun with other settings."""
     note = note_path(output)
     try:
         found = json.loads(note.read_text())

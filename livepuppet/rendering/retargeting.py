@@ -1,4 +1,4 @@
-"""From the driver's motions to the avatar's, for a film whose future is known: gaps are bridged from both sides."""
+"""From the driver's motions to the avatar's, for a video whose future is known: gaps are bridged from both sides."""
 
 from __future__ import annotations
 
@@ -17,48 +17,48 @@ EASE_S = 0.5
 class RetargetedFrame:
     """One frame of the avatar's: its motion, at the driver's moment. seen: whether the driver was in the picture."""
 
-    moment: DriverFrame
+    driver_frame: DriverFrame
     motion: Motion
     seen: bool
 
 
 def retarget_frames(
-    engine: AnyEngine, avatar: Avatar, moments: Iterable[DriverFrame], references: list[tuple[int, Motion]], tuning: Tuning
+    engine: AnyEngine, avatar: Avatar, driver_frames: Iterable[DriverFrame], references: list[tuple[int, Motion]], tuning: Tuning
 ) -> Iterator[RetargetedFrame]:
     """The avatar's motion for every moment. references: (pts from which it counts, the driver's motion at rest), in order, at least one."""
     window: deque[tuple[DriverFrame, Motion | None]] = deque()
-    coming = iter(moments)
+    coming = iter(driver_frames)
     last: tuple[float, Motion] | None = None
     ended = False
     while True:
         while not ended and (not window or window[-1][0].seconds - window[0][0].seconds <= EASE_S):
-            moment = next(coming, None)
-            if moment is None:
+            driver_frame = next(coming, None)
+            if driver_frame is None:
                 ended = True
             else:
-                window.append((moment, _transferred(engine, avatar, moment, references, tuning)))
+                window.append((driver_frame, _transferred(engine, avatar, driver_frame, references, tuning)))
         if not window:
             return
-        moment, motion = window.popleft()
+        driver_frame, motion = window.popleft()
         if motion is not None:
-            last = (moment.seconds, motion)
-            yield RetargetedFrame(moment, motion, True)
+            last = (driver_frame.seconds, motion)
+            yield RetargetedFrame(driver_frame, motion, True)
         else:
             following = next(((m.seconds, found) for m, found in window if found is not None), None)
-            yield RetargetedFrame(moment, _bridge(engine, avatar, moment.seconds, last, following), False)
+            yield RetargetedFrame(driver_frame, _bridge(engine, avatar, driver_frame.seconds, last, following), False)
 
 
 def _transferred(
-    engine: AnyEngine, avatar: Avatar, moment: DriverFrame, references: list[tuple[int, Motion]], tuning: Tuning
+    engine: AnyEngine, avatar: Avatar, driver_frame: DriverFrame, references: list[tuple[int, Motion]], tuning: Tuning
 ) -> Motion | None:
-    if moment.motion is None:
+    if driver_frame.motion is None:
         return None
     reference = references[0][1]
     for since, motion in references:
-        if since > moment.pts:
+        if since > driver_frame.pts:
             break
         reference = motion
-    return engine.transfer(avatar, reference, moment.motion, tuning)
+    return engine.transfer(avatar, reference, driver_frame.motion, tuning)
 
 
 def _bridge(

@@ -1,4 +1,4 @@
-"""What a driver does in a film: their motion in every frame, shots kept apart, steadied with what comes before and after."""
+"""What a driver does in a video: their motion in every frame, shots kept apart, steadied with what comes before and after."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from livepuppet.video.reader import VideoReader
 from livepuppet.vision.smoothing import WINDOW_SECONDS, smooth_window
 
 LIMIT_PX = 1920
-"""Longest side at which a driving film is looked at: a face in it is as well measured as in 4K."""
+"""Longest side at which a driving video is looked at: a face in it is as well measured as in 4K."""
 
 SEARCH_LIMIT_PX = 640
 """The same while only the reference is searched."""
 
 LEAD_S = 1.0
-"""Film watched before a moment whose motion counts, so that the tracker has settled on the face."""
+"""Video watched before a moment whose motion counts, so that the tracker has settled on the face."""
 
 OWN_REFERENCE_S = 1.0
 """A shot at least this long gets a reference of its own: where the head is in the picture means nothing across a cut."""
@@ -28,18 +28,18 @@ OWN_REFERENCE_S = 1.0
 
 @dataclass(frozen=True, eq=False)
 class DriverFrame:
-    """One frame of the driving film. seconds: since the film's first frame. shot: grows by 1 at each cut. motion: None where nobody is
+    """One frame of the driving video. seconds: since the video's first frame. shot: grows by 1 at each cut. motion: None where nobody is
     seen. picture: the frame, only where it was asked for."""
 
     pts: int
     seconds: float
     shot: int
     motion: Motion | None
-    picture: Image | None = None
+    image: Image | None = None
 
 
 class CutDetector:
-    """Tells where a film cuts to another shot: the picture changes as a whole, and much more than it just did."""
+    """Tells where a video cuts to another shot: the picture changes as a whole, and much more than it just did."""
 
     CHANGE = 0.16
     """Mean change of a pixel, 0 … 1."""
@@ -68,32 +68,32 @@ FramePreprocessor = Callable[[Image, int], Image]
 
 def track_driver(
     engine: AnyEngine,
-    film: VideoReader,
+    video: VideoReader,
     *,
     look: FramePreprocessor,
     start: float = 0.0,
     end: float | None = None,
-    pictures: bool = False,
+    images: bool = False,
 ) -> Iterator[DriverFrame]:
-    """The moments from `start` until before `end` (seconds); the film is watched from LEAD_S before."""
-    film.seek(max(0.0, start - LEAD_S))
+    """The moments from `start` until before `end` (seconds); the video is watched from LEAD_S before."""
+    video.seek(max(0.0, start - LEAD_S))
     cuts, shot = CutDetector(), 0
-    for picture in film:
-        seconds = film.seconds(picture.pts)
+    for image in video:
+        seconds = video.seconds(image.pts)
         if end is not None and seconds >= end:
             return
-        seen = look(picture.image, picture.pts)
+        seen = look(image.image, image.pts)
         shot += cuts(seen)
         motion = engine.observe(seen)
         if seconds >= start - 1e-9:
-            yield DriverFrame(picture.pts, seconds, shot, motion, picture.image if pictures else None)
+            yield DriverFrame(image.pts, seconds, shot, motion, image.image if images else None)
 
 
-def smooth_driver_frames(moments: Iterable[DriverFrame], strength: float) -> Iterator[DriverFrame]:
+def smooth_driver_frames(driver_frames: Iterable[DriverFrame], strength: float) -> Iterator[DriverFrame]:
     """The same moments with their motions smoothed by those around them, within a shot. Reads WINDOW_SECONDS ahead."""
     window: deque[DriverFrame] = deque()
     position = 0
-    coming = iter(moments)
+    coming = iter(driver_frames)
     ended = False
     while True:
         while not ended and (len(window) <= position or window[-1].seconds - window[position].seconds <= WINDOW_SECONDS):
@@ -119,7 +119,7 @@ def smooth_driver_frames(moments: Iterable[DriverFrame], strength: float) -> Ite
 
 @dataclass(frozen=True)
 class Reference:
-    """Which frame counts as the driver's rest, from `since` on. pts: the frame; seconds: its place in the film."""
+    """Which frame counts as the driver's rest, from `since` on. pts: the frame; seconds: its place in the video."""
 
     since: int
     pts: int
@@ -137,22 +137,22 @@ class ShotReference:
     distance: float = float("inf")
 
 
-def search_references(engine: AnyEngine, avatar: Avatar, moments: Iterable[DriverFrame]) -> list[Reference]:
-    """For each shot the frame whose pose and expression are nearest the portrait's (FOMM's best-frame search over the whole film); short
-    shots take the film's best. Empty where nobody is seen at all."""
-    return references_from_shots(best_of_each_shot(engine, avatar, moments))
+def search_references(engine: AnyEngine, avatar: Avatar, driver_frames: Iterable[DriverFrame]) -> list[Reference]:
+    """For each shot the frame whose pose and expression are nearest the portrait's (FOMM's best-frame search over the whole video); short
+    shots take the video's best. Empty where nobody is seen at all."""
+    return references_from_shots(best_of_each_shot(engine, avatar, driver_frames))
 
 
-def best_of_each_shot(engine: AnyEngine, avatar: Avatar, moments: Iterable[DriverFrame]) -> list[ShotReference]:
-    """The film's shots, each with the frame nearest to the portrait."""
+def best_of_each_shot(engine: AnyEngine, avatar: Avatar, driver_frames: Iterable[DriverFrame]) -> list[ShotReference]:
+    """The video's shots, each with the frame nearest to the portrait."""
     shots: list[ShotReference] = []
-    for moment in moments:
-        if not shots or shots[-1].first.shot != moment.shot:
-            shots.append(ShotReference(replace(moment, motion=None), moment))
+    for driver_frame in driver_frames:
+        if not shots or shots[-1].first.shot != driver_frame.shot:
+            shots.append(ShotReference(replace(driver_frame, motion=None), driver_frame))
         shot = shots[-1]
-        shot.last = replace(moment, motion=None)
-        if moment.motion is not None:
-            distance = engine.distance(avatar, moment.motion)
+        shot.last = replace(driver_frame, motion=None)
+        if driver_frame.motion is not None:
+            distance = engine.distance(avatar, driver_frame.motion)
             if distance < shot.distance:
                 shot.best, shot.distance = shot.last, distance
     return shots
@@ -174,7 +174,7 @@ def references_from_shots(shots: list[ShotReference]) -> list[Reference]:
 
 
 def measure_references(
-    engine: AnyEngine, film: VideoReader, references: list[Reference], *, look: FramePreprocessor, strength: float
+    engine: AnyEngine, video: VideoReader, references: list[Reference], *, look: FramePreprocessor, strength: float
 ) -> list[tuple[int, Motion]]:
     """The driver's motion at each reference, steadied as all others are: (since, motion) in order."""
     motions: dict[int, Motion] = {}
@@ -182,8 +182,8 @@ def measure_references(
         if reference.pts in motions:
             continue
         begin, end = max(0.0, reference.seconds - WINDOW_SECONDS), reference.seconds + WINDOW_SECONDS + 0.1
-        for moment in smooth_driver_frames(track_driver(engine, film, look=look, start=begin, end=end), strength):
-            if moment.motion is not None and moment.pts >= reference.pts:
-                motions[reference.pts] = moment.motion
+        for driver_frame in smooth_driver_frames(track_driver(engine, video, look=look, start=begin, end=end), strength):
+            if driver_frame.motion is not None and driver_frame.pts >= reference.pts:
+                motions[reference.pts] = driver_frame.motion
                 break
     return [(r.since, motions[r.pts]) for r in references if r.pts in motions]

@@ -1,4 +1,4 @@
-"""Records what the puppet does to a film file, in a thread of its own: a slow disk never delays the window or the virtual camera."""
+"""Records what the puppet does to a video file, in a thread of its own: a slow disk never delays the window or the virtual camera."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ PRESET = "veryfast"
 class Recorder:
     """Writes H.264 to PATH (.mp4, .m4v, .mov or .mkv).
 
-    A frame's time is its place in the driving film where it has one (`media_time`), else when it was captured; see `RecordingClock`.
+    A frame's time is its place in the driving video where it has one (`media_time`), else when it was captured; see `RecordingClock`.
     dropped: frames left out because the disk or the encoder was too slow; stays 0 when opened `lossless`.
     """
 
     live = False
 
     def __init__(self, path: str | Path) -> None:
-        """Raises UsageError for a suffix that names no film format."""
+        """Raises UsageError for a suffix that names no video format."""
         self.path = Path(path)
         if self.path.suffix.lower() not in H264_SUFFIXES:
             raise UsageError(f"cannot record to '{path}': choose a name that ends in {', '.join(H264_SUFFIXES)}")
@@ -72,7 +72,7 @@ class Recorder:
             self.dropped += 1
 
     def close(self) -> None:
-        """Write what waits and finish the film. May be called twice. Raises SinkError where `write` has not done so already."""
+        """Write what waits and finish the video. May be called twice. Raises SinkError where `write` has not done so already."""
         thread, self._thread = self._thread, None
         if thread is None:
             return
@@ -115,7 +115,7 @@ def queue_length(size: Size) -> int:
 
 
 class RecordingClock:
-    """One clock for all frames of a recording, whether they carry a film's time or only that of their capture (while a source is silent the
+    """One clock for all frames of a recording, whether they carry the time of a video or only that of capture (while a source is silent the
     portrait rests, and what it does then is recorded too). Seconds, from 0 at the first frame."""
 
     def __init__(self) -> None:
@@ -123,7 +123,7 @@ class RecordingClock:
         self._seconds = 0.0
 
     def __call__(self, frame: Frame) -> float:
-        """The frame's time. Between frames of a film it passes as in the film, else as on the clock at the wall."""
+        """The frame's time. Between frames of a video it passes as in the video, else as on the clock at the wall."""
         last, self._last = self._last, frame
         if last is None:
             return self._seconds

@@ -106,13 +106,13 @@ class CameraSource(Closing):
                     return None
                 raw, size, index, arrived = self._newest
                 self._taken = index
-            picture = as_bgr(raw, size)
-            if picture is None:
+            image = as_bgr(raw, size)
+            if image is None:
                 self._odd = f"camera '{self.name}' sends pictures of a shape nobody can read ({describe_pixels(raw)}): try another size"
                 continue
             self._odd = ""
-            self._watch_darkness(picture, arrived)
-            return Frame(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False), index, arrived)
+            self._watch_darkness(image, arrived)
+            return Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False), index, arrived)
 
     def close(self) -> None:
         with self._change:
@@ -121,8 +121,8 @@ class CameraSource(Closing):
         if threading.current_thread() is not self._thread:
             self._thread.join()
 
-    def _watch_darkness(self, picture: Image, arrived: float) -> None:
-        if int(picture[::16, ::16].max()) > BLACK_LEVEL:
+    def _watch_darkness(self, image: Image, arrived: float) -> None:
+        if int(image[::16, ::16].max()) > BLACK_LEVEL:
             self._dark_since = None
         elif self._dark_since is None:
             self._dark_since = arrived
@@ -143,10 +143,10 @@ class CameraSource(Closing):
                 log.info("%s", self._lost)
                 continue
             arrived = time.monotonic()
-            fine, picture = capture.retrieve()
-            if fine and picture is not None and picture.size:
+            fine, image = capture.retrieve()
+            if fine and image is not None and image.size:
                 with self._change:
-                    self._newest = (picture.astype(np.uint8, copy=False), size, self._count, arrived)
+                    self._newest = (image.astype(np.uint8, copy=False), size, self._count, arrived)
                     self._count += 1
                     self._arrived = arrived
                     self._change.notify_all()

@@ -1,4 +1,4 @@
-"""The picture of one frame: rasterize, paint, light, film."""
+"""The picture of one frame: rasterize, paint, light, video."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a person is seen: lamps, sky, camera and film."""
+"""Where a person is seen: lamps, sky, camera and video."""
 
 from __future__ import annotations
 

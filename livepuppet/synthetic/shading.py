@@ -90,7 +90,7 @@ def shade(surface: Surface, view: Tensor, light: Light, lit: Tensor) -> Tensor:
 
 
 def in_tones(colour: Tensor, albedo: Tensor) -> Tensor:
-    """Three flat tones instead of smooth light, as in a drawn film."""
+    """Three flat tones instead of smooth light, as in a drawn video."""
     brightness = (colour / albedo.clamp(min=0.02)).mean(-1, keepdim=True)
     return albedo * (0.45 + 0.5 * smooth_step(0.25, 0.3, brightness) + 0.4 * smooth_step(0.75, 0.8, brightness))
 

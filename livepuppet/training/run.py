@@ -138,7 +138,7 @@ def ended_by_signal() -> Iterator[None]:
 def train(order: TrainConfig) -> Trainer:
     """Train to the end of the recipe, or go on with what is in `order.out`.
 
-    Raises UsageError (no data, another configuration), RunError (full disk, a loss that is no number any more) and KeyboardInterrupt, after
+    Raises UsageError (no data, another configuration), RunError (full disk, a loss that is NaN any more) and KeyboardInterrupt, after
     having saved.
     """
     us, device = distributed_context(order)

@@ -1,6 +1,6 @@
-"""The sound of a film, carried over to another one: packet by packet where the other can take it, else encoded anew, else left out.
+"""The sound of a video, carried over to another one: packet by packet where the other can take it, else encoded anew, else left out.
 
-What becomes of each stream is decided by trying it on a film that nobody keeps, before any picture is made: sound never costs the film.
+What becomes of each stream is decided by trying it on a video that nobody keeps, before any picture is made: sound never costs the video.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ FITS: dict[str, frozenset[str]] = {
     ".mov": _MP4 | {"pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_f32le"},
     ".webm": frozenset({"opus", "vorbis"}),
 }
-"""Kinds of sound that players expect in a film of that suffix; of Matroska they expect all. Others are encoded anew, and that is said."""
+"""Kinds of sound that players expect in a video of that suffix; of Matroska they expect all. Others are encoded anew, and that is said."""
 
 ANEW = {".webm": "libopus", ".mov": "pcm_s16le"}
 """What sound is encoded as where it cannot be copied; AAC elsewhere."""
@@ -50,7 +50,7 @@ FAITHFUL_S = Fraction(1, 20)
 """A gap or an overlap longer than this is kept when sound is encoded anew; shorter ones are a clock's rounding."""
 
 RUN_UP_S = Fraction(1, 20)
-"""Packets earlier than a film's beginning by less than this are copied, since the codec needs them before its first sample."""
+"""Packets earlier than a video's beginning by less than this are copied, since the codec needs them before its first sample."""
 
 OVERLAP_S = Fraction(3, 1000)
 """Packets that overlap by less are a coarse clock's rounding."""
@@ -63,14 +63,14 @@ Samples = NDArray[np.float32]
 
 
 class AudioTrack:
-    """The audio streams of a film, given out in step with the pictures of another.
+    """The audio streams of a video, given out in step with the pictures of another.
 
-    origin: seconds on the film's own clock that become 0. cut: what is heard before that is not wanted, since the other film
+    origin: seconds on the video's own clock that become 0. cut: what is heard before that is not wanted, since the other video
     begins in the middle of this one. end: seconds on the same clock before which sound is taken; None: all of it.
     """
 
     def __init__(self, path: str, *, origin: Fraction = Fraction(0), cut: bool = False, end: Fraction | None = None) -> None:
-        """Raises UsageError where the film cannot be read."""
+        """Raises UsageError where the video cannot be read."""
         self._path = path
         self._container = open_container(path)
         self._timeline = timeline_of(path, self._container)
@@ -84,7 +84,7 @@ class AudioTrack:
         return any(stream.codec_context is not None for stream in self._container.streams.audio)
 
     def attach(self, output: OutputContainer, suffix: str) -> None:
-        """Add a stream to the other film for each of these that it can carry."""
+        """Add a stream to the other video for each of these that it can carry."""
         unknown = [s for s in self._container.streams.audio if s.codec_context is None]
         if unknown:
             log.info("%s: sound of an unknown kind is left out (%d of its tracks)", self._path, len(unknown))
@@ -107,7 +107,7 @@ class AudioTrack:
             self._tracks[stream.index] = track
 
     def until(self, seconds: Fraction | None) -> Iterator[av.Packet[Any]]:
-        """Packets for the other film, up to that time on its clock; None: all that is left."""
+        """Packets for the other video, up to that time on its clock; None: all that is left."""
         while not self._ended:
             packet = self._waiting or next(self._packets, None)
             self._waiting = None
@@ -134,19 +134,19 @@ class AudioTrack:
         yield from made
 
     def leave_out(self, made: int, reason: Exception) -> None:
-        """Go on without the other film's stream of that index, which has failed or was refused after all."""
+        """Go on without the other video's stream of that index, which has failed or was refused after all."""
         for index, track in list(self._tracks.items()):
             if track.stream.index == made:
                 del self._tracks[index]
                 log.warning("the sound of %s ends early: %s", self._path, getattr(reason, "strerror", None) or reason)
 
     def _time(self, packet: av.Packet[Any]) -> Fraction:
-        """When the packet is heard, on the other film's clock."""
+        """When the packet is heard, on the other video's clock."""
         at = packet.pts if packet.pts is not None else packet.dts
         return Fraction(at or 0) * Fraction(packet.time_base)
 
     def _read(self) -> Iterator[av.Packet[Any]]:
-        """Packets of the tracks between the beginning and the end, on the other film's clock."""
+        """Packets of the tracks between the beginning and the end, on the other video's clock."""
         streams = tuple(s for s in self._container.streams.audio if s.index in self._tracks)
         if not streams:
             return
@@ -197,7 +197,7 @@ class CopiedAudio:
         self._end: int | None = None
         self._strict = output.format.name not in {"matroska", "webm"}  # these may have two packets at one time
         self._adts = is_adts(stream, first)
-        if self._adts:  # AAC as it is broadcast carries in every packet what films say once
+        if self._adts:  # AAC as it is broadcast carries in every packet what videos say once
             self.stream.codec_context.extradata = audio_specific_config(first)
 
     def take(self, packet: av.Packet[Any]) -> Iterator[av.Packet[Any]]:
@@ -223,7 +223,7 @@ class CopiedAudio:
 
 
 class EncodedAudio:
-    """One audio stream, decoded and encoded in a kind that the other film can carry; rate and layout may change on the way."""
+    """One audio stream, decoded and encoded in a kind that the other video can carry; rate and layout may change on the way."""
 
     run_up = Fraction(2)
     """Decoding may begin as much earlier; what comes out before the beginning is cut off to the sample."""
@@ -307,7 +307,7 @@ class EncodedAudio:
 
 
 def encoded(output: OutputContainer, suffix: str, stream: AudioStream) -> EncodedAudio | None:
-    """A stream of the other film for that sound, as like it as its encoder can make it; None: there is no decoder or no way."""
+    """A stream of the other video for that sound, as like it as its encoder can make it; None: there is no decoder or no way."""
     name = ANEW.get(suffix, "aac")
     context = stream.codec_context
     if name not in av.codecs_available or not context.sample_rate or not context.layout.nb_channels:
@@ -328,7 +328,7 @@ def encoded(output: OutputContainer, suffix: str, stream: AudioStream) -> Encode
 
 
 def copyable(path: str, suffix: str, stream: AudioStream, packets: list[bytes]) -> bool:
-    """Whether a film of that suffix carries the stream's packets as they are: tried with a few of them."""
+    """Whether a video of that suffix carries the stream's packets as they are: tried with a few of them."""
     fits = FITS.get(suffix)
     if not packets or (fits is not None and stream.codec_context.name.replace("float", "") not in fits):
         return False

@@ -13,7 +13,7 @@ from livepuppet.video.container import is_url, open_container, packets_of
 log = logging.getLogger(__name__)
 
 TRIED = 8
-"""Packets of a stream that are tried in a film nobody keeps."""
+"""Packets of a stream that are tried in a video nobody keeps."""
 
 
 def is_adts(stream: AudioStream, packet: bytes) -> bool:
@@ -26,7 +26,7 @@ def has_adts_header(packet: bytes) -> bool:
 
 
 def audio_specific_config(packet: bytes) -> bytes | None:
-    """The stream's description as films carry it (ISO/IEC 14496-3, 1.6.2.1), from a packet's header; None where that has no layout."""
+    """The stream's description as videos carry it (ISO/IEC 14496-3, 1.6.2.1), from a packet's header; None where that has no layout."""
     kind, rate, channels = (packet[2] >> 6) + 1, packet[2] >> 2 & 15, (packet[2] & 1) << 2 | packet[3] >> 6
     return (kind << 11 | rate << 7 | channels << 3).to_bytes(2, "big") if channels else None
 

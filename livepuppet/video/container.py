@@ -30,10 +30,10 @@ CLOCK_MAY_JUMP = frozenset({"mpegts", "mpeg"})
 BACK_S, AHEAD_S = 0.1, 10.0
 """A clock that steps back by more, or ahead by more, than it should between two packets of a stream has restarted or jumped."""
 FOLLOW_S = 1.0
-"""Sound and pictures of a piece do not end at the same moment; the pieces' may overlap by as much."""
+"""Sound and pictures of a chunk do not end at the same moment; the chunks' may overlap by as much."""
 
 HOPELESS = 200
-"""Damaged packets in a row after which a film counts as ended."""
+"""Damaged packets in a row after which a video counts as ended."""
 
 
 def choose_video(container: InputContainer) -> VideoStream | None:
@@ -115,7 +115,7 @@ def _read_timeline(path: str, size: int, changed_ns: int, may_jump: bool) -> Tim
     with open_container(path) as container:
         streams = tuple(s for s in container.streams if s.type in {"video", "audio"} and s.codec_context is not None)
         ticks = {s.index: float(s.time_base or 0) for s in streams}
-        pictures = {s.index for s in streams if s.type == "video"}
+        images = {s.index for s in streams if s.type == "video"}
         for packet in packets_of(container, streams, lambda error: log.debug("%s: %s", path, error)):
             if not packet.size:
                 continue
@@ -126,7 +126,7 @@ def _read_timeline(path: str, size: int, changed_ns: int, may_jump: bool) -> Tim
             pts, dts, length = packet.pts, packet.dts, packet.duration or 0
             if dts is None:  # some of Matroska's first packets: shown in another order than they come in
                 if pts is not None:
-                    _note(timeline, index, pts + shifts[-1][1], length, packet.is_keyframe and index in pictures)
+                    _note(timeline, index, pts + shifts[-1][1], length, packet.is_keyframe and index in images)
                 continue
             epoch, time = at.get(index, 0), dts * tick
             expected = due.get(index)
@@ -142,12 +142,12 @@ def _read_timeline(path: str, size: int, changed_ns: int, may_jump: bool) -> Tim
                     epoch = len(jumps) - 1
                 shifts.append((number, round(jumps[epoch] / tick)))
             at[index], time = epoch, time + jumps[epoch]
-            if index in pictures and time <= last.get(index, time - 1):
+            if index in images and time <= last.get(index, time - 1):
                 timeline.overlapping.add(index)
             last[index] = time
             due[index] = max(expected if expected is not None else time, time + length * tick)
             if pts is not None:
-                _note(timeline, index, pts + shifts[-1][1], length, packet.is_keyframe and index in pictures)
+                _note(timeline, index, pts + shifts[-1][1], length, packet.is_keyframe and index in images)
     return timeline
 
 
@@ -173,17 +173,17 @@ def ffmpeg_name(path: str | Path) -> str:
 
 
 def open_container(path: str) -> InputContainer:
-    """Open a film for reading. Raises UsageError or SourceError in one line."""
+    """Open a video for reading. Raises UsageError or SourceError in one line."""
     url = is_url(path)
     options = {"rtsp_transport": "tcp"} if url else {}
     timeout = (OPEN_TIMEOUT_S, READ_TIMEOUT_S) if url else None
     if not url and Path(path).is_dir():
-        raise UsageError(f"{path} is a folder, not a film")
+        raise UsageError(f"{path} is a folder, not a video")
     if not url and not Path(path).exists():
-        hint = ": make a film of numbered pictures first" if "%" in path and Path(path).suffix.lower() in {".png", ".jpg", ".jpeg"} else ""
-        raise UsageError(f"no such film: {path}{hint}")
+        hint = ": make a video of numbered pictures first" if "%" in path and Path(path).suffix.lower() in {".png", ".jpg", ".jpeg"} else ""
+        raise UsageError(f"no such video: {path}{hint}")
     if not url and not Path(path).is_file():
-        raise UsageError(f"{path} is a pipe or a device, and a film is read more than once: save it to a file first")
+        raise UsageError(f"{path} is a pipe or a device, and a video is read more than once: save it to a file first")
     if not url and Path(path).is_file() and Path(path).stat().st_size == 0:
         raise UsageError(f"{path} is empty (0 bytes)")
     try:
@@ -192,7 +192,7 @@ def open_container(path: str) -> InputContainer:
         if url:
             raise SourceError(f"cannot open {path}: {reason_of(error)}") from error
         if isinstance(error, av.error.InvalidDataError):
-            raise UsageError(f"{path} is no film that can be read, or it is cut short") from error
+            raise UsageError(f"{path} is not a readable video, or it is cut short") from error
         raise UsageError(f"cannot open {path}: {reason_of(error)}") from error
 
 

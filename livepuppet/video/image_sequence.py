@@ -1,4 +1,4 @@
-"""A film as numbered PNG files, one per frame, with a list of their times: what compositing programs like to read."""
+"""A video as numbered PNG files, one per frame, with a list of their times: what compositing programs like to read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Pictures
+from PIL import Image as PILImage
 
 from livepuppet.errors import SinkError, UsageError
 from livepuppet.types import Image
@@ -35,7 +35,7 @@ class ImageSequenceWriter:
         if len(NUMBER.findall(self.path.name)) != 1:
             raise UsageError(f"'{self.path}' names one picture: write a number's place into it, {self.path.stem}_%05d.png")
         if not self.path.parent.is_dir():
-            raise SinkError(f"cannot write {self.path}: there is no folder {self.path.parent}")
+            raise SinkError(f"cannot write {self.path}: there is not a folder {self.path.parent}")
         try:
             self._times = (self.path.parent / TIMES).open("w")
             self._times.write("# timecode format v2\n")
@@ -45,7 +45,7 @@ class ImageSequenceWriter:
     def write(self, image: Image | NDArray[np.uint8], pts: int) -> None:
         """Add one picture, RGB or RGBA, at `pts` in units of the time base. Raises SinkError."""
         try:
-            Pictures.fromarray(image).save(self._numbered(self.written + 1), compress_level=3)
+            PILImage.fromarray(image).save(self._numbered(self.written + 1), compress_level=3)
             self._times.write(f"{float(pts * self._time_base * 1000):.3f}\n")
         except OSError as error:
             raise self._failure(error) from error

@@ -1,4 +1,4 @@
-"""Films read with PyAV: upright RGB pictures with their exact timestamps, none lost, damaged packets skipped and counted."""
+"""Videos read with PyAV: upright RGB pictures with their exact timestamps, none lost, damaged packets skipped and counted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from livepuppet.video.tone_mapping import BT2020, is_wide, to_sdr
 log = logging.getLogger(__name__)
 
 DEFAULT_FPS = 25.0
-"""Where a film does not say."""
+"""Where a video does not say."""
 
 BT709, UNSPECIFIED = 1, 2
 """Codes of ITU-T H.273. Players take what is not labelled as BT.709 where it is larger than standard television."""
@@ -38,20 +38,20 @@ RUN_UP_S = 0.1
 
 @dataclass(frozen=True, eq=False)
 class DecodedFrame:
-    """One frame of a film. image: RGB uint8 (H, W, 3), upright. pts: its timestamp in units of the film's `time_base`."""
+    """One frame of a video. image: RGB uint8 (H, W, 3), upright. pts: its timestamp in units of the video's `time_base`."""
 
     image: Image
     pts: int
 
 
 class VideoReader:
-    """A film file or a stream, opened for reading.
+    """A video file or a stream, opened for reading.
 
     size: width and height of the upright pictures, square pixels. fps: average frames per second. time_base: seconds per unit of
     `Picture.pts`. start_pts: of the first frame. duration: seconds, None where unknown. frame_count: as the file claims, None where it
     does not. audio: whether there is sound. skipped: damaged packets left out since the beginning or the last `seek`.
 
-    Raises UsageError for a path that is no film or has no pictures, SourceError for an address that does not answer. Used by one thread.
+    Raises UsageError for a path that is not a video or is empty, SourceError for an address that does not answer. Used by one thread.
     """
 
     def __init__(self, path: str | Path, *, limit: int | None = None) -> None:
@@ -67,8 +67,8 @@ class VideoReader:
         self._untimed = False
         self._last_pts: int | None = None
         self._size: Size | None = None
-        self._pictures = self._decode()
-        first = next(self._pictures, None)
+        self._images = self._decode()
+        first = next(self._images, None)
         if first is None:
             webp = self._container.format.name == "webp_pipe"
             self.close()
@@ -88,7 +88,7 @@ class VideoReader:
             self._container.close()
             if unknown:
                 raise UsageError(f"{self.path} holds video of a kind that cannot be decoded here: convert it to H.264 first")
-            raise UsageError(f"{self.path} has no video stream{sound}: give a film with pictures")
+            raise UsageError(f"{self.path} has no video stream{sound}: give a video with pictures")
         # Threads that work on several frames at once are quicker, but each holds back a frame: not for streams watched as they happen.
         stream.thread_type = "SLICE" if self.live else "AUTO"
         context = stream.codec_context
@@ -110,7 +110,7 @@ class VideoReader:
 
     @property
     def origin_pts(self) -> int:
-        """The moment at which players begin: that of the first frame, or of the sound where it begins clearly earlier. A film made from
+        """The moment at which players begin: that of the first frame, or of the sound where it begins clearly earlier. A video made from
         this one has it as its 0; what a sound codec needs as a run-up does not count."""
         sounds = [s for s in self._container.streams.audio if s.codec_context is not None and s.start_time is not None]
         starts = [round(s.start_time * Fraction(s.time_base or 0) / self.time_base) for s in sounds if s.start_time is not None]
@@ -147,7 +147,7 @@ class VideoReader:
         return any(stream.codec_context is not None for stream in self._container.streams.audio)
 
     def seconds(self, pts: int) -> float:
-        """Seconds since the film's first frame."""
+        """Seconds since the video's first frame."""
         return float((pts - self.start_pts) * self.time_base)
 
     def read(self) -> DecodedFrame | None:
@@ -156,14 +156,14 @@ class VideoReader:
         if self._pending is not None:
             picture, self._pending = self._pending, None
             return picture
-        return next(self._pictures, None)
+        return next(self._images, None)
 
     def __iter__(self) -> Iterator[DecodedFrame]:
         while (picture := self.read()) is not None:
             yield picture
 
     def seek(self, seconds: float) -> None:
-        """Go to the first frame that is at least `seconds` after the film's first one, wherever the film is now."""
+        """Go to the first frame that is at least `seconds` after the video's first one, wherever the video is now."""
         target = self.start_pts + round(seconds / self.time_base)
         if self._untouched and target <= self.start_pts:
             return
@@ -201,7 +201,7 @@ class VideoReader:
 
     def _rewind(self, pts: int | None) -> None:
         """Start decoding at the key frame before `pts`, or at the very beginning."""
-        self._pictures.close()
+        self._images.close()
         sought = pts is not None
         try:
             if pts is None:
@@ -216,11 +216,11 @@ class VideoReader:
         self._last_pts = None
         self._pending = None
         self.skipped = 0
-        self._pictures = self._decode(from_key=sought)
+        self._images = self._decode(from_key=sought)
 
     def close(self) -> None:
         """Free the file. May be called twice."""
-        self._pictures.close()
+        self._images.close()
         self._container.close()
 
     def _damage(self) -> str:
@@ -321,7 +321,7 @@ class VideoReader:
 
 
 def _upright(image: Image, matrix: tuple[int, ...] | None) -> Image:
-    """Turn and flip as the file's display matrix says (a phone held upright films sideways and notes it there)."""
+    """Turn and flip as the file's display matrix says (a phone held upright videos sideways and notes it there)."""
     if matrix is not None:
         a, b, _, c, d = matrix  # where the picture's x and y axes go on the screen
         if abs(b) > abs(a):

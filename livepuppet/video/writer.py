@@ -1,7 +1,7 @@
-"""Films written with PyAV: real timestamps, colours that survive, and a file that stays playable whatever interrupts the writing.
+"""Videos written with PyAV: real timestamps, colours that survive, and a file that stays playable whatever interrupts the writing.
 
 MP4 is written in fragments, one per key frame, and turned into an ordinary MP4 when it is closed: a killed program or a full disk costs
-the last second, not the film. No B-frames: every packet's decoding time is its showing time, so timestamps are exact and films can be
+the last second, not the video. No B-frames: every packet's decoding time is its showing time, so timestamps are exact and videos can be
 joined packet by packet.
 """
 
@@ -40,12 +40,12 @@ GIF_SHORTEST = 2
 """Ticks of that clock: browsers show a frame that asks for less for a tenth of a second."""
 
 SECONDS_AT_RISK = 1.0
-"""Distance of key frames: what an interrupted film may lack at its end."""
+"""Distance of key frames: what an interrupted video may lack at its end."""
 
 
 @dataclass(frozen=True)
 class VideoFormat:
-    """How a kind of film is encoded. even: sides must be even (4:2:0). options, muxer: for the encoder and the container."""
+    """How a kind of video is encoded. even: sides must be even (4:2:0). options, muxer: for the encoder and the container."""
 
     codec: str
     pixels: str
@@ -61,7 +61,7 @@ class VideoFormat:
 
 
 KEEPS_ORDINARY_MP4 = av.library_versions["libavformat"] >= (62, 12)
-"""Before, FFmpeg's change from fragments to an ordinary MP4 at the end spoils the pictures: the film then stays fragmented."""
+"""Before, FFmpeg's change from fragments to an ordinary MP4 at the end spoils the pictures: the video then stays fragmented."""
 
 _FRAGMENTS = {"movflags": "+frag_keyframe+delay_moov" + ("+hybrid_fragmented" if KEEPS_ORDINARY_MP4 else ""), "flush_packets": "1"}
 _X264 = {"bf": "0", "x264-params": "scenecut=40:open-gop=0"}
@@ -91,7 +91,7 @@ H264_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
 
 
 def video_format(suffix: str, *, transparent: bool = False) -> VideoFormat:
-    """How a finished film of that suffix is encoded. transparent: keep the pictures' alpha. Raises UsageError for an unknown suffix, or
+    """How a finished video of that suffix is encoded. transparent: keep the pictures' alpha. Raises UsageError for an unknown suffix, or
     one that cannot be transparent."""
     if suffix == ".webm":
         options = {"deadline": "good", "cpu-used": "4", "row-mt": "1", "b": "0", "auto-alt-ref": "0", "lag-in-frames": "0"}
@@ -106,16 +106,16 @@ def video_format(suffix: str, *, transparent: bool = False) -> VideoFormat:
         if transparent:
             raise UsageError(f"H.264 in {suffix} has no transparency: name the output .mov, .webm, .gif or .png")
         return h264(suffix, "fast")
-    raise UsageError(f"'{suffix}' names no film format: use .mp4, .m4v, .mkv, .mov, .webm, .gif or numbered .png")
+    raise UsageError(f"'{suffix}' names no video format: use .mp4, .m4v, .mkv, .mov, .webm, .gif or numbered .png")
 
 
 def output_time_base(suffix: str, source: Fraction) -> Fraction:
-    """Seconds per unit of a timestamp in films of that suffix: the driving film's own where the container keeps it exactly."""
+    """Seconds per unit of a timestamp in videos of that suffix: the driving video's own where the container keeps it exactly."""
     return {".webm": Fraction(1, 1000), ".mkv": Fraction(1, 1000)}.get(suffix, source)
 
 
 class VideoWriter:
-    """One film being written, by one thread.
+    """One video being written, by one thread.
 
     Raises SinkError in one line where the file cannot be written (no such folder, no right, full disk); what was written until then
     stays playable.
@@ -130,7 +130,7 @@ class VideoWriter:
         fps: float,
         time_base: Fraction = CLOCK,
         crf: int | None = 16,
-        sound: AudioTrack | None = None,
+        audio: AudioTrack | None = None,
     ) -> None:
         """size: of the pictures; where the format needs even sides, the last row or column is left out. fps: nominal, for rate control."""
         self.path = Path(path)
@@ -142,10 +142,10 @@ class VideoWriter:
         self._broken = False
         self._last_pts: int | None = None
         self._time_base = time_base
-        self._sound = sound
+        self._audio = audio
         self._palette: GifPalette | None = GifPalette() if format.pixels == "pal8" else None
         if not self.path.parent.is_dir():
-            raise SinkError(f"cannot write {self.path}: there is no folder {self.path.parent}")
+            raise SinkError(f"cannot write {self.path}: there is not a folder {self.path.parent}")
         even = 2 if format.even else 1
         try:
             self._container = av.open(ffmpeg_name(self.path), "w", format=format.container, container_options=dict(format.muxer))
@@ -164,8 +164,8 @@ class VideoWriter:
                 codec.color_primaries = codec.color_trc = codec.colorspace = BT709
                 codec.color_range = ColorRange.MPEG
             codec.open()
-            if sound:
-                sound.attach(self._container, self.path.suffix.lower())
+            if audio:
+                audio.attach(self._container, self.path.suffix.lower())
             self._made = not self.path.exists()
             with self.path.open("ab"):
                 log.debug("writing %s", self.path)  # the head follows with the first packet: FFmpeg crashes on closing an MP4 without any
@@ -200,8 +200,8 @@ class VideoWriter:
         self.written += 1
 
     def append(self, path: str | Path) -> int | None:
-        """Take over the pictures of another film as they are, encoded with the same settings; only at the beginning or where it follows
-        in time. Returns the last timestamp in units of `time_base`; None where that film has no pictures that can be read."""
+        """Take over the pictures of another video as they are, encoded with the same settings; only at the beginning or where it follows
+        in time. Returns the last timestamp in units of `time_base`; None where that video has no pictures that can be read."""
         try:
             source = open_container(str(path))
         except UsageError:
@@ -235,7 +235,7 @@ class VideoWriter:
         return self._last_pts
 
     def close(self, *, whole: bool = True) -> None:
-        """Finish the film. May be called twice. whole: with all the sound that is left; else the sound ends with the pictures."""
+        """Finish the video. May be called twice. whole: with all the sound that is left; else the sound ends with the pictures."""
         if self._closed:
             return
         try:
@@ -253,7 +253,7 @@ class VideoWriter:
                 self._remove_if_empty()
 
     def abandon(self) -> None:
-        """Save what can be saved of a film that has failed: as `close`, but nothing is raised."""
+        """Save what can be saved of a video that has failed: as `close`, but nothing is raised."""
         try:
             self.close()
         except SinkError as error:
@@ -274,15 +274,15 @@ class VideoWriter:
             raise self._failure(error) from error
 
     def _mux_sound(self, seconds: Fraction | None) -> None:
-        if self._sound is None:
+        if self._audio is None:
             return
         try:
-            for packet in self._sound.until(seconds):
+            for packet in self._audio.until(seconds):
                 index = packet.stream_index
                 try:
                     self._container.mux(packet)
                 except (av.error.InvalidDataError, ValueError) as error:  # refused, not failed: the pictures go on without it
-                    self._sound.leave_out(index, error)
+                    self._audio.leave_out(index, error)
         except (av.error.FFmpegError, OSError) as error:
             self._broken = True
             raise self._failure(error) from error
@@ -292,7 +292,7 @@ class VideoWriter:
         if code == errno.ENOSPC:
             return SinkError(f"the disk is full: {self.path} ends after {self.written} frames")
         if opening and code in {errno.EACCES, errno.EPERM, errno.EROFS}:  # later, FFmpeg's own errors look like the system's
-            return SinkError(f"cannot write {self.path}: no right to write there")
+            return SinkError(f"cannot write {self.path}: permission denied")
         if code == errno.EISDIR:
             return SinkError(f"cannot write {self.path}: it is a folder")
         return SinkError(f"cannot write {self.path}: {getattr(error, 'strerror', None) or error}")

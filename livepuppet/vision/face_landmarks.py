@@ -101,11 +101,11 @@ class TasksDetector:
             self._opened = opened.pop_all()
 
     def find(self, image: Image) -> list[Landmarks]:
-        from mediapipe import Image as Picture
+        from mediapipe import Image as PILImage
         from mediapipe import ImageFormat
 
         height, width = image.shape[:2]
-        picture = Picture(image_format=ImageFormat.SRGB, data=np.ascontiguousarray(image))
+        picture = PILImage(image_format=ImageFormat.SRGB, data=np.ascontiguousarray(image))
         self._time_ms += 33  # only has to grow: the graph follows the face, it does not filter in time
         result = self._graph.detect(picture) if self._static else self._graph.detect_for_video(picture, self._time_ms)
         return [to_pixels(face, width, height) for face in result.face_landmarks]
@@ -340,7 +340,7 @@ def face_model() -> Path:
     if named:
         path = Path(named)
         if not path.is_file():
-            raise ModelError(f"LIVEPUPPET_FACE_MODEL names {path}, which is no file: point it at face_landmarker.task or unset it")
+            raise ModelError(f"LIVEPUPPET_FACE_MODEL names {path}, which is not a file: point it at face_landmarker.task or unset it")
         return path
     path = cache_folder() / "face_landmarker.task"
     if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == MODEL_SHA256:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Pictures
+from PIL import Image as PILImage
 from PIL import ImageCms, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
@@ -48,10 +48,10 @@ def load_portrait(path: str | Path, limit: int | None = LIVE_LIMIT) -> Image:
     """
     path = Path(path)
     try:
-        with path.open("rb") as file, _open(path, file) as picture:
-            return _decode(path, picture, limit)
+        with path.open("rb") as file, _open(path, file) as image:
+            return _decode(path, image, limit)
     except UnidentifiedImageError:
-        raise PortraitError(f"{path} is no picture that can be read: give a JPEG, PNG or WebP file{_hint(path)}") from None
+        raise PortraitError(f"{path} is not a readable picture: give a JPEG, PNG or WebP file{_hint(path)}") from None
     except FileNotFoundError:
         raise PortraitError(f"no such picture: {path}") from None
     except IsADirectoryError:
@@ -70,10 +70,10 @@ def load_alpha(path: str | Path) -> NDArray[np.uint8] | None:
     """
     path = Path(path)
     load_portrait(path, limit=64)  # says what is wrong with it
-    with Pictures.open(path) as picture:
-        if "A" not in picture.getbands() and "transparency" not in picture.info:
+    with PILImage.open(path) as image:
+        if "A" not in image.getbands() and "transparency" not in image.info:
             return None
-        alpha = np.asarray(ImageOps.exif_transpose(picture).convert("RGBA").getchannel("A"), np.uint8)
+        alpha = np.asarray(ImageOps.exif_transpose(image).convert("RGBA").getchannel("A"), np.uint8)
     return alpha if alpha.min() < 255 else None
 
 
@@ -104,7 +104,7 @@ def shipped_avatars() -> list[Path]:
     return sorted((ASSETS / "avatars").glob("*.jpg"))
 
 
-def _open(path: Path, file: io.BufferedReader) -> Pictures.Image:
+def _open(path: Path, file: io.BufferedReader) -> PILImage.Image:
     """The file's header read, nothing decoded."""
     start = file.peek(4)[:4]
     if not start:
@@ -113,9 +113,9 @@ def _open(path: Path, file: io.BufferedReader) -> Pictures.Image:
         return JpegImageFile(file)  # not through Image.open, which refuses huge pictures that could be decoded at a reduced scale
     try:
         with _warning_filters, warnings.catch_warnings():
-            warnings.simplefilter("ignore", Pictures.DecompressionBombWarning)
-            return Pictures.open(file)
-    except Pictures.DecompressionBombError:
+            warnings.simplefilter("ignore", PILImage.DecompressionBombWarning)
+            return PILImage.open(file)
+    except PILImage.DecompressionBombError:
         raise _too_large(path, "far more") from None
 
 
@@ -130,54 +130,54 @@ def _hint(path: Path) -> str:
     if path.suffix.lower() in {".heic", ".heif"}:
         return " (HEIC: export it as JPEG)"
     if path.suffix.lower() in {".mp4", ".mov", ".webm", ".mkv", ".avi"}:
-        return " (this is a film: save a still from it)"
+        return " (this is a video: save a still from it)"
     return ""
 
 
-def _decode(path: Path, picture: Pictures.Image, limit: int | None) -> Image:
-    width, height = picture.size
+def _decode(path: Path, image: PILImage.Image, limit: int | None) -> Image:
+    width, height = image.size
     if min(width, height) < SMALLEST_SIDE:
         raise PortraitError(f"{path} is only {width}x{height} pixels: a portrait needs {SMALLEST_SIDE} at least, and looks good from 256")
     bound = limit or max(width, height)
     if limit is None and width * height > LARGEST_DECODED:
         bound = int((LARGEST_DECODED / (width * height)) ** 0.5 * max(width, height))
-    if picture.info.get("progressive") and width * height > LARGEST_DECODED:  # held whole in memory, whatever the scale
+    if image.info.get("progressive") and width * height > LARGEST_DECODED:  # held whole in memory, whatever the scale
         raise _too_large(path, f"{width}x{height} pixels (progressive), more")
-    picture.draft("RGB" if picture.mode == "YCbCr" else picture.mode, (min(width, bound), min(height, bound)))
-    if picture.size[0] * picture.size[1] > LARGEST_DECODED:
+    image.draft("RGB" if image.mode == "YCbCr" else image.mode, (min(width, bound), min(height, bound)))
+    if image.size[0] * image.size[1] > LARGEST_DECODED:
         raise _too_large(path, f"{width}x{height} pixels, more")
-    if getattr(picture, "n_frames", 1) > 1:
-        log.info("%s is animated (%d pictures): taking the first", path, picture.n_frames)  # type: ignore[attr-defined]
-        picture.seek(0)
-    picture.load()
-    picture = ImageOps.exif_transpose(picture)
-    picture = _eight_bit_rgb(picture)
-    if max(picture.size) > bound:
-        scale = bound / max(picture.size)
-        size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    if getattr(image, "n_frames", 1) > 1:
+        log.info("%s is animated (%d pictures): taking the first", path, image.n_frames)  # type: ignore[attr-defined]
+        image.seek(0)
+    image.load()
+    image = ImageOps.exif_transpose(image)
+    image = _eight_bit_rgb(image)
+    if max(image.size) > bound:
+        scale = bound / max(image.size)
+        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
         log.debug("%s: %dx%d reduced to %dx%d", path, width, height, *size)
-        picture = picture.resize(size, Pictures.Resampling.LANCZOS, reducing_gap=3.0)
-    return np.array(picture, dtype=np.uint8)
+        image = image.resize(size, PILImage.Resampling.LANCZOS, reducing_gap=3.0)
+    return np.array(image, dtype=np.uint8)
 
 
-def _eight_bit_rgb(picture: Pictures.Image) -> Pictures.Image:
+def _eight_bit_rgb(image: PILImage.Image) -> PILImage.Image:
     """Any of Pillow's modes as 8-bit sRGB."""
-    if picture.mode.startswith(("I", "F")):
-        return Pictures.fromarray(_eight_bit_grey(np.asarray(picture))).convert("RGB")
-    if picture.mode == "1":
-        return picture.convert("RGB")
-    if picture.mode in {"P", "PA", "LA", "La", "RGBa"} or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-    alpha = picture.getchannel("A") if picture.mode == "RGBA" else None
-    profile = picture.info.get("icc_profile")
-    if picture.mode not in {"RGB", "L", "CMYK", "LAB"}:
-        picture = picture.convert("RGB")
+    if image.mode.startswith(("I", "F")):
+        return PILImage.fromarray(_eight_bit_grey(np.asarray(image))).convert("RGB")
+    if image.mode == "1":
+        return image.convert("RGB")
+    if image.mode in {"P", "PA", "LA", "La", "RGBa"} or "transparency" in image.info:
+        image = image.convert("RGBA")
+    alpha = image.getchannel("A") if image.mode == "RGBA" else None
+    profile = image.info.get("icc_profile")
+    if image.mode not in {"RGB", "L", "CMYK", "LAB"}:
+        image = image.convert("RGB")
     if profile:
-        picture = _to_srgb(picture, profile)
-    picture = picture.convert("RGB")
+        image = _to_srgb(image, profile)
+    image = image.convert("RGB")
     if alpha is not None and alpha.getextrema() != (255, 255):
-        picture = Pictures.composite(picture, Pictures.new("RGB", picture.size, NEUTRAL), alpha)
-    return picture
+        image = PILImage.composite(image, PILImage.new("RGB", image.size, NEUTRAL), alpha)
+    return image
 
 
 def _eight_bit_grey(values: NDArray[Any]) -> Image:
@@ -193,12 +193,12 @@ def _eight_bit_grey(values: NDArray[Any]) -> Image:
     return scaled
 
 
-def _to_srgb(picture: Pictures.Image, profile: bytes) -> Pictures.Image:
+def _to_srgb(image: PILImage.Image, profile: bytes) -> PILImage.Image:
     """Colours as the file's own colour profile means them; a profile that cannot be used is left aside."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        converted = ImageCms.profileToProfile(picture, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
     except (ImageCms.PyCMSError, OSError, ValueError) as error:
         log.debug("colour profile left aside: %s", error)
-        return picture
-    return converted or picture
+        return image
+    return converted or image

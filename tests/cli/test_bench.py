@@ -40,7 +40,7 @@ def made_up(latencies_ms: list[float], *, bound_ms: float = 50.0, live: bool = T
         about={"engine": "landmark", "device": "CPU", "source": "demo", "picture": "512 x 512", "avatar": "ada"},
     )  # fmt: skip
     return Measurement(
-        statistics=numbers, moments=np.arange(len(late)) / 30, latencies=late / 1000, stages={"render": late / 2000}, output="none",
+        statistics=numbers, driver_frames=np.arange(len(late)) / 30, latencies=late / 1000, stages={"render": late / 2000}, output="none",
         warm_up_s=2.0, live=live, machine=describe_machine(), packages=package_versions(), failures=(),
     )  # fmt: skip
 

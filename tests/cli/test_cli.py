@@ -1,4 +1,4 @@
-"""The command line, run as a person runs it: exit codes, one line for every mistake, films that play."""
+"""The command line, run as a person runs it: exit codes, one line for every mistake, videos that play."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from PIL import Image as Pictures
+from PIL import Image as PILImage
 
 from livepuppet.cli import main
 from livepuppet.types import Image
@@ -54,7 +54,7 @@ def test_the_first_run_writes_a_film_in_which_the_portrait_moves(first_run: tupl
     images = frames_of(folder / "livepuppet.mp4")
     assert len(images) == 90
     assert images[0].shape == (1024, 1024, 3)
-    portrait = np.asarray(Pictures.open(ADA))
+    portrait = np.asarray(PILImage.open(ADA))
     assert float(np.abs(images[0].astype(int) - portrait).mean()) < 4  # before the reference: the portrait, but for the codec
     assert max(float(np.abs(image.astype(int) - images[0]).mean()) for image in images) > 1.5
 
@@ -106,8 +106,8 @@ MISTAKES = {
     "no such camera": (["--camera", "77"], 2, "77"),
     "a camera of that name": (["--camera", "Nonesuch Cam"], 2, "Nonesuch Cam"),
     "a window without a screen": (["--output", "window"], 2, "no screen"),
-    "an output that is none": (["--output", "film.txt"], 2, "ending in"),
-    "an output in no folder": (["--output", "no/such/folder/film.mp4"], 1, "film.mp4"),
+    "an output that is none": (["--output", "video.txt"], 2, "ending in"),
+    "an output in no folder": (["--output", "no/such/folder/video.mp4"], 1, "video.mp4"),
     "no seconds": (["--seconds", "0"], 2, "more than 0"),
     "not a number": (["--gain", "nan"], 2, "number"),
     "too much gain": (["--gain", "7"], 2, "0 to 2"),
@@ -121,8 +121,8 @@ MISTAKES = {
 def test_a_mistake_is_one_clear_line_and_an_exit_code(tmp_path: Path, mistake: str) -> None:
     arguments, code, says = MISTAKES[mistake]
     (tmp_path / "text.jpg").write_text("this is no picture")
-    (tmp_path / "text.mp4").write_text("this is no film")
-    Pictures.fromarray(np.full((200, 200, 3), 90, np.uint8)).save(tmp_path / "wall.png")
+    (tmp_path / "text.mp4").write_text("this is not a video")
+    PILImage.fromarray(np.full((200, 200, 3), 90, np.uint8)).save(tmp_path / "wall.png")
     usual = {"--camera": "demo", "--frames": "1", "--output": "none", "--size": "256x256"}
     taken = {"--seconds": "--frames"}.get(arguments[0], arguments[0])
     filled = [word for option, value in usual.items() if option not in {arguments[0], taken} for word in (option, value)]
@@ -185,7 +185,7 @@ def test_a_slip_of_the_pen_is_answered_with_what_was_meant(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "people").mkdir()
-    Pictures.fromarray(np.full((20, 20, 3), 90, np.uint8)).save(tmp_path / "portrait.png")
+    PILImage.fromarray(np.full((20, 20, 3), 90, np.uint8)).save(tmp_path / "portrait.png")
     (tmp_path / "clip.mp4").write_bytes(b"x")
     arguments, says = SLIPS[slip]
     try:

@@ -185,11 +185,11 @@ def test_an_int8_form_is_made_compared_and_run(tmp_path: Path, capsys: pytest.Ca
     import cv2
 
     clip = tmp_path / "clip.avi"
-    film = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"MJPG"), 10, (96, 96))
+    video = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"MJPG"), 10, (96, 96))
     rows = np.add.outer(np.arange(96), np.arange(96))
     for index in range(8):
-        film.write(np.stack((rows + 9 * index, rows[::-1] + 5 * index, rows[:, ::-1]), -1).astype(np.uint8))
-    film.release()
+        video.write(np.stack((rows + 9 * index, rows[::-1] + 5 * index, rows[:, ::-1]), -1).astype(np.uint8))
+    video.release()
     path = write_checkpoint(tmp_path, lively(replace(TINY, block_expansion=16)))
     arguments = ["models", "import", str(path), "--config", str(tmp_path / "tiny.yaml"), "--crop", "none", "--int8", str(clip)]
     assert main(arguments) == 0

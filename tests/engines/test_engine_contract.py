@@ -33,13 +33,13 @@ def engine(request: pytest.FixtureRequest) -> Iterator[AnyEngine]:
 
 
 @pytest.fixture(scope="module")
-def picture(engine: AnyEngine) -> Image:
+def image(engine: AnyEngine) -> Image:
     return portrait() if engine.name == "blob" else load_portrait(shipped_avatars()[0], 512)
 
 
 @pytest.fixture(scope="module")
-def avatar(engine: AnyEngine, picture: Image) -> Avatar:
-    prepared: Avatar = engine.prepare(picture)
+def avatar(engine: AnyEngine, image: Image) -> Avatar:
+    prepared: Avatar = engine.prepare(image)
     return prepared
 
 
@@ -85,9 +85,9 @@ def test_no_gain_is_no_motion(engine: AnyEngine, avatar: Avatar, motions: list[M
 
 
 def test_the_driver_moves_the_picture(engine: AnyEngine, avatar: Avatar, motions: list[Motion]) -> None:
-    pictures = [engine.render(avatar, engine.transfer(avatar, motions[0], motion, Tuning()), Tuning()) for motion in motions[::8]]
-    assert all(image.shape == avatar.image.shape and image.dtype == np.uint8 for image in pictures)
-    assert max(float(np.abs(image.astype(int) - avatar.image).mean()) for image in pictures) > 0.5
+    images = [engine.render(avatar, engine.transfer(avatar, motions[0], motion, Tuning()), Tuning()) for motion in motions[::8]]
+    assert all(image.shape == avatar.image.shape and image.dtype == np.uint8 for image in images)
+    assert max(float(np.abs(image.astype(int) - avatar.image).mean()) for image in images) > 0.5
 
 
 def test_rendering_changes_no_input_and_repeats_itself(engine: AnyEngine, avatar: Avatar, motions: list[Motion]) -> None:
@@ -135,8 +135,8 @@ def test_a_portrait_of_nobody_is_refused_in_words(engine: AnyEngine) -> None:
     assert len(str(refusal.value)) > 20 and "\n" not in str(refusal.value)
 
 
-def test_the_output_has_the_size_asked_for(engine: AnyEngine, picture: Image) -> None:
-    wide = engine.prepare(picture, (640, 360))
+def test_the_output_has_the_size_asked_for(engine: AnyEngine, image: Image) -> None:
+    wide = engine.prepare(image, (640, 360))
     assert wide.image.shape == (360, 640, 3)
     assert engine.render(wide, wide.neutral, Tuning()).shape == (360, 640, 3)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from blob_engine import BlobEngine
-from PIL import Image as Pictures
+from PIL import Image as PILImage
 
 from livepuppet.errors import NoFaceError, PortraitError, UsageError
 from livepuppet.live.avatar_loader import AvatarLoader
@@ -34,14 +34,14 @@ class PatientEngine(BlobEngine):
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for number, shade in enumerate((40, 80, 120, 160)):
-        Pictures.fromarray(np.full((48, 64, 3), shade, np.uint8)).save(tmp_path / f"p{number}.png")
+        PILImage.fromarray(np.full((48, 64, 3), shade, np.uint8)).save(tmp_path / f"p{number}.png")
     return tmp_path
 
 
-def wait_for(gallery: AvatarLoader) -> Avatar:
+def wait_for(avatars: AvatarLoader) -> Avatar:
     until = time.monotonic() + 5
     while time.monotonic() < until:
-        avatar = gallery.poll()
+        avatar = avatars.poll()
         if avatar is not None:
             return avatar
         time.sleep(0.005)
@@ -49,64 +49,64 @@ def wait_for(gallery: AvatarLoader) -> Avatar:
 
 
 def test_first_and_next_come_in_one_size(folder: Path) -> None:
-    Pictures.fromarray(np.full((90, 30, 3), 99, np.uint8)).resize((40, 90)).save(folder / "p1.png")
-    gallery = AvatarLoader(BlobEngine(), [folder])
-    assert gallery.first().image.max() == 40 and gallery.name == "p0"
-    assert gallery.step(+1).startswith("avatar 2/4: p1")
-    assert wait_for(gallery).image.shape == (48, 64, 3)
-    gallery.close()
+    PILImage.fromarray(np.full((90, 30, 3), 99, np.uint8)).resize((40, 90)).save(folder / "p1.png")
+    avatars = AvatarLoader(BlobEngine(), [folder])
+    assert avatars.first().image.max() == 40 and avatars.name == "p0"
+    assert avatars.step(+1).startswith("avatar 2/4: p1")
+    assert wait_for(avatars).image.shape == (48, 64, 3)
+    avatars.close()
 
 
 def test_only_the_last_wish_is_delivered(folder: Path) -> None:
     engine = PatientEngine()
-    gallery = AvatarLoader(engine, [folder])
-    gallery.first()
+    avatars = AvatarLoader(engine, [folder])
+    avatars.first()
     engine.go.clear()
-    gallery.choose(1)
+    avatars.choose(1)
     time.sleep(0.05)
-    gallery.choose(2)
-    gallery.choose(3)
+    avatars.choose(2)
+    avatars.choose(3)
     engine.go.set()
-    assert wait_for(gallery).image.max() == 160
+    assert wait_for(avatars).image.max() == 160
     assert engine.prepared[:2] == [40, 80] and 120 not in engine.prepared
-    gallery.close()
-    assert gallery.poll() is None
+    avatars.close()
+    assert avatars.poll() is None
 
 
 def test_a_prepared_portrait_is_not_prepared_twice(folder: Path) -> None:
     engine = PatientEngine()
-    gallery = AvatarLoader(engine, [folder])
-    gallery.first()
+    avatars = AvatarLoader(engine, [folder])
+    avatars.first()
     for number in (1, 0, 1, 0):
-        gallery.choose(number)
-        wait_for(gallery)
+        avatars.choose(number)
+        wait_for(avatars)
     assert engine.prepared == [40, 80]
-    gallery.close()
+    avatars.close()
 
 
 def test_a_portrait_that_cannot_be_used_is_named_and_the_old_one_stays(folder: Path) -> None:
-    Pictures.fromarray(np.zeros((48, 64, 3), np.uint8)).save(folder / "p1.png")
-    gallery = AvatarLoader(BlobEngine(), [folder])
-    gallery.first()
-    gallery.choose(1)
+    PILImage.fromarray(np.zeros((48, 64, 3), np.uint8)).save(folder / "p1.png")
+    avatars = AvatarLoader(BlobEngine(), [folder])
+    avatars.first()
+    avatars.choose(1)
     until = time.monotonic() + 5
     trouble = ""
     while not trouble and time.monotonic() < until:
-        trouble = gallery.trouble()
+        trouble = avatars.trouble()
         time.sleep(0.005)
-    assert "p1.png" in trouble and gallery.poll() is None
-    gallery.close()
+    assert "p1.png" in trouble and avatars.poll() is None
+    avatars.close()
 
 
 def test_unusable_first_portraits_are_skipped_with_a_line(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     (folder / "a.jpg").write_bytes(b"no picture at all")
-    gallery = AvatarLoader(BlobEngine(), [folder])
-    assert gallery.first().image.max() == 40
-    assert "a.jpg" in caplog.text and gallery.chosen == 1
+    avatars = AvatarLoader(BlobEngine(), [folder])
+    assert avatars.first().image.max() == 40
+    assert "a.jpg" in caplog.text and avatars.chosen == 1
 
 
 def test_one_unusable_portrait_is_the_error_itself(tmp_path: Path) -> None:
-    Pictures.fromarray(np.zeros((48, 64, 3), np.uint8)).save(tmp_path / "black.png")
+    PILImage.fromarray(np.zeros((48, 64, 3), np.uint8)).save(tmp_path / "black.png")
     with pytest.raises(NoFaceError, match=r"black\.png"):
         AvatarLoader(BlobEngine(), [tmp_path]).first()
     (tmp_path / "broken.png").write_bytes(b"\x89PNG")
@@ -117,15 +117,15 @@ def test_one_unusable_portrait_is_the_error_itself(tmp_path: Path) -> None:
 
 
 def test_reload_finds_new_and_changed_files(folder: Path) -> None:
-    gallery = AvatarLoader(BlobEngine(), [folder])
-    gallery.first()
-    Pictures.fromarray(np.full((48, 64, 3), 222, np.uint8)).save(folder / "p0.png")
-    Pictures.fromarray(np.full((48, 64, 3), 200, np.uint8)).save(folder / "p4.png")
-    assert gallery.reload().startswith("avatar 1/5")
-    assert wait_for(gallery).image.max() == 222
-    gallery.close()
+    avatars = AvatarLoader(BlobEngine(), [folder])
+    avatars.first()
+    PILImage.fromarray(np.full((48, 64, 3), 222, np.uint8)).save(folder / "p0.png")
+    PILImage.fromarray(np.full((48, 64, 3), 200, np.uint8)).save(folder / "p4.png")
+    assert avatars.reload().startswith("avatar 1/5")
+    assert wait_for(avatars).image.max() == 222
+    avatars.close()
 
 
 def test_there_is_no_tenth_of_four(folder: Path) -> None:
-    gallery = AvatarLoader(BlobEngine(), [folder])
-    assert gallery.choose(9) == "there are 4 avatars"
+    avatars = AvatarLoader(BlobEngine(), [folder])
+    assert avatars.choose(9) == "there are 4 avatars"

@@ -128,18 +128,18 @@ def test_memory_is_bounded_and_totals_stay_exact(clock: Clock) -> None:
     meter.delivered(frame(1000, clock.now - 3.0))
     play(meter, clock, 500)
     numbers = meter.snapshot()
-    moments, values = meter.latencies()
+    driver_frames, values = meter.latencies()
     assert numbers.delivered == 1501 and numbers.latency.worst == pytest.approx(3000)
     assert numbers.latency.p99 == pytest.approx(12), "percentiles are of the newest frames"
-    assert len(values) == len(moments) == 64 and np.all(np.diff(moments) > 0)
+    assert len(values) == len(driver_frames) == 64 and np.all(np.diff(driver_frames) > 0)
 
 
 def test_series_keeps_the_newest_in_order() -> None:
     series = Series(kept=4)
     for number in range(6):
         series.add(float(number), number * 10.0)
-    moments, values = series.newest()
-    assert values.tolist() == [2, 3, 4, 5] and moments.tolist() == [20, 30, 40, 50]
+    driver_frames, values = series.newest()
+    assert values.tolist() == [2, 3, 4, 5] and driver_frames.tolist() == [20, 30, 40, 50]
 
 
 def test_nothing_measured_yet(clock: Clock) -> None:

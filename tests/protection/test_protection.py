@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from media import shared_path
-from PIL import Image as Picture
+from PIL import Image as PILImage
 
 from livepuppet.cli import main
 from livepuppet.engines.fomm import model_store as artifacts
@@ -113,10 +113,10 @@ def test_gradients_run_through_the_installed_model_as_it_is(photo: Image) -> Non
     directory = artifacts.find_model("fomm-synth-256")
     path = directory.file(directory.manifest.graphs["onnx"]["prepare"])
     replay = Replay(path, torch.device("cpu"))
-    picture = np.ascontiguousarray(photo[:256, :256])
+    image = np.ascontiguousarray(photo[:256, :256])
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    expected = dict(zip((output.name for output in session.get_outputs()), session.run(None, {"portrait": picture}), strict=True))
-    portrait = torch.from_numpy(picture).float().requires_grad_(True)
+    expected = dict(zip((output.name for output in session.get_outputs()), session.run(None, {"portrait": image}), strict=True))
+    portrait = torch.from_numpy(image).float().requires_grad_(True)
     found = replay.run(portrait=portrait)
     assert set(found) == set(expected)
     for name, value in expected.items():
@@ -145,12 +145,12 @@ def test_report_says_in_words_what_the_figures_mean() -> None:
 
 @pytest.mark.slow
 def test_command_reports_per_engine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    Picture.fromarray(load_portrait(ADA, 300)).save(tmp_path / "photo.png")
+    PILImage.fromarray(load_portrait(ADA, 300)).save(tmp_path / "photo.png")
     output = tmp_path / "out.png"
     code = main(["protect", str(tmp_path / "photo.png"), "--output", str(output), "--trials", "20", "--json", "--model", "none"])
     report = json.loads(capsys.readouterr().out)
     assert code == 0 and (tmp_path / "out-report.png").is_file()
-    before, after = np.asarray(Picture.open(tmp_path / "photo.png"), int), np.asarray(Picture.open(output), int)
+    before, after = np.asarray(PILImage.open(tmp_path / "photo.png"), int), np.asarray(PILImage.open(output), int)
     assert before.shape == after.shape and 0 < np.abs(before - after).max() <= 4
     assert [entry["version"] for entry in report["departures"]][:2] == ["protected", "protected, JPEG 80"]
     assert report["verdicts"][0].startswith("landmark engine: NOT stopped") and "diffusion" in report["limits"]
@@ -161,7 +161,7 @@ def test_command_reports_per_engine(tmp_path: Path, capsys: pytest.CaptureFixtur
     [
         (["{photo}", "--output", "{photo}"], "is the photo itself"),
         (["{photo}", "--output", "{folder}/out.txt"], "ending in .png"),
-        (["{photo}", "--output", "{folder}/absent/out.png"], "there is no folder"),
+        (["{photo}", "--output", "{folder}/absent/out.png"], "there is not a folder"),
         (["{folder}/absent.png", "--output", "{folder}/out.png"], "no such picture"),
         (["{photo}", "--output", "{folder}/out.png", "--checkpoint", "{folder}/absent.tar"], "no checkpoint at"),
     ],
@@ -169,7 +169,7 @@ def test_command_reports_per_engine(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_bad_requests_are_answered_in_a_line(
     arguments: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], photo: Image
 ) -> None:
-    Picture.fromarray(photo).save(tmp_path / "photo.png")
+    PILImage.fromarray(photo).save(tmp_path / "photo.png")
     words = [word.format(photo=tmp_path / "photo.png", folder=tmp_path) for word in arguments]
     assert main(["protect", *words]) in {1, 2}
     error = capsys.readouterr().err

@@ -13,7 +13,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from PIL import Image as Picture
+from PIL import Image as PILImage
 
 from livepuppet.errors import SinkError, UsageError
 from livepuppet.provenance.c2pa import ProvenanceFacts, can_sign, read_credentials, sign_file
@@ -39,7 +39,7 @@ def make(path: Path) -> None:
     """A real file of the kind its name says."""
     frames = np.random.default_rng(0).integers(0, 256, (5, 64, 96, 3), np.uint8)
     if path.suffix in {".jpg", ".png"}:
-        Picture.fromarray(frames[0]).save(path)
+        PILImage.fromarray(frames[0]).save(path)
         return
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("libx264", rate=25)
@@ -49,13 +49,13 @@ def make(path: Path) -> None:
         container.mux(stream.encode())
 
 
-def pictures(path: Path) -> list[bytes]:
+def images(path: Path) -> list[bytes]:
     with av.open(str(path)) as container:
         return [frame.to_ndarray(format="rgb24").tobytes() for frame in container.decode(video=0)]
 
 
 def test_signed_file_says_how_it_was_made(recording: Path, identity: SigningIdentity) -> None:
-    before = pictures(recording)
+    before = images(recording)
     assert read_credentials(recording) is None
     sign_file(recording, facts=FACTS, identity=identity)
     found = read_credentials(recording)
@@ -64,7 +64,7 @@ def test_signed_file_says_how_it_was_made(recording: Path, identity: SigningIden
     assert found.source_types == ("compositeWithTrainedAlgorithmicMedia",)
     assert found.statement is not None
     assert found.statement["engine"] == "landmark" and found.statement["watermark"] is True and found.statement["session_id"] == 4711
-    assert pictures(recording) == before, "the pictures are the same, bit for bit"
+    assert images(recording) == before, "the pictures are the same, bit for bit"
     assert {path.name for path in recording.parent.iterdir()} == {recording.name, "keys"}, "nothing is left behind"
 
 

@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 from media import set_display_matrix, shared_path
-from PIL import Image as Picture
+from PIL import Image as PILImage
 
 from livepuppet.cli import main
 from livepuppet.errors import UsageError
@@ -36,7 +36,7 @@ def identity(tmp_path_factory: pytest.TempPathFactory) -> SigningIdentity:
     return own_identity(tmp_path_factory.mktemp("keys"))
 
 
-def film(path: Path, frames: list[Image], fps: int = 10, apart: int = 1) -> Path:
+def video(path: Path, frames: list[Image], fps: int = 10, apart: int = 1) -> Path:
     """A video of the frames. apart: how many frame times pass from one to the next."""
     height, width = frames[0].shape[:2]
     with av.open(str(path), "w") as container:
@@ -51,12 +51,12 @@ def film(path: Path, frames: list[Image], fps: int = 10, apart: int = 1) -> Path
 
 
 def still(path: Path, image: Image) -> Path:
-    Picture.fromarray(image).save(path, quality=80)
+    PILImage.fromarray(image).save(path, quality=80)
     return path
 
 
 def test_recording_with_both_marks(tmp_path: Path, portrait: Image, identity: SigningIdentity) -> None:
-    path = film(tmp_path / "recording.mp4", [Mark(SESSION).apply(portrait)] * 12)
+    path = video(tmp_path / "recording.mp4", [Mark(SESSION).apply(portrait)] * 12)
     sign_file(path, facts=ProvenanceFacts("landmark", True, SESSION), identity=identity)
     finding = verify(path)
     assert finding.verdict == "livepuppet" and finding.watermark.session_id == SESSION and finding.stretch is None
@@ -67,7 +67,7 @@ def test_recording_with_both_marks(tmp_path: Path, portrait: Image, identity: Si
 def test_a_phone_s_clip_is_looked_at_upright(tmp_path: Path, portrait: Image) -> None:
     """A recording that was filmed or saved sideways, with a note how to turn it: the mark is in the frames as players show them."""
     sideways = np.ascontiguousarray(np.rot90(Mark(SESSION).apply(portrait)))
-    path = film(tmp_path / "phone.mp4", [sideways] * 12)
+    path = video(tmp_path / "phone.mp4", [sideways] * 12)
     assert not verify(path).watermark.found
     set_display_matrix(path, (0, 1, -1, 0))
     assert verify(path).watermark.session_id == SESSION
@@ -84,17 +84,17 @@ def test_copy_without_credentials_still_carries_the_mark(tmp_path: Path, portrai
 
 
 def test_excerpt_inside_something_else(tmp_path: Path, portrait: Image) -> None:
-    """Four marked seconds in a film of other scenes."""
+    """Four marked seconds in a video of other scenes."""
     rng = np.random.default_rng(3)
     other = [np.kron(rng.integers(0, 256, (30, 30, 3), np.uint8), np.ones((16, 16, 1), np.uint8)) for _ in range(20)]
     frames = [*other[:12], *[Mark(SESSION).apply(portrait)[:480, :480]] * 4, *other[12:]]
-    finding = verify(film(tmp_path / "montage.mp4", frames, fps=1))
+    finding = verify(video(tmp_path / "montage.mp4", frames, fps=1))
     assert finding.verdict == "livepuppet" and finding.watermark.session_id == SESSION
     assert finding.stretch is None or finding.stretch[0] <= 15 <= finding.stretch[1] + 4
 
 
 def test_long_video_is_sampled_by_seeking(tmp_path: Path, portrait: Image) -> None:
-    finding = verify(film(tmp_path / "long.mp4", [Mark(SESSION).apply(portrait)] * 40, fps=10, apart=50))
+    finding = verify(video(tmp_path / "long.mp4", [Mark(SESSION).apply(portrait)] * 40, fps=10, apart=50))
     assert finding.verdict == "livepuppet" and finding.watermark.frames == 24
 
 
@@ -151,8 +151,8 @@ def test_files_that_are_no_pictures(tmp_path: Path) -> None:
     for name in ("empty.mp4", "absent.mp4", "absent.jpg"):
         with pytest.raises(UsageError, match=name):
             verify(tmp_path / name)
-    with wave.open(str(tmp_path / "sound.wav"), "wb") as sound:
-        sound.setparams((1, 2, 8000, 0, "NONE", ""))
-        sound.writeframes(bytes(1600))
+    with wave.open(str(tmp_path / "sound.wav"), "wb") as audio:
+        audio.setparams((1, 2, 8000, 0, "NONE", ""))
+        audio.writeframes(bytes(1600))
     with pytest.raises(UsageError, match="no video stream"):
         verify(tmp_path / "sound.wav")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from livepuppet.provenance.watermark import code
-from livepuppet.provenance.watermark.embedder import FILM, Embedder
+from livepuppet.provenance.watermark.embedder import VIDEO, Embedder
 from livepuppet.provenance.watermark.reader import Reader, Reading
 from livepuppet.types import Image
 
@@ -155,14 +155,14 @@ def test_mark_survives_a_megabit_and_then_a_call(tmp_path: Path) -> None:
 
 
 def test_the_film_s_mark_is_fainter_and_survives_a_megabit(tmp_path: Path) -> None:
-    wide, embedder = scene(720, 1320), Embedder(SESSION, FILM)
+    wide, embedder = scene(720, 1320), Embedder(SESSION, VIDEO)
     plain = [np.ascontiguousarray(wide[:, shift : shift + 1280]) for shift in range(0, 40, 2)]
     marked = [embedder.embed(image) for image in plain]
     assert decibels(plain[0], marked[0]) > max(44.0, decibels(plain[0], Embedder(SESSION).embed(plain[0])))
     for attack in ATTACKS.values():
         reading = read(attack(marked[0]))
         assert reading.found and reading.session_id == SESSION, reading
-    reading = read(*encoded(tmp_path / "film.mp4", marked, 1_000_000)[::4])
+    reading = read(*encoded(tmp_path / "video.mp4", marked, 1_000_000)[::4])
     assert reading.found and reading.session_id == SESSION, reading
 
 

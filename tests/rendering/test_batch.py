@@ -1,4 +1,4 @@
-"""Many films: split and joined without a seam, on processes and on a Ray cluster, a bad row alone, a dead worker's work done again."""
+"""Many videos: split and joined without a seam, on processes and on a Ray cluster, a bad row alone, a dead worker's work done again."""
 
 from __future__ import annotations
 
@@ -58,40 +58,40 @@ def blob_workers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def images(path: Path) -> list[np.ndarray[Any, np.dtype[np.int64]]]:
-    film = VideoReader(path)
-    found = [p.image.astype(np.int64) for p in film]
-    film.close()
+    video = VideoReader(path)
+    found = [p.image.astype(np.int64) for p in video]
+    video.close()
     return found
 
 
 def test_films_are_split_at_key_frames(tmp_path: Path) -> None:
-    film = write_blob_video(tmp_path / "d.mp4", PLACES)  # a key frame each second
-    keys = VideoReader(film).key_pts()
+    video = write_blob_video(tmp_path / "d.mp4", PLACES)  # a key frame each second
+    keys = VideoReader(video).key_pts()
     assert len(keys) == 6
-    spans = split_into_chunks(blob_job(tmp_path, film), 2.0)
+    spans = split_into_chunks(blob_job(tmp_path, video), 2.0)
     assert [s.first for s in spans] == [keys[0], keys[2], keys[4]] and [s.before for s in spans] == [keys[2], keys[4], None]
-    assert [s.first for s in split_into_chunks(blob_job(tmp_path, film, start=1.0, end=4.0), 1.0)] == [keys[1], keys[2], keys[3]]
-    assert split_into_chunks(blob_job(tmp_path, film), 60.0) == []
-    assert split_into_chunks(blob_job(tmp_path, film, output=tmp_path / "o.gif"), 1.0) == []
+    assert [s.first for s in split_into_chunks(blob_job(tmp_path, video, start=1.0, end=4.0), 1.0)] == [keys[1], keys[2], keys[3]]
+    assert split_into_chunks(blob_job(tmp_path, video), 60.0) == []
+    assert split_into_chunks(blob_job(tmp_path, video, output=tmp_path / "o.gif"), 1.0) == []
 
 
 @pytest.mark.parametrize("shares_disk", [True, False])
 @pytest.mark.parametrize("choice", ["best", "first"])
 @pytest.mark.parametrize("name", ["o.mp4", "o.webm"])
 def test_joins_cannot_be_seen(tmp_path: Path, blob_workers: None, shares_disk: bool, choice: str, name: str) -> None:
-    """A film with an absence across a join, in pieces and in one go: the same frames, times and sound."""
+    """A video with an absence across a join, in chunks and in one go: the same frames, times and sound."""
     places = [*PLACES[:40], *[-1.0] * 30, *PLACES[70:]]
-    film = write_blob_video(tmp_path / "d.mp4", places, sound=True)
+    video = write_blob_video(tmp_path / "d.mp4", places, audio=True)
     whole = tmp_path / f"whole{Path(name).suffix}"
     from livepuppet.types import Tuning
 
     settings: dict[str, Any] = {"reference": choice, "tuning": Tuning(smoothing=1.0)}
-    RenderPipeline(blob_job(tmp_path, film, output=whole, **settings), BlobEngine()).run()
-    crew = InProcessExecutor(shares_disk)
-    row = BatchRow(2, name, blob_job(tmp_path, film, output=tmp_path / name, **settings))
-    assert RenderBatch([row], crew, chunk_s=1.0).run(), row.reason
+    RenderPipeline(blob_job(tmp_path, video, output=whole, **settings), BlobEngine()).run()
+    executor = InProcessExecutor(shares_disk)
+    row = BatchRow(2, name, blob_job(tmp_path, video, output=tmp_path / name, **settings))
+    assert RenderBatch([row], executor, chunk_s=1.0).run(), row.reason
     assert row.state == "done" and row.frames == 150 and row.lost == 30
-    assert row.job is not None and crew.calls.count("render_chunk") == len(split_into_chunks(row.job, 1.0)) >= 4
+    assert row.job is not None and executor.calls.count("render_chunk") == len(split_into_chunks(row.job, 1.0)) >= 4
     assert frame_times(tmp_path / name) == frame_times(whole)
     assert audio_hash(tmp_path / name) == audio_hash(whole)
     far = [float(np.abs(a - b).mean()) for a, b in zip(images(tmp_path / name), images(whole), strict=True)]
@@ -103,22 +103,22 @@ def test_a_cut_at_a_join_begins_a_shot(tmp_path: Path, blob_workers: None) -> No
     one = write_blob_video(tmp_path / "a.mp4", [0.3] * 50)
     job = blob_job(tmp_path, one, reference="best")
     spans = split_into_chunks(job, 1.0)
-    parcel = chunks.WorkerJob(job, None, None)
-    found = [chunks.search_chunk(parcel, span, None) for span in spans]
+    worker_job = chunks.WorkerJob(job, None, None)
+    found = [chunks.search_chunk(worker_job, chunk, None) for chunk in spans]
     assert [f.continues for f in found] == [False, True] and len(chunks.merge_searches(found)) == 1
 
 
 def test_a_bad_row_fails_alone(tmp_path: Path, blob_workers: None) -> None:
-    film = write_blob_video(tmp_path / "d.mp4", PLACES[:10])
+    video = write_blob_video(tmp_path / "d.mp4", PLACES[:10])
     nobody = write_blob_video(tmp_path / "n.mp4", [-1.0] * 10)
-    (tmp_path / "broken.mp4").write_text("no film")
+    (tmp_path / "broken.mp4").write_text("no video")
     rows = [
-        BatchRow(2, "a", blob_job(tmp_path, film, output=tmp_path / "a.mp4")),
+        BatchRow(2, "a", blob_job(tmp_path, video, output=tmp_path / "a.mp4")),
         BatchRow(3, "b", blob_job(tmp_path, nobody, output=tmp_path / "b.mp4")),
         BatchRow(4, "c", blob_job(tmp_path, tmp_path / "broken.mp4", output=tmp_path / "c.mp4")),
         BatchRow(5, "d", None, reason="the row is wrong"),
-        BatchRow(6, "e", blob_job(tmp_path, film, output=tmp_path / "nowhere" / "e.mp4")),
-        BatchRow(7, "f", blob_job(tmp_path, film, output=tmp_path / "f.mp4")),
+        BatchRow(6, "e", blob_job(tmp_path, video, output=tmp_path / "nowhere" / "e.mp4")),
+        BatchRow(7, "f", blob_job(tmp_path, video, output=tmp_path / "f.mp4")),
     ]
     assert not RenderBatch(rows, InProcessExecutor(), summary=tmp_path / "s.csv").run()
     with (tmp_path / "s.csv").open(newline="") as file:
@@ -126,18 +126,18 @@ def test_a_bad_row_fails_alone(tmp_path: Path, blob_workers: None) -> None:
     assert [r["state"] for r in table] == ["done", "failed", "failed", "failed", "failed", "done"]
     assert [r["frames"] for r in table] == ["10", "0", "0", "0", "0", "10"]
     reasons = [r["reason"] for r in table]
-    assert "no face found" in reasons[1] and "no film that can be read" in reasons[2] and reasons[3] == "the row is wrong"
-    assert "there is no folder" in reasons[4] and reasons[5] == ""
-    rows = [BatchRow(2, "a", blob_job(tmp_path, film, output=tmp_path / "a.mp4", resume=True))]
-    crew = InProcessExecutor()
-    assert RenderBatch(rows, crew).run() and rows[0].state == "there already" and not crew.calls
+    assert "no face found" in reasons[1] and "not a readable video" in reasons[2] and reasons[3] == "the row is wrong"
+    assert "there is not a folder" in reasons[4] and reasons[5] == ""
+    rows = [BatchRow(2, "a", blob_job(tmp_path, video, output=tmp_path / "a.mp4", resume=True))]
+    executor = InProcessExecutor()
+    assert RenderBatch(rows, executor).run() and rows[0].state == "there already" and not executor.calls
 
 
 def test_stopping_leaves_a_summary(tmp_path: Path, blob_workers: None) -> None:
-    film = write_blob_video(tmp_path / "d.mp4", PLACES[:10])
+    video = write_blob_video(tmp_path / "d.mp4", PLACES[:10])
     stop = threading.Event()
     stop.set()
-    rows = [BatchRow(2, "a", blob_job(tmp_path, film, output=tmp_path / "a.mp4"))]
+    rows = [BatchRow(2, "a", blob_job(tmp_path, video, output=tmp_path / "a.mp4"))]
     assert not RenderBatch(rows, InProcessExecutor(), summary=tmp_path / "s.csv", stop=stop).run()
     assert "stopped" in (tmp_path / "s.csv").read_text()
 
@@ -217,18 +217,18 @@ def die() -> None:
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL")
 def test_local_workers(tmp_path: Path) -> None:
-    crew = open_executor(None, size=2)
-    assert isinstance(crew, LocalExecutor)
-    assert [task.result(120) for task in [crew.submit(square, i) for i in range(6)]] == [i * i for i in range(6)]
+    executor = open_executor(None, size=2)
+    assert isinstance(executor, LocalExecutor)
+    assert [task.result(120) for task in [executor.submit(square, i) for i in range(6)]] == [i * i for i in range(6)]
     with pytest.raises(UsageError, match="so it is") as wrong:
-        crew.submit(fail, "so it is").result(120)
+        executor.submit(fail, "so it is").result(120)
     assert wrong.value.parameter == "face"
-    again, beside = crew.submit(die_once, str(tmp_path / "mark")), crew.submit(square, 7)
+    again, beside = executor.submit(die_once, str(tmp_path / "mark")), executor.submit(square, 7)
     assert again.result(120) == "alive" and beside.result(120) == 49
     with pytest.raises(RunError, match="died"):
-        crew.submit(die).result(120)
-    crew.close()
-    crew.close()
+        executor.submit(die).result(120)
+    executor.close()
+    executor.close()
 
 
 def gpu() -> str:
@@ -238,25 +238,25 @@ def gpu() -> str:
 @pytest.mark.parametrize("given", ["4,5", "GPU-1a,GPU-2b"])
 def test_workers_are_given_the_gpus_that_their_parent_was_given(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
-    crew = LocalExecutor(gpus=count_gpus())
-    assert crew.size == 2
-    seen = dict(reversed(task.result(120).split()) for task in [crew.submit(gpu) for _ in range(40)])
-    crew.close()
+    executor = LocalExecutor(gpus=count_gpus())
+    assert executor.size == 2
+    seen = dict(reversed(task.result(120).split()) for task in [executor.submit(gpu) for _ in range(40)])
+    executor.close()
     assert set(seen.values()) <= set(given.split(",")) and len(seen) <= 2
     assert len(seen) < 2 or set(seen.values()) == set(given.split(","))
 
 
 def test_a_fault_of_ours_ends_its_row_only(tmp_path: Path, blob_workers: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    film = write_blob_video(tmp_path / "d.mp4", PLACES[:10])
+    video = write_blob_video(tmp_path / "d.mp4", PLACES[:10])
     real = chunks.render_whole
 
-    def faulty(parcel: chunks.WorkerJob) -> Any:
-        if parcel.job.output.name == "a.mp4":
+    def faulty(worker_job: chunks.WorkerJob) -> Any:
+        if worker_job.job.output.name == "a.mp4":
             raise TypeError("unsupported operand")
-        return real(parcel)
+        return real(worker_job)
 
     monkeypatch.setattr("livepuppet.rendering.batch.render_whole", faulty)
-    rows = [BatchRow(n, name, blob_job(tmp_path, film, output=tmp_path / name)) for n, name in ((2, "a.mp4"), (3, "b.mp4"))]
+    rows = [BatchRow(n, name, blob_job(tmp_path, video, output=tmp_path / name)) for n, name in ((2, "a.mp4"), (3, "b.mp4"))]
     assert not RenderBatch(rows, InProcessExecutor(size=1)).run()
     assert [row.state for row in rows] == ["failed", "done"] and rows[0].reason == "TypeError: unsupported operand"
 
@@ -280,19 +280,19 @@ def test_the_command_with_local_workers(tmp_path: Path, capsys: pytest.CaptureFi
     assert run_render("--jobs", write_jobs(tmp_path, 3, 0.5), "--workers", "2") == 1
     with (tmp_path / "jobs.summary.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
-    assert [r["state"] for r in table] == ["done", "done", "done", "failed"] and "no such film" in table[3]["reason"]
+    assert [r["state"] for r in table] == ["done", "done", "done", "failed"] and "no such video" in table[3]["reason"]
     assert all(len(frame_times(tmp_path / f"out{i}.mp4")) == 15 for i in range(3))
-    assert "3 of 4 films are there" in capsys.readouterr().err
+    assert "3 of 4 videos are there" in capsys.readouterr().err
 
 
 def talk(path: Path, frames: int) -> Path:
     """The beginning of the performance, with a key frame each second."""
-    film = VideoReader(PERFORMANCE)
-    writer = VideoWriter(path, film.size, format=h264(".mp4", "veryfast"), fps=film.fps, time_base=film.time_base)
-    for _, picture in zip(range(frames), film, strict=False):
-        writer.write(picture.image, picture.pts)
+    video = VideoReader(PERFORMANCE)
+    writer = VideoWriter(path, video.size, format=h264(".mp4", "veryfast"), fps=video.fps, time_base=video.time_base)
+    for _, image in zip(range(frames), video, strict=False):
+        writer.write(image.image, image.pts)
     writer.close()
-    film.close()
+    video.close()
     return path
 
 
@@ -318,7 +318,7 @@ def two_nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_node_of_a_ray_cluster_dies_in_the_middle(tmp_path: Path, two_nodes: Any) -> None:
-    """A film in pieces and a bad row on two nodes; one node is killed once the first pieces are there. Nothing is lost or doubled."""
+    """A video in chunks and a bad row on two nodes; one node is killed once the first pieces are there. Nothing is lost or doubled."""
     import ray
 
     from livepuppet.rendering.executors import RayExecutor
@@ -327,12 +327,12 @@ def test_a_node_of_a_ray_cluster_dies_in_the_middle(tmp_path: Path, two_nodes: A
     cluster, second = two_nodes
     ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False)
     try:
-        crew = RayExecutor("ray")
-        assert crew.size == 2
-        film = talk(tmp_path / "talk.mp4", 180)
-        job = RenderJob(ADA, str(film), tmp_path / "o.mp4", size=(128, 128))
+        executor = RayExecutor("ray")
+        assert executor.size == 2
+        video = talk(tmp_path / "talk.mp4", 180)
+        job = RenderJob(ADA, str(video), tmp_path / "o.mp4", size=(128, 128))
         rows = [BatchRow(2, "o.mp4", job), BatchRow(3, "bad.mp4", RenderJob(ADA, str(tmp_path / "nothing.mp4"), tmp_path / "bad.mp4"))]
-        jobs = RenderBatch(rows, crew, summary=tmp_path / "s.csv", chunk_s=1.0)
+        jobs = RenderBatch(rows, executor, summary=tmp_path / "s.csv", chunk_s=1.0)
         killed = threading.Event()
 
         def kill() -> None:

@@ -1,4 +1,4 @@
-"""Several people in a film: the largest and steadiest drives, or whom --face names; through cuts, and nobody else is ever looked at."""
+"""Several people in a video: the largest and steadiest drives, or whom --face names; through cuts, and nobody else is ever looked at."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ def film_of(path: Path, scenes: list[tuple[Image, int]]) -> Path:
 
 
 def test_the_largest_and_steadiest_drives(tmp_path: Path, faces: dict[str, Image], caplog: pytest.LogCaptureFixture) -> None:
-    film = film_of(tmp_path / "d.mp4", [(scene(faces["ada"], faces["bruno"], small=True), 20)])
+    video = film_of(tmp_path / "d.mp4", [(scene(faces["ada"], faces["bruno"], small=True), 20)])
     with caplog.at_level(logging.INFO, "livepuppet"):
-        cast = find_people(str(film), None)
+        cast = find_people(str(video), None)
     assert cast is not None and len(cast.people) == 2 and cast.driver == 0
     assert "2 people" in caplog.text and "the largest and steadiest drives" in caplog.text
     first, second = (person.places[0] for person in cast.people)
@@ -71,17 +71,17 @@ def test_the_largest_and_steadiest_drives(tmp_path: Path, faces: dict[str, Image
     image = scene(faces["ada"], faces["bruno"], small=True)
     seen = cast.alone(image, 0)
     assert np.array_equal(seen[:, :240], image[:, :240]) and not np.array_equal(seen, image)
-    other = find_people(str(film), 2)
+    other = find_people(str(video), 2)
     assert other is not None and not np.array_equal(other.alone(image, 0)[:, :240], image[:, :240])
     with pytest.raises(UsageError, match="only 2 people are seen"):
-        find_people(str(film), 3)
+        find_people(str(video), 3)
 
 
 def test_one_person_needs_no_choice(tmp_path: Path, faces: dict[str, Image]) -> None:
-    film = film_of(tmp_path / "d.mp4", [(scene(faces["ada"], None), 20)])
-    assert find_people(str(film), None) is None and find_people(str(film), 1) is None
+    video = film_of(tmp_path / "d.mp4", [(scene(faces["ada"], None), 20)])
+    assert find_people(str(video), None) is None and find_people(str(video), 1) is None
     with pytest.raises(UsageError, match="only 1 people"):
-        find_people(str(film), 2)
+        find_people(str(video), 2)
 
 
 def test_the_driver_is_recognised_after_cuts(tmp_path: Path, faces: dict[str, Image]) -> None:
@@ -91,13 +91,13 @@ def test_the_driver_is_recognised_after_cuts(tmp_path: Path, faces: dict[str, Im
         (scene(faces["bruno"], faces["ada"]), 15),
         (scene(faces["chidi"], None), 12),
     ]
-    film = film_of(tmp_path / "d.mp4", scenes)
-    clock = VideoReader(film)
+    video = film_of(tmp_path / "d.mp4", scenes)
+    clock = VideoReader(video)
     tick = round(Fraction(1, FPS) / clock.time_base)  # one frame
     clock.close()
     whereabouts = set()
     for face in (1, 2, 3):
-        cast = find_people(str(film), face)
+        cast = find_people(str(video), face)
         assert cast is not None and len(cast.people) == 3
         places = cast.people[cast.driver].places
         lefts = [{p.x < 0.5 for p in places if a * tick <= p.pts < b * tick} for a, b in ((0, 20), (20, 35), (35, 47))]
@@ -139,8 +139,8 @@ def test_who_is_put_together() -> None:
 
 
 def test_a_face_cannot_be_asked_of_a_motion(tmp_path: Path) -> None:
-    film = write_blob_video(tmp_path / "d.mp4", [0.5] * 5)
-    RenderPipeline(blob_job(tmp_path, film, motion=tmp_path / "m.npz"), BlobEngine()).run()
+    video = write_blob_video(tmp_path / "d.mp4", [0.5] * 5)
+    RenderPipeline(blob_job(tmp_path, video, motion=tmp_path / "m.npz"), BlobEngine()).run()
     with pytest.raises(UsageError, match="one person's motion"):
         RenderPipeline(blob_job(tmp_path, tmp_path / "m.npz", face=1), BlobEngine()).run()
 
@@ -153,11 +153,11 @@ def test_the_second_person_drives(tmp_path: Path, faces: dict[str, Image]) -> No
         shift = round(12 * np.sin(i / 3))
         moved[:, 240:] = np.roll(faces["bruno"], shift, axis=1)
         scenes.append((moved, 1))
-    film = film_of(tmp_path / "d.mp4", scenes)
+    video = film_of(tmp_path / "d.mp4", scenes)
     moves = {}
     for face in ("1", "2"):
         out = tmp_path / f"o{face}.mp4"
-        arguments = ("--avatar", AVATARS / "chidi.jpg", "--driving", film, "--output", out, "--size", "128x128", "--reference", "first")
+        arguments = ("--avatar", AVATARS / "chidi.jpg", "--driving", video, "--output", out, "--size", "128x128", "--reference", "first")
         assert run_render(*arguments, "--face", face, "--quiet") == 0
         assert len(frame_times(out)) == 15
         images = [p.image.astype(int) for p in VideoReader(out)]

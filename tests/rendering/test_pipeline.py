@@ -21,23 +21,23 @@ from livepuppet.video.writer import VideoWriter, h264
 
 
 def test_every_driving_frame_becomes_one_output_frame(tmp_path: Path) -> None:
-    film = write_blob_video(tmp_path / "d.mp4", [0.5 + 0.005 * i for i in range(50)], sound=True)
-    report = RenderPipeline(blob_job(tmp_path, film), BlobEngine()).run()
+    video = write_blob_video(tmp_path / "d.mp4", [0.5 + 0.005 * i for i in range(50)], audio=True)
+    report = RenderPipeline(blob_job(tmp_path, video), BlobEngine()).run()
     assert report.frames == 50 and report.whole and report.lost == 0
-    assert frame_times(tmp_path / "out.mp4") == frame_times(film)
-    assert audio_hash(tmp_path / "out.mp4") == audio_hash(film)
+    assert frame_times(tmp_path / "out.mp4") == frame_times(video)
+    assert audio_hash(tmp_path / "out.mp4") == audio_hash(video)
     shifts = [ramp_shift(p.image) for p in VideoReader(tmp_path / "out.mp4")]
     assert np.abs(np.array(shifts) - np.round(0.005 * np.arange(50) * 64)).max() <= 1
 
 
 def test_a_moment_of_the_film(tmp_path: Path) -> None:
-    film = write_blob_video(tmp_path / "d.mp4", [0.5] * 75, sound=True)
-    report = RenderPipeline(blob_job(tmp_path, film, start=1.0, end=2.0), BlobEngine()).run()
+    video = write_blob_video(tmp_path / "d.mp4", [0.5] * 75, audio=True)
+    report = RenderPipeline(blob_job(tmp_path, video, start=1.0, end=2.0), BlobEngine()).run()
     assert report.frames == 25
     assert frame_times(tmp_path / "out.mp4")[0] == 0
     with av.open(str(tmp_path / "out.mp4")) as container:
-        sound = [float(p.pts * p.time_base) for p in container.demux(audio=0) if p.size and p.pts is not None]
-    assert -0.03 <= sound[0] <= 0.03 and 0.9 <= sound[-1] < 1.0
+        audio = [float(p.pts * p.time_base) for p in container.demux(audio=0) if p.size and p.pts is not None]
+    assert -0.03 <= audio[0] <= 0.03 and 0.9 <= audio[-1] < 1.0
 
 
 def test_the_best_reference_is_found_in_the_whole_film(tmp_path: Path) -> None:
@@ -50,8 +50,8 @@ def test_the_best_reference_is_found_in_the_whole_film(tmp_path: Path) -> None:
 
 def test_the_first_frame_is_the_reference(tmp_path: Path) -> None:
     """Also with steadying, which looks at the frames around it: the first picture is the portrait, and all others count from there."""
-    film = write_blob_video(tmp_path / "d.mp4", [0.3 + 0.01 * i for i in range(30)])
-    RenderPipeline(blob_job(tmp_path, film, tuning=Tuning(smoothing=1.0)), BlobEngine()).run()
+    video = write_blob_video(tmp_path / "d.mp4", [0.3 + 0.01 * i for i in range(30)])
+    RenderPipeline(blob_job(tmp_path, video, tuning=Tuning(smoothing=1.0)), BlobEngine()).run()
     shifts = [ramp_shift(p.image) for p in VideoReader(tmp_path / "out.mp4")]
     assert shifts[0] == 0 and abs(shifts[20] - round(0.2 * 64)) <= 1
 
@@ -64,19 +64,19 @@ def test_a_time_as_reference(tmp_path: Path) -> None:
 
 
 def test_nobody_in_the_film(tmp_path: Path) -> None:
-    film = write_blob_video(tmp_path / "d.mp4", [-1.0] * 10)
+    video = write_blob_video(tmp_path / "d.mp4", [-1.0] * 10)
     for choice in ("best", "first"):
         with pytest.raises(UsageError, match="no face found in"):
-            RenderPipeline(blob_job(tmp_path, film, reference=choice), BlobEngine()).run()
+            RenderPipeline(blob_job(tmp_path, video, reference=choice), BlobEngine()).run()
     assert not (tmp_path / "out.mp4").exists()
 
 
 def test_a_face_that_leaves_and_returns(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A short gap is bridged straight; in a long one the avatar eases to idling and back, and no frame jumps."""
     places = [0.5] * 10 + [-1.0] * 5 + [0.7] * 10 + [-1.0] * 60 + [0.6] * 15
-    film = write_blob_video(tmp_path / "d.mp4", places)
+    video = write_blob_video(tmp_path / "d.mp4", places)
     with caplog.at_level(logging.INFO, "livepuppet"):
-        report = RenderPipeline(blob_job(tmp_path, film), BlobEngine()).run()
+        report = RenderPipeline(blob_job(tmp_path, video), BlobEngine()).run()
     assert report.frames == 100 and report.lost == 65
     assert "nobody is seen from 1.0 to 3.4 s" in caplog.text
     shifts = np.array([(ramp_shift(p.image) + 32) % 64 - 32 for p in VideoReader(tmp_path / "out.mp4")])
@@ -99,22 +99,22 @@ def test_each_shot_has_a_rest_of_its_own(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
 def test_a_full_disk_is_said_and_the_film_can_be_gone_on_with(tmp_path: Path) -> None:
-    film = write_blob_video(tmp_path / "d.mp4", [0.5 + 0.1 * float(np.sin(i)) for i in range(150)])
+    video = write_blob_video(tmp_path / "d.mp4", [0.5 + 0.1 * float(np.sin(i)) for i in range(150)])
     (tmp_path / "out.mp4").symlink_to("/dev/full")
     with pytest.raises(SinkError, match="the disk is full"):
-        RenderPipeline(blob_job(tmp_path, film), BlobEngine()).run()
+        RenderPipeline(blob_job(tmp_path, video), BlobEngine()).run()
     (tmp_path / "out.mp4").unlink()
-    assert RenderPipeline(blob_job(tmp_path, film, resume=True), BlobEngine()).run().frames == 150
+    assert RenderPipeline(blob_job(tmp_path, video, resume=True), BlobEngine()).run().frames == 150
 
 
 def test_a_damaged_stretch_is_said(tmp_path: Path) -> None:
-    film = write_blob_video(tmp_path / "d.mkv", [0.2 + 0.01 * i for i in range(60)])
-    with av.open(str(film)) as container:
+    video = write_blob_video(tmp_path / "d.mkv", [0.2 + 0.01 * i for i in range(60)])
+    with av.open(str(video)) as container:
         packets = [bytes(p) for p in container.demux(video=0) if p.size]
-    data = film.read_bytes()
+    data = video.read_bytes()
     at = data.index(packets[45])
-    film.write_bytes(data[:at] + b"\xff" * len(packets[45]) + data[at + len(packets[45]) :])
-    report = RenderPipeline(blob_job(tmp_path, film), BlobEngine()).run()
+    video.write_bytes(data[:at] + b"\xff" * len(packets[45]) + data[at + len(packets[45]) :])
+    report = RenderPipeline(blob_job(tmp_path, video), BlobEngine()).run()
     assert report.frames == 59 and report.skipped == 1
 
 
@@ -133,9 +133,9 @@ def test_results_come_in_order() -> None:
 def test_the_command_with_the_real_engine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "o.mp4"
     assert run_render("--avatar", ADA, "--driving", PERFORMANCE, "--output", out, "--size", "256x256", "--end", "1.5", "--quiet") == 0
-    film = VideoReader(out)
-    pictures = [p.image for p in film]
-    assert len(pictures) == 45 and film.size == (256, 256)
+    video = VideoReader(out)
+    images = [p.image for p in video]
+    assert len(images) == 45 and video.size == (256, 256)
     assert capsys.readouterr().err == ""
     still = VideoReader(PERFORMANCE)
     assert frame_times(out) == [p.pts * still.time_base for p in still][:45]
@@ -145,8 +145,8 @@ def test_the_command_with_the_real_engine(tmp_path: Path, capsys: pytest.Capture
     ("arguments", "says"),
     [
         (["--avatar", "nothing.jpg", "--driving", str(PERFORMANCE), "--output", "{}/o.mp4"], "no such picture"),
-        (["--avatar", str(ADA), "--driving", "nothing.mp4", "--output", "{}/o.mp4"], "no such film"),
-        (["--avatar", str(ADA), "--driving", str(PERFORMANCE), "--output", "{}/o.txt"], "names no film format"),
+        (["--avatar", str(ADA), "--driving", "nothing.mp4", "--output", "{}/o.mp4"], "no such video"),
+        (["--avatar", str(ADA), "--driving", str(PERFORMANCE), "--output", "{}/o.txt"], "names no video format"),
         (["--avatar", str(ADA), "--driving", str(PERFORMANCE), "--output", "{}/o.mp4", "--start", "99"], "ends before"),
         (["--avatar", str(ADA), "--driving", str(PERFORMANCE), "--output", "{}/o.mp4", "--start", "2", "--end", "1"], "not after"),
         (["--avatar", str(ADA), "--driving", "{}/sound.mp4", "--output", "{}/o.mp4"], "only sound"),
@@ -162,7 +162,7 @@ def test_what_cannot_be_done_is_said_in_one_line(
 
 
 def test_an_output_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    film = write_numbered_video(tmp_path / "d.mp4", 5)
-    assert film.exists()
+    video = write_numbered_video(tmp_path / "d.mp4", 5)
+    assert video.exists()
     assert run_render("--avatar", ADA, "--driving", PERFORMANCE, "--output", tmp_path / "nowhere" / "o.mp4", "--end", "0.2") == 1
-    assert "there is no folder" in capsys.readouterr().err
+    assert "there is not a folder" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What `livepuppet render` writes besides MP4, going on with interrupted films, and motion files."""
+"""What `livepuppet render` writes besides MP4, going on with interrupted videos, and motion files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from blob_engine import BlobEngine
 from numpy.typing import NDArray
-from PIL import Image as Pictures
+from PIL import Image as PILImage
 from rendering_fixtures import ADA, PERFORMANCE, audio_hash, blob_job, frame_times, ramp_shift, run_render, write_blob_video
 
 from livepuppet.errors import UsageError
@@ -34,40 +34,40 @@ PLACES = [0.5 + 0.15 * float(np.sin(i / 8)) for i in range(75)]
 
 
 @pytest.fixture
-def film(tmp_path: Path) -> Path:
-    return write_blob_video(tmp_path / "d.mp4", PLACES, sound=True)
+def video(tmp_path: Path) -> Path:
+    return write_blob_video(tmp_path / "d.mp4", PLACES, audio=True)
 
 
 def shifts(path: Path) -> list[int]:
-    film = VideoReader(path)
-    found = [(ramp_shift(p.image) + 32) % 64 - 32 for p in film]
-    film.close()
+    video = VideoReader(path)
+    found = [(ramp_shift(p.image) + 32) % 64 - 32 for p in video]
+    video.close()
     return found
 
 
 @pytest.mark.parametrize(
     ("name", "sound", "within_s"), [("o.mkv", True, 0.001), ("o.webm", True, 0.001), ("o.mov", True, 0.0), ("o.gif", False, 0.01)]
 )
-def test_other_kinds_of_film(tmp_path: Path, film: Path, name: str, sound: bool, within_s: float) -> None:
-    report = RenderPipeline(blob_job(tmp_path, film, output=tmp_path / name), BlobEngine()).run()
+def test_other_kinds_of_film(tmp_path: Path, video: Path, name: str, audio: bool, within_s: float) -> None:
+    report = RenderPipeline(blob_job(tmp_path, video, output=tmp_path / name), BlobEngine()).run()
     out = tmp_path / name
     assert report.frames == 75
-    ours, theirs = frame_times(out), frame_times(film)
+    ours, theirs = frame_times(out), frame_times(video)
     assert len(ours) == 75 and max(abs((a - ours[0]) - (b - theirs[0])) for a, b in zip(ours, theirs, strict=True)) <= within_s
     assert np.abs(np.array(shifts(out)) - np.array([round((p - 0.5) * 64) for p in PLACES])).max() <= 2
     with av.open(str(out)) as container:
-        assert bool(container.streams.audio) == sound
-    if name != "o.webm" and sound:
-        assert audio_hash(out) == audio_hash(film)
+        assert bool(container.streams.audio) == audio
+    if name != "o.webm" and audio:
+        assert audio_hash(out) == audio_hash(video)
 
 
-def test_numbered_pictures(tmp_path: Path, film: Path) -> None:
-    RenderPipeline(blob_job(tmp_path, film, output=tmp_path / "frame_%05d.png", end=0.4), BlobEngine()).run()
+def test_numbered_pictures(tmp_path: Path, video: Path) -> None:
+    RenderPipeline(blob_job(tmp_path, video, output=tmp_path / "frame_%05d.png", end=0.4), BlobEngine()).run()
     assert sorted(p.name for p in tmp_path.glob("frame_*.png")) == [f"frame_{i:05d}.png" for i in range(1, 11)]
     lines = (tmp_path / "timecodes.txt").read_text().splitlines()
     assert lines[0] == "# timecode format v2" and [float(t) for t in lines[1:]] == pytest.approx([40.0 * i for i in range(10)])
     with pytest.raises(UsageError, match=r"frame_%05d\.png"):
-        RenderPipeline(blob_job(tmp_path, film, output=tmp_path / "frame.png"), BlobEngine()).run()
+        RenderPipeline(blob_job(tmp_path, video, output=tmp_path / "frame.png"), BlobEngine()).run()
 
 
 def test_a_clock_that_ticks_coarsely_still_grows() -> None:
@@ -95,14 +95,14 @@ def test_transparent_background(tmp_path: Path, name: str) -> None:
     out = tmp_path / name
     arguments = ("--avatar", ADA, "--driving", PERFORMANCE, "--output", out, "--size", "256x256", "--end", "0.1", "--reference", "first")
     assert run_render(*arguments, "--background", "transparent", "--quiet") == 0
-    alpha = np.asarray(Pictures.open(tmp_path / "o_001.png"))[..., 3] if "%" in name else alpha_of(out)
+    alpha = np.asarray(PILImage.open(tmp_path / "o_001.png"))[..., 3] if "%" in name else alpha_of(out)
     assert alpha[128, 128] > 250, "the middle of the face is opaque"
     assert alpha[:20, :20].max() < 20 and alpha[:20, -20:].max() < 20, "the corners above are clear"
 
 
-def test_mp4_cannot_be_transparent(tmp_path: Path, film: Path) -> None:
+def test_mp4_cannot_be_transparent(tmp_path: Path, video: Path) -> None:
     with pytest.raises(UsageError, match=r"name the output \.mov"):
-        RenderPipeline(blob_job(tmp_path, film, transparent=True), BlobEngine()).run()
+        RenderPipeline(blob_job(tmp_path, video, transparent=True), BlobEngine()).run()
 
 
 def test_a_cutout_follows_the_picture() -> None:
@@ -131,11 +131,11 @@ class StopAfter(SilentProgress):
 
 
 @pytest.mark.parametrize("name", ["o.mp4", "o.mkv", "o.webm", "o.mov"])
-def test_an_interrupted_film_is_playable_and_can_be_gone_on_with(tmp_path: Path, film: Path, name: str) -> None:
+def test_an_interrupted_film_is_playable_and_can_be_gone_on_with(tmp_path: Path, video: Path, name: str) -> None:
     whole, out = tmp_path / f"whole{Path(name).suffix}", tmp_path / name
-    RenderPipeline(blob_job(tmp_path, film, output=whole), BlobEngine()).run()
+    RenderPipeline(blob_job(tmp_path, video, output=whole), BlobEngine()).run()
     stop = threading.Event()
-    job = blob_job(tmp_path, film, output=out, resume=True)
+    job = blob_job(tmp_path, video, output=out, resume=True)
     report = RenderPipeline(job, BlobEngine(), progress=StopAfter(stop, 30), stop=stop).run()
     assert not report.whole and report.frames == 30
     assert len(frame_times(out)) == report.frames and note_path(out).exists()
@@ -148,17 +148,17 @@ def test_an_interrupted_film_is_playable_and_can_be_gone_on_with(tmp_path: Path,
     assert RenderPipeline(job, BlobEngine()).run().resumed == 75  # whole already: left as it is
 
 
-def test_other_settings_are_not_gone_on_with(tmp_path: Path, film: Path) -> None:
+def test_other_settings_are_not_gone_on_with(tmp_path: Path, video: Path) -> None:
     stop = threading.Event()
-    job = blob_job(tmp_path, film)
+    job = blob_job(tmp_path, video)
     RenderPipeline(job, BlobEngine(), progress=StopAfter(stop, 30), stop=stop).run()
     with pytest.raises(UsageError, match="crf was 4 and is 20"):
-        RenderPipeline(blob_job(tmp_path, film, resume=True, crf=20), BlobEngine()).run()
+        RenderPipeline(blob_job(tmp_path, video, resume=True, crf=20), BlobEngine()).run()
     note_path(job.output).write_text("{}")
     with pytest.raises(UsageError, match="is damaged"):
-        RenderPipeline(blob_job(tmp_path, film, resume=True), BlobEngine()).run()
-    with pytest.raises(UsageError, match=r"a \.gif cannot be gone on with"):
-        RenderPipeline(blob_job(tmp_path, film, resume=True, output=tmp_path / "o.gif"), BlobEngine()).run()
+        RenderPipeline(blob_job(tmp_path, video, resume=True), BlobEngine()).run()
+    with pytest.raises(UsageError, match=r"a \.gif cannot be resumed"):
+        RenderPipeline(blob_job(tmp_path, video, resume=True, output=tmp_path / "o.gif"), BlobEngine()).run()
 
 
 KILLED = """
@@ -180,20 +180,20 @@ class Killer(SilentProgress):
         if self.left <= 0 and Path({folder!r}, "out.mp4").is_file():  # the encoder works in threads of its own, later on a busy machine
             os.kill(os.getpid(), signal.SIGKILL)
 
-RenderPipeline(blob_job(Path({folder!r}), Path({film!r})), BlobEngine(), progress=Killer()).run()
+RenderPipeline(blob_job(Path({folder!r}), Path({video!r})), BlobEngine(), progress=Killer()).run()
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
 def test_a_killed_rendering_can_be_gone_on_with(tmp_path: Path) -> None:
-    film = write_blob_video(tmp_path / "long.mp4", [0.5 + 0.1 * float(np.sin(i / 8)) for i in range(200)], sound=True)
-    program = KILLED.format(root=str(Path(__file__).parents[2]), folder=str(tmp_path), film=str(film))
+    video = write_blob_video(tmp_path / "long.mp4", [0.5 + 0.1 * float(np.sin(i / 8)) for i in range(200)], audio=True)
+    program = KILLED.format(root=str(Path(__file__).parents[2]), folder=str(tmp_path), video=str(video))
     assert subprocess.run([sys.executable, "-c", program]).returncode == -signal.SIGKILL
     shutil.copy(tmp_path / "out.mp4", tmp_path / "killed.mp4")
     assert len(frame_times(tmp_path / "killed.mp4")) >= 25
-    report = RenderPipeline(blob_job(tmp_path, film, resume=True), BlobEngine()).run()
-    assert report.resumed >= 25 and frame_times(tmp_path / "out.mp4") == frame_times(film)
-    assert audio_hash(tmp_path / "out.mp4") == audio_hash(film)
+    report = RenderPipeline(blob_job(tmp_path, video, resume=True), BlobEngine()).run()
+    assert report.resumed >= 25 and frame_times(tmp_path / "out.mp4") == frame_times(video)
+    assert audio_hash(tmp_path / "out.mp4") == audio_hash(video)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to send")
@@ -223,10 +223,10 @@ def test_ctrl_c_leaves_a_playable_film_and_resume_goes_on(tmp_path: Path) -> Non
 
 def test_a_motion_is_saved_and_played_back(tmp_path: Path) -> None:
     places = [0.5 + 0.15 * float(np.sin(i / 8)) for i in range(BLOCK + 40)]
-    film = write_blob_video(tmp_path / "d.mp4", places)
-    RenderPipeline(blob_job(tmp_path, film, motion=tmp_path / "m.npz"), BlobEngine()).run()
+    video = write_blob_video(tmp_path / "d.mp4", places)
+    RenderPipeline(blob_job(tmp_path, video, motion=tmp_path / "m.npz"), BlobEngine()).run()
     report = RenderPipeline(blob_job(tmp_path, tmp_path / "m.npz", output=tmp_path / "again.mp4"), BlobEngine()).run()
-    assert report.frames == len(places) and frame_times(tmp_path / "again.mp4") == frame_times(film)
+    assert report.frames == len(places) and frame_times(tmp_path / "again.mp4") == frame_times(video)
     assert shifts(tmp_path / "again.mp4") == shifts(tmp_path / "out.mp4")
     with zipfile.ZipFile(tmp_path / "m.npz") as archive:
         assert not [name for name in archive.namelist() if "detail" in name or "picture" in name or "points" in name]
@@ -260,9 +260,9 @@ def tampered(source: Path, target: Path, **arrays: object) -> Path:
 
 
 def test_motion_files_that_are_none_or_damaged(tmp_path: Path) -> None:
-    film = write_blob_video(tmp_path / "d.mp4", [0.5] * 20)
+    video = write_blob_video(tmp_path / "d.mp4", [0.5] * 20)
     good = tmp_path / "m.npz"
-    RenderPipeline(blob_job(tmp_path, film, motion=good), BlobEngine()).run()
+    RenderPipeline(blob_job(tmp_path, video, motion=good), BlobEngine()).run()
     assert len(list(MotionFile(good))) == 20
     bad = tmp_path / "bad.npz"
     cases: list[tuple[dict[str, object], str]] = [
@@ -302,8 +302,8 @@ def test_a_motion_file_that_claims_to_be_huge_is_refused_unread(tmp_path: Path) 
 
 
 def test_a_motion_of_another_engine(tmp_path: Path) -> None:
-    film = write_blob_video(tmp_path / "d.mp4", [0.5] * 5)
-    RenderPipeline(blob_job(tmp_path, film, motion=tmp_path / "m.npz"), BlobEngine()).run()
+    video = write_blob_video(tmp_path / "d.mp4", [0.5] * 5)
+    RenderPipeline(blob_job(tmp_path, video, motion=tmp_path / "m.npz"), BlobEngine()).run()
     other = tampered(tmp_path / "m.npz", tmp_path / "o.npz", engine="fomm")
     with pytest.raises(UsageError, match="choose it with --engine"):
         RenderPipeline(blob_job(tmp_path, other), BlobEngine()).run()

@@ -77,13 +77,13 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def numbered(number: int, size: Size) -> Image:
     """A plain picture with its number and the time of its making (ms) in blocks at the top left."""
-    picture = np.empty((size[1], size[0], 3), np.uint8)
-    picture[:] = COLOUR
+    image = np.empty((size[1], size[0], 3), np.uint8)
+    image[:] = COLOUR
     now = int(time.monotonic() * 1000) & 0xFFFFF
     for row, value, count in ((0, number, 10), (16, now, 20)):
         for place in range(count):
-            picture[row : row + 16, 16 * place : 16 * place + 16] = 255 if value >> place & 1 else 0
-    return picture
+            image[row : row + 16, 16 * place : 16 * place + 16] = 255 if value >> place & 1 else 0
+    return image
 
 
 @pytest.mark.usefixtures("service")
@@ -113,9 +113,9 @@ def test_a_reader_gets_every_frame_in_order_with_its_colours() -> None:
     puppet = [line for line in seen if 1 <= line[0] <= total]
     numbers = [line[0] for line in puppet]
     assert numbers == sorted(numbers) and set(numbers) == set(range(1, total + 1))
-    for picture in puppet:
-        assert max(abs(got - meant) for got, meant in zip(picture[2:5], COLOUR, strict=True)) <= 4
-        assert tuple(picture[5:]) == size
+    for image in puppet:
+        assert max(abs(got - meant) for got, meant in zip(image[2:5], COLOUR, strict=True)) <= 4
+        assert tuple(image[5:]) == size
     firsts = {line[0]: line[1] for line in reversed(puppet)}
     ages = sorted(firsts.values())
     print(

@@ -45,7 +45,7 @@ def frame(i: int, fps: float = 30, media: bool = True) -> Frame:
     return Frame(numbered_image(i, SIZE), i, 1000 + i / fps, i / fps if media else None)
 
 
-def films(folder: Path) -> list[Path]:
+def videos(folder: Path) -> list[Path]:
     return [p for p in folder.iterdir() if p.is_file()]
 
 
@@ -56,7 +56,7 @@ def test_takes_frames_and_closes_twice(sink: Sink, tmp_path: Path) -> None:
         sink.write(frame(i))
     sink.close()
     sink.close()
-    for path in films(tmp_path):
+    for path in videos(tmp_path):
         assert [frame_number(p.image) for p in VideoReader(path)] == list(range(40))
 
 
@@ -64,7 +64,7 @@ def test_closing_without_frames_or_without_opening(sink: Sink, tmp_path: Path) -
     sink.close()
     sink.open(SIZE, 30.0, lossless=False)
     sink.close()
-    assert not films(tmp_path)
+    assert not videos(tmp_path)
 
 
 def test_frames_are_left_as_they_are(sink: Sink) -> None:
@@ -85,16 +85,16 @@ def test_no_thread_outlives_the_sink(sink: Sink) -> None:
 
 
 def times(path: Path) -> list[float]:
-    film = VideoReader(path)
-    return [float(p.pts * film.time_base) for p in film]
+    video = VideoReader(path)
+    return [float(p.pts * video.time_base) for p in video]
 
 
 def test_recording_keeps_the_films_own_time(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "a.mp4")
     recorder.open(SIZE, 30.0, lossless=True)
-    moments = [2.0, 2.04, 2.05, 3.5, 3.5, 3.4, 4.0]  # repeated and backward times become a little later ones
-    for i, moment in enumerate(moments):
-        recorder.write(Frame(numbered_image(i, SIZE), i, 77.0, moment))
+    driver_frames = [2.0, 2.04, 2.05, 3.5, 3.5, 3.4, 4.0]  # repeated and backward times become a little later ones
+    for i, driver_frame in enumerate(driver_frames):
+        recorder.write(Frame(numbered_image(i, SIZE), i, 77.0, driver_frame))
     recorder.close()
     assert times(tmp_path / "a.mp4") == pytest.approx([0, 0.04, 0.05, 1.5, 1.5, 1.5, 2.0], abs=1e-4)
     assert np.all(np.diff(times(tmp_path / "a.mp4")) > 0)
@@ -160,7 +160,7 @@ def test_recording_to_what_is_no_film(tmp_path: Path) -> None:
 
 
 def test_recording_where_nothing_can_be_written(tmp_path: Path) -> None:
-    with pytest.raises(SinkError, match="there is no folder"):
+    with pytest.raises(SinkError, match="there is not a folder"):
         Recorder(tmp_path / "nowhere" / "a.mp4").open(SIZE, 30.0, lossless=False)
 
 

@@ -40,15 +40,15 @@ def test_sizes_are_even() -> None:
 
 def test_the_starting_picture_says_something_at_every_size() -> None:
     for size in ((1280, 720), (320, 240), (64, 64)):
-        picture = starting_placeholder(size)
-        assert picture.shape == (size[1], size[0], 3) and picture.dtype == np.uint8
-        assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 3
+        image = starting_placeholder(size)
+        assert image.shape == (size[1], size[0], 3) and image.dtype == np.uint8
+        assert len(np.unique(image.reshape(-1, 3), axis=0)) > 3
 
 
 def test_pictures_are_fitted_whole_and_sharp() -> None:
-    picture = np.random.default_rng(1).integers(0, 255, (361, 641, 3), np.uint8)
-    assert fit_within(picture, (641, 361)) is picture
-    assert np.array_equal(fit_within(picture, (640, 360)), picture[:360, :640])
+    image = np.random.default_rng(1).integers(0, 255, (361, 641, 3), np.uint8)
+    assert fit_within(image, (641, 361)) is image
+    assert np.array_equal(fit_within(image, (640, 360)), image[:360, :640])
     wide = fit_within(np.full((100, 100, 3), 200, np.uint8), (320, 180))
     assert wide.shape == (180, 320, 3)
     assert (wide[:, :70] == 0).all() and (wide[:, 70:250] == 200).all() and (wide[:, 250:] == 0).all()
@@ -60,7 +60,7 @@ def test_a_virtual_camera_is_named_on_the_command_line() -> None:
     with pytest.raises(SinkError):
         sink.open((640, 480), 30, lossless=False)
     assert output_size(None, ["virtual:obs"]) == output_size(None, ["window", "virtual"]) == (1280, 720)
-    assert output_size(None, ["window", "film.mp4"]) is None
+    assert output_size(None, ["window", "video.mp4"]) is None
 
 
 def test_macos_gets_the_one_size_it_shows_properly(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,12 +71,12 @@ def test_everything_at_once_fits_any_window(size: Size) -> None:
 
 
 @pytest.mark.parametrize("picture", [(512, 512), (64, 900), (900, 64)], ids=str)
-def test_the_picture_keeps_its_aspect(picture: Size) -> None:
-    shown = framed(plain(picture, 255), (800, 500))
+def test_the_picture_keeps_its_aspect(image: Size) -> None:
+    shown = framed(plain(image, 255), (800, 500))
     rows, columns = np.nonzero(shown.min(axis=2) == 255)
     height, width = rows.max() - rows.min() + 1, columns.max() - columns.min() + 1
     assert width == 800 or height == 500
-    assert abs(width / height - picture[0] / picture[1]) < 0.02 * picture[0] / picture[1] + 2 / min(width, height)
+    assert abs(width / height - image[0] / image[1]) < 0.02 * image[0] / image[1] + 2 / min(width, height)
     assert abs((columns.min() + columns.max()) / 2 - 399.5) <= 1, "in the middle"
 
 
@@ -244,10 +244,10 @@ def test_key_names(code: int, name: str) -> None:
 
 
 @pytest.mark.parametrize("picture", [(1024, 1024), (256, 256), (1280, 720), (4000, 300), (64, 1280), (720, 1280)], ids=str)
-def test_the_window_opens_at_a_sensible_size(picture: Size) -> None:
-    width, height = opening_size(picture)
+def test_the_window_opens_at_a_sensible_size(image: Size) -> None:
+    width, height = opening_size(image)
     assert width <= LARGEST_AT_OPEN[0] and height <= LARGEST_AT_OPEN[1]
-    assert width / height == pytest.approx(picture[0] / picture[1], rel=0.05)
+    assert width / height == pytest.approx(image[0] / image[1], rel=0.05)
     assert max(width / LARGEST_AT_OPEN[0], height / LARGEST_AT_OPEN[1]) > 0.99 or min(width, height) >= 480
 
 

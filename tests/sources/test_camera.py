@@ -32,24 +32,24 @@ def test_without_a_camera_auto_is_none_and_a_wish_is_an_error() -> None:
             CameraSource(which)
 
 
-def picture(wide: int = 8, high: int = 6, channels: int = 3) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def image(wide: int = 8, high: int = 6, channels: int = 3) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     return np.random.default_rng(3).integers(0, 255, (high, wide, channels), np.uint8)
 
 
 def test_pictures_of_one_long_row_are_unrolled() -> None:
-    bgr = picture()
+    bgr = image()
     for padding in (0, 4):
         lines = np.pad(bgr.reshape(6, -1), ((0, 0), (0, padding)))
         assert np.array_equal(as_bgr(lines.reshape(1, -1), (8, 6)), bgr)  # type: ignore[arg-type]
-    grey = picture(400, 6, 1)
+    grey = image(400, 6, 1)
     unrolled = as_bgr(grey.reshape(1, -1), (400, 6))
     assert unrolled is not None and np.array_equal(unrolled, np.repeat(grey, 3, axis=2))
 
 
 def test_grey_and_four_channel_pictures_become_three_channels() -> None:
-    grey = picture(channels=1)[:, :, 0]
+    grey = image(channels=1)[:, :, 0]
     assert np.array_equal(as_bgr(grey, (8, 6))[:, :, 2], grey)  # type: ignore[index]
-    four = picture(channels=4)
+    four = image(channels=4)
     assert np.array_equal(as_bgr(four, (8, 6)), four[:, :, :3])  # type: ignore[arg-type]
 
 

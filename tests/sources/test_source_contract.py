@@ -19,22 +19,22 @@ from livepuppet.types import Source
 
 FRAMES = 45
 MAKERS: dict[str, Callable[[Path], Source]] = {
-    "video": lambda film: VideoSource(film, paced=False),
-    "video paced": lambda film: VideoSource(film, paced=True),
-    "video looping": lambda film: VideoSource(film, paced=False, loop=True),
-    "demo": lambda film: DemoSource(paced=False),
-    "demo paced": lambda film: DemoSource(paced=True),
+    "video": lambda video: VideoSource(video, paced=False),
+    "video paced": lambda video: VideoSource(video, paced=True),
+    "video looping": lambda video: VideoSource(video, paced=False, loop=True),
+    "demo": lambda video: DemoSource(paced=False),
+    "demo paced": lambda video: DemoSource(paced=True),
 }
 
 
 @pytest.fixture
-def film(tmp_path: Path) -> Path:
-    return write_numbered_video(tmp_path / "film.mp4", FRAMES, step=900)
+def video(tmp_path: Path) -> Path:
+    return write_numbered_video(tmp_path / "video.mp4", FRAMES, step=900)
 
 
 @pytest.fixture(params=MAKERS)
-def source(request: pytest.FixtureRequest, film: Path) -> Iterator[Source]:
-    made = MAKERS[request.param](film)
+def source(request: pytest.FixtureRequest, video: Path) -> Iterator[Source]:
+    made = MAKERS[request.param](video)
     yield made
     made.close()
 
@@ -86,8 +86,8 @@ def test_closing_from_another_thread_ends_the_reading(source: Source) -> None:
 
 
 @pytest.mark.parametrize("paced", [False, True])
-def test_a_recorded_film_loses_no_frame(film: Path, paced: bool) -> None:
-    source = VideoSource(film, paced=paced)
+def test_a_recorded_film_loses_no_frame(video: Path, paced: bool) -> None:
+    source = VideoSource(video, paced=paced)
     assert not source.live
     numbers: list[int] = []
     while (frame := source.read()) is not None:
@@ -98,9 +98,9 @@ def test_a_recorded_film_loses_no_frame(film: Path, paced: bool) -> None:
     assert numbers == list(range(FRAMES))
 
 
-def test_pacing_follows_the_timestamps(film: Path) -> None:
+def test_pacing_follows_the_timestamps(video: Path) -> None:
     """Never early: a frame is not delivered before its time (late is up to the machine)."""
-    source = VideoSource(film, paced=True)
+    source = VideoSource(video, paced=True)
     frames = [frame for _ in range(FRAMES) if (frame := source.read()) is not None]
     source.close()
     for frame in frames:
@@ -108,8 +108,8 @@ def test_pacing_follows_the_timestamps(film: Path) -> None:
     assert source.read() is None
 
 
-def test_a_loop_goes_on_without_a_seam(film: Path) -> None:
-    source = VideoSource(film, paced=False, loop=True)
+def test_a_loop_goes_on_without_a_seam(video: Path) -> None:
+    source = VideoSource(video, paced=False, loop=True)
     frames = [source.read() for _ in range(FRAMES * 2 + 5)]
     source.close()
     assert [frame_number(f.image) for f in frames if f] == [i % FRAMES for i in range(FRAMES * 2 + 5)]
@@ -127,5 +127,5 @@ def test_the_demo_loops(tmp_path: Path) -> None:
 
 
 def test_bad_films_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no such film"):
+    with pytest.raises(UsageError, match="no such video"):
         VideoSource(tmp_path / "nothing.mp4", paced=True)

@@ -103,7 +103,7 @@ def test_the_command_paints_a_portrait_and_goes_on_where_it_stopped(tmp_path: Pa
 
 @pytest.mark.usefixtures("head")
 def test_the_film_holds_every_frame_however_few_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four moments in place of 300, drawn as flat pictures: what is asked here is how they become a film."""
+    """Four moments in place of 300, drawn as flat pictures: what is asked here is how they become a video."""
     script = [Acting({}), Acting({}), Acting({"jawOpen": 0.6}), Acting({})]
     monkeypatch.setattr(writing, "actings", lambda: script)
     drawn: list[Acting] = []

@@ -1,4 +1,4 @@
-"""Reading and writing films: every frame, its exact timestamp, upright, in its own colours, whatever the file is like."""
+"""Reading and writing videos: every frame, its exact timestamp, upright, in its own colours, whatever the file is like."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from livepuppet.video.writer import CLOCK, VideoWriter, h264
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
 def test_every_frame_comes_back_in_order_with_its_time(tmp_path: Path, suffix: str) -> None:
-    film = VideoReader(write_numbered_video(tmp_path / f"a{suffix}"))
-    pictures = list(film)
-    assert [frame_number(p.image) for p in pictures] == list(range(60))
-    assert film.size == (160, 120) and abs(film.fps - 30) < 0.1
-    assert all(abs(film.seconds(p.pts) - i / 30) < 0.001 for i, p in enumerate(pictures))
-    film.close()
-    film.close()
+    video = VideoReader(write_numbered_video(tmp_path / f"a{suffix}"))
+    images = list(video)
+    assert [frame_number(p.image) for p in images] == list(range(60))
+    assert video.size == (160, 120) and abs(video.fps - 30) < 0.1
+    assert all(abs(video.seconds(p.pts) - i / 30) < 0.001 for i, p in enumerate(images))
+    video.close()
+    video.close()
 
 
 def test_uneven_timestamps_are_exact(tmp_path: Path) -> None:
@@ -42,8 +42,8 @@ def test_uneven_timestamps_are_exact(tmp_path: Path) -> None:
     for i, pts in enumerate(times):
         writer.write(numbered_image(i, (64, 48)), pts)
     writer.close()
-    film = VideoReader(tmp_path / "a.mp4")
-    assert [Fraction(p.pts) * film.time_base for p in film] == [Fraction(t, 90_000) for t in times]
+    video = VideoReader(tmp_path / "a.mp4")
+    assert [Fraction(p.pts) * video.time_base for p in video] == [Fraction(t, 90_000) for t in times]
 
 
 def test_colours_survive_and_are_labelled(tmp_path: Path) -> None:
@@ -77,13 +77,13 @@ def test_rotation_and_mirroring_noted_in_the_file_are_honoured(tmp_path: Path, m
     plain = next(iter(VideoReader(path))).image
     set_display_matrix(path, matrix)
     a, b, c, d = matrix
-    film = VideoReader(path)
-    turned = next(iter(film)).image
+    video = VideoReader(path)
+    turned = next(iter(video)).image
     ys, xs = np.mgrid[: plain.shape[0], : plain.shape[1]]
     u, v = a * xs + c * ys, b * xs + d * ys
     expected = np.zeros((np.ptp(v) + 1, np.ptp(u) + 1, 3), np.uint8)
     expected[v - v.min(), u - u.min()] = plain
-    assert film.size == (expected.shape[1], expected.shape[0])
+    assert video.size == (expected.shape[1], expected.shape[0])
     assert np.array_equal(turned, expected)
 
 
@@ -104,21 +104,21 @@ def test_seeking_lands_on_the_frame(tmp_path: Path, suffix: str) -> None:
     if suffix == ".gif":
         shutil.copy(shared_path("media/driving/intel__head-pose-face-detection-female.gif"), path := tmp_path / "a.gif")
     everything = list(VideoReader(path))
-    film = VideoReader(path)
+    video = VideoReader(path)
     for i in (0, len(everything) // 2, 5, len(everything) - 1):
-        film.seek(film.seconds(everything[i].pts))
-        found = film.read()
+        video.seek(video.seconds(everything[i].pts))
+        found = video.read()
         assert found is not None and found.pts == everything[i].pts
         assert np.array_equal(found.image, everything[i].image)
-    film.seek(1e6)
-    assert film.read() is None
-    film.seek(0)
-    assert len(list(film)) == len(everything)
+    video.seek(1e6)
+    assert video.read() is None
+    video.seek(0)
+    assert len(list(video)) == len(everything)
 
 
 def test_limit_reduces_large_pictures(tmp_path: Path) -> None:
-    film = VideoReader(write_numbered_video(tmp_path / "a.mp4", 3, (320, 200)), limit=160)
-    assert film.size == (160, 100) and frame_number(next(iter(film)).image) == 0
+    video = VideoReader(write_numbered_video(tmp_path / "a.mp4", 3, (320, 200)), limit=160)
+    assert video.size == (160, 100) and frame_number(next(iter(video)).image) == 0
 
 
 def test_a_damaged_stretch_costs_only_its_own_frames(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -130,10 +130,10 @@ def test_a_damaged_stretch_costs_only_its_own_frames(tmp_path: Path, caplog: pyt
         at = data.index(packet)
         data[at : at + len(packet)] = b"\xff" * len(packet)
     path.write_bytes(data)
-    film = VideoReader(path)
-    pictures = list(film)
-    assert len(pictures) == 117 and film.skipped == 3
-    assert [frame_number(p.image) for p in pictures[-20:]] == list(range(100, 120))
+    video = VideoReader(path)
+    images = list(video)
+    assert len(images) == 117 and video.skipped == 3
+    assert [frame_number(p.image) for p in images[-20:]] == list(range(100, 120))
     source = VideoSource(path, paced=False)
     while source.read() is not None:
         continue
@@ -151,13 +151,13 @@ def test_a_file_cut_short_gives_what_is_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "says"),
     [
-        ("missing", "no such film"),
+        ("missing", "no such video"),
         ("empty", "is empty"),
-        ("text", "no film that can be read"),
+        ("text", "not a readable video"),
         ("folder", "is a folder"),
         ("cut", "cut short"),
         ("sound", "only sound"),
-        ("no frames", "holds no picture|no film"),
+        ("no frames", "holds no picture|no video"),
     ],
 )
 def test_what_is_no_film_is_refused_in_one_line(tmp_path: Path, kind: str, says: str) -> None:
@@ -165,7 +165,7 @@ def test_what_is_no_film_is_refused_in_one_line(tmp_path: Path, kind: str, says:
     if kind == "empty":
         path.touch()
     elif kind == "text":
-        path.write_text("no film\n" * 100)
+        path.write_text("no video\n" * 100)
     elif kind == "folder":
         path.mkdir()
     elif kind == "cut":
@@ -185,11 +185,11 @@ def test_what_is_no_film_is_refused_in_one_line(tmp_path: Path, kind: str, says:
 def test_real_clips_are_read_whole(clip: str) -> None:
     """A GIF, 1080 x 1920 HEVC, and pixels that are not square."""
     path = shared_path(f"media/driving/{clip}")
-    film = VideoReader(path, limit=200)
-    times = [film.seconds(p.pts) for p in film]
-    assert len(times) == film.frame_count and film.skipped == 0, path.name
+    video = VideoReader(path, limit=200)
+    times = [video.seconds(p.pts) for p in video]
+    assert len(times) == video.frame_count and video.skipped == 0, path.name
     assert times[0] == 0 and all(a < b for a, b in itertools.pairwise(times)), path.name
-    film.close()
+    video.close()
 
 
 @pytest.fixture
@@ -209,9 +209,9 @@ def server(tmp_path: Path) -> Iterator[str]:
 
 def test_an_address_is_live(tmp_path: Path, server: str) -> None:
     write_numbered_video(tmp_path / "a.mkv", 10)
-    film = VideoReader(f"{server}/a.mkv")
-    assert film.live and frame_number(next(iter(film)).image) == 0
-    film.close()
+    video = VideoReader(f"{server}/a.mkv")
+    assert video.live and frame_number(next(iter(video)).image) == 0
+    video.close()
     with pytest.raises(SourceError, match="cannot open"):
         VideoReader(f"{server}/nothing.mkv")
 
@@ -280,9 +280,9 @@ def test_a_disk_that_fills_up_leaves_a_playable_film(tmp_path: Path) -> None:
                 image[80:] = noise.integers(0, 255, image[80:].shape, dtype=np.uint8)
                 writer.write(image, i * 3000)
         writer.abandon()
-        film = VideoReader(disk / "a.mp4")
-        numbers = [frame_number(p.image) for p in film]
-        film.close()
+        video = VideoReader(disk / "a.mp4")
+        numbers = [frame_number(p.image) for p in video]
+        video.close()
         assert len(numbers) >= 2 and numbers == list(range(len(numbers)))
     finally:
         subprocess.run(["umount", disk], check=True)

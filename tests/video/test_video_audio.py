@@ -1,4 +1,4 @@
-"""Sound never costs the film: copied where the container takes it, else encoded anew, else left out; always in step with the pictures."""
+"""Sound never costs the video: copied where the container takes it, else encoded anew, else left out; always in step with the pictures."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ class Track:
 
 
 def carried(name: str | Path, target: Path) -> Path:
-    """The case's pictures and sound in another film, on one clock, as `render` does it with an avatar's."""
-    film = VideoReader(CASES / name, limit=64)
-    clock = output_time_base(target.suffix, film.time_base)
-    ticks = TimestampMapper(film.time_base, clock, film.origin_pts)
-    sound = AudioTrack(str(CASES / name), origin=film.origin_pts * film.time_base)
-    writer = VideoWriter(target, film.size, format=video_format(target.suffix), fps=film.fps, time_base=clock, crf=30, sound=sound)
-    for picture in film:
-        writer.write(picture.image, ticks(picture.pts))
+    """The case's pictures and audio in another video, on one clock, as `render` does it with an avatar's."""
+    video = VideoReader(CASES / name, limit=64)
+    clock = output_time_base(target.suffix, video.time_base)
+    ticks = TimestampMapper(video.time_base, clock, video.origin_pts)
+    audio = AudioTrack(str(CASES / name), origin=video.origin_pts * video.time_base)
+    writer = VideoWriter(target, video.size, format=video_format(target.suffix), fps=video.fps, time_base=clock, crf=30, audio=audio)
+    for image in video:
+        writer.write(image.image, ticks(image.pts))
     writer.close()
-    film.close()
+    video.close()
     return target
 
 
@@ -103,21 +103,21 @@ def test_speakers_in_unknown_places_and_odd_rates(tmp_path: Path, channels: int,
     """A camera or recorder with several microphones says how many channels there are, and not where; old capture cards count oddly."""
     source = tmp_path / "d.mkv"
     with av.open(str(source), "w") as container:
-        pictures = container.add_stream("mpeg4", rate=25)
-        sound = container.add_stream("pcm_s16le", rate=rate)
-        assert isinstance(pictures, av.VideoStream) and isinstance(sound, av.AudioStream)
-        pictures.width, pictures.height, pictures.pix_fmt = 64, 64, "yuv420p"
+        images = container.add_stream("mpeg4", rate=25)
+        audio = container.add_stream("pcm_s16le", rate=rate)
+        assert isinstance(images, av.VideoStream) and isinstance(audio, av.AudioStream)
+        images.width, images.height, images.pix_fmt = 64, 64, "yuv420p"
         layout = {1: "mono", 2: "stereo", 4: "quad", 6: "5.1", 7: "6.1"}[channels]
         block = rate // 25
-        sound.layout = layout
+        audio.layout = layout
         for i in range(25):
             image = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 10 * i, np.uint8), format="rgb24")
-            container.mux(pictures.encode(image))
+            container.mux(images.encode(image))
             frame = av.AudioFrame.from_ndarray(np.full((1, block * channels), 1000, np.int16), format="s16", layout=layout)
             frame.sample_rate, frame.pts, frame.time_base = rate, block * i, Fraction(1, rate)
-            container.mux(sound.encode(frame))
-        container.mux(pictures.encode(None))
-        container.mux(sound.encode(None))
+            container.mux(audio.encode(frame))
+        container.mux(images.encode(None))
+        container.mux(audio.encode(None))
     for suffix in (".mp4", ".webm", ".mkv"):
         (track,) = tracks(carried(source, tmp_path / f"o{suffix}"))
         assert track.length == pytest.approx(1.0, abs=0.13)  # at 8 kHz a block of AAC takes 0.13 s
@@ -128,17 +128,17 @@ def test_sound_that_is_encoded_anew_is_the_same_to_the_sample(tmp_path: Path) ->
     source = tmp_path / "d.mkv"
     noise = np.random.default_rng(1).integers(-20_000, 20_000, (12_000, 2)).astype(np.int16)
     with av.open(str(source), "w") as container:
-        pictures, sound = container.add_stream("mpeg4", rate=25), container.add_stream("flac", rate=24_000)
-        assert isinstance(pictures, av.VideoStream) and isinstance(sound, av.AudioStream)
-        pictures.width, pictures.height, pictures.pix_fmt = 64, 64, "yuv420p"
-        sound.layout = "stereo"
+        images, audio = container.add_stream("mpeg4", rate=25), container.add_stream("flac", rate=24_000)
+        assert isinstance(images, av.VideoStream) and isinstance(audio, av.AudioStream)
+        images.width, images.height, images.pix_fmt = 64, 64, "yuv420p"
+        audio.layout = "stereo"
         for i in range(12):
-            container.mux(pictures.encode(av.VideoFrame.from_ndarray(np.full((64, 64, 3), 20 * i, np.uint8), format="rgb24")))
+            container.mux(images.encode(av.VideoFrame.from_ndarray(np.full((64, 64, 3), 20 * i, np.uint8), format="rgb24")))
         for begin in range(0, len(noise), 1000):
             frame = av.AudioFrame.from_ndarray(noise[begin : begin + 1000].reshape(1, -1), format="s16", layout="stereo")
             frame.sample_rate, frame.pts, frame.time_base = 24_000, begin, Fraction(1, 24_000)
-            container.mux(sound.encode(frame))
-        container.mux([*pictures.encode(None), *sound.encode(None)])
+            container.mux(audio.encode(frame))
+        container.mux([*images.encode(None), *audio.encode(None)])
     with av.open(str(carried(source, tmp_path / "o.mov"))) as container:
         heard = np.concatenate([f.to_ndarray().reshape(-1, 2) for f in container.decode(audio=0)])
     assert np.array_equal(heard, noise)
@@ -147,14 +147,14 @@ def test_sound_that_is_encoded_anew_is_the_same_to_the_sample(tmp_path: Path) ->
 def test_eight_channels(tmp_path: Path) -> None:
     source = tmp_path / "d.mkv"
     with av.open(str(source), "w") as container:
-        pictures, sound = container.add_stream("mpeg4", rate=25), container.add_stream("pcm_s16le", rate=48_000)
-        assert isinstance(pictures, av.VideoStream) and isinstance(sound, av.AudioStream)
-        pictures.width, pictures.height, pictures.pix_fmt = 64, 64, "yuv420p"
-        sound.layout = "7.1"
-        container.mux(pictures.encode(av.VideoFrame.from_ndarray(np.full((64, 64, 3), 90, np.uint8), format="rgb24")))
+        images, audio = container.add_stream("mpeg4", rate=25), container.add_stream("pcm_s16le", rate=48_000)
+        assert isinstance(images, av.VideoStream) and isinstance(audio, av.AudioStream)
+        images.width, images.height, images.pix_fmt = 64, 64, "yuv420p"
+        audio.layout = "7.1"
+        container.mux(images.encode(av.VideoFrame.from_ndarray(np.full((64, 64, 3), 90, np.uint8), format="rgb24")))
         frame = av.AudioFrame.from_ndarray(np.full((1, 8 * 24_000), 900, np.int16), format="s16", layout="7.1")
         frame.sample_rate = 48_000
-        container.mux([*pictures.encode(None), *sound.encode(frame), *sound.encode(None)])
+        container.mux([*images.encode(None), *audio.encode(frame), *audio.encode(None)])
     (track,) = tracks(carried(source, tmp_path / "o.mp4"))
     assert track.length == pytest.approx(0.5, abs=0.05)
 
@@ -163,15 +163,15 @@ def test_languages_and_the_default_track_are_kept(tmp_path: Path) -> None:
     source = tmp_path / "d.mkv"
     with av.open(str(CASES / "talk.mp4")) as read, av.open(str(source), "w") as container:
         given = read.streams.audio[0]
-        pictures = container.add_stream("mpeg4", rate=25)
-        assert isinstance(pictures, av.VideoStream)
-        pictures.width, pictures.height, pictures.pix_fmt = 64, 64, "yuv420p"
+        images = container.add_stream("mpeg4", rate=25)
+        assert isinstance(images, av.VideoStream)
+        images.width, images.height, images.pix_fmt = 64, 64, "yuv420p"
         made = [container.add_stream_from_template(given) for _ in range(2)]
         for stream, language, disposition in zip(made, ("ger", "eng"), (0, 1), strict=True):
             stream.metadata["language"] = language
             stream.disposition = disposition
-        container.mux(pictures.encode(av.VideoFrame.from_ndarray(np.full((64, 64, 3), 90, np.uint8), format="rgb24")))
-        container.mux(pictures.encode(None))
+        container.mux(images.encode(av.VideoFrame.from_ndarray(np.full((64, 64, 3), 90, np.uint8), format="rgb24")))
+        container.mux(images.encode(None))
         for packet in read.demux(given):
             if packet.size:
                 data, tick, pts = bytes(packet), packet.time_base, packet.pts
@@ -193,7 +193,7 @@ def test_a_track_of_an_unknown_kind_is_left_out_and_that_is_said(tmp_path: Path,
 
 
 def test_what_an_edit_list_cuts_off_is_not_heard(tmp_path: Path) -> None:
-    """The recording begins 0.9 s before what is to be seen: the film begins with the first picture, and so does its sound."""
+    """The recording begins 0.9 s before what is to be seen: the video begins with the first picture, and so does its sound."""
     out = carried("edit_list.mp4", tmp_path / "o.mkv")
     (track,) = tracks(out)
     assert video_seconds(out)[0] == pytest.approx(0, abs=0.03)
@@ -227,12 +227,12 @@ def test_a_film_begins_at_0_wherever_its_driver_does(tmp_path: Path) -> None:
 
 
 def test_a_stretch_of_the_sound_is_cut_to_the_packet(tmp_path: Path) -> None:
-    """Beginning in the middle costs no reading of what is before, and the sound is that of the middle."""
+    """Beginning in the middle costs no reading of what is before, and the audio is that of the middle."""
     source = str(CASES / "talk.mp4")
-    sound = AudioTrack(source, origin=Fraction(1), cut=True, end=Fraction(2))
+    audio = AudioTrack(source, origin=Fraction(1), cut=True, end=Fraction(2))
     with av.open(str(tmp_path / "o.mkv"), "w") as container:
-        sound.attach(container, ".mkv")
-        for packet in sound.until(None):
+        audio.attach(container, ".mkv")
+        for packet in audio.until(None):
             container.mux(packet)
     with av.open(source) as read:
         wanted = [bytes(p) for p in read.demux(audio=0) if p.size and p.pts is not None and 1 <= p.pts * p.time_base < 2]

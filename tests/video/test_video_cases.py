@@ -21,8 +21,8 @@ from livepuppet.video.writer import VideoWriter, h264
 CASES = Path(__file__).parents[1] / "cases"
 
 
-def seconds(film: VideoReader) -> list[float]:
-    return [film.seconds(picture.pts) for picture in film]
+def seconds(video: VideoReader) -> list[float]:
+    return [video.seconds(image.pts) for image in video]
 
 
 def reencoded(source: Path, target: Path, codec: str, **options: str) -> Path:
@@ -60,14 +60,14 @@ def test_no_picture_here_means_look_earlier(tmp_path: Path, kind: str) -> None:
         path = reencoded(CASES / "talk.mp4", tmp_path / kind, "libx265", **{"x265-params": "log-level=none:keyint=1000"})
     elif kind == "no_index.avi":
         path = without_index(reencoded(CASES / "talk.mp4", tmp_path / kind, "mpeg4"))
-    film = VideoReader(path)
-    everything = list(film)
+    video = VideoReader(path)
+    everything = list(video)
     for i in (len(everything) - 1, len(everything) // 2, 1, 0, len(everything) * 2 // 3):
-        film.seek(film.seconds(everything[i].pts))
-        found = film.read()
+        video.seek(video.seconds(everything[i].pts))
+        found = video.read()
         assert found is not None and found.pts == everything[i].pts
         assert np.abs(found.image.astype(int) - everything[i].image).mean() < 1
-    film.close()
+    video.close()
 
 
 @pytest.mark.parametrize(
@@ -79,49 +79,49 @@ def test_a_clock_that_restarts_goes_on(tmp_path: Path, name: str, frames: int, s
     if name == "joined.webm":  # what people get who put recordings of a browser one behind the other
         path = tmp_path / name
         path.write_bytes(2 * (CASES / "mediarecorder.webm").read_bytes())
-    film = VideoReader(path)
-    times = seconds(film)
+    video = VideoReader(path)
+    times = seconds(video)
     assert times[0] == 0 and len(times) == frames
     assert np.diff(times) == pytest.approx(step, abs=0.03)
     assert times[-1] == pytest.approx((frames - 1) * step, abs=0.03)
-    assert film.duration == pytest.approx(frames * step, abs=0.05)
-    assert film.key_pts()[0] == film.start_pts
-    film.close()
+    assert video.duration == pytest.approx(frames * step, abs=0.05)
+    assert video.key_pts()[0] == video.start_pts
+    video.close()
 
 
 def test_a_clock_that_jumps_ahead_goes_on(tmp_path: Path) -> None:
     """Ten hours between two parts of a transport stream, the second one without sound."""
     path = tmp_path / "a.ts"
     path.write_bytes((CASES / "ts_clock_restarts.ts").read_bytes() + (CASES / "starts_at_10h.ts").read_bytes())
-    film = VideoReader(path)
-    times = seconds(film)
+    video = VideoReader(path)
+    times = seconds(video)
     assert len(times) == 144 and np.diff(times) == pytest.approx(1 / 30, abs=0.03)
-    film.seek(times[100])
-    found = film.read()
-    assert found is not None and film.seconds(found.pts) == times[100]
+    video.seek(times[100])
+    found = video.read()
+    assert found is not None and video.seconds(found.pts) == times[100]
 
 
 @pytest.mark.parametrize(("suffix", "sound"), [(".ts", True), (".mkv", False), (".mkv", True)])
-def test_a_picture_that_stands_is_no_jump(tmp_path: Path, suffix: str, sound: bool) -> None:
+def test_a_picture_that_stands_is_no_jump(tmp_path: Path, suffix: str, audio: bool) -> None:
     """A recorded screen on which nothing moves for 15 s: in a transport stream the sound that goes on tells."""
     path = tmp_path / f"a{suffix}"
     with av.open(str(path), "w") as container:
-        pictures = container.add_stream("libx264", rate=25)
-        tone = container.add_stream("mp2", rate=48_000) if sound else None
-        assert isinstance(pictures, av.VideoStream)
-        pictures.width, pictures.height, pictures.pix_fmt = 64, 64, "yuv420p"
-        pictures.codec_context.time_base = Fraction(1, 25)
-        pictures.codec_context.options = {"bf": "0", "tune": "zerolatency"}
+        images = container.add_stream("libx264", rate=25)
+        tone = container.add_stream("mp2", rate=48_000) if audio else None
+        assert isinstance(images, av.VideoStream)
+        images.width, images.height, images.pix_fmt = 64, 64, "yuv420p"
+        images.codec_context.time_base = Fraction(1, 25)
+        images.codec_context.options = {"bf": "0", "tune": "zerolatency"}
         for tick in range(25 * 17):
             if tick < 25 or tick >= 25 * 16:
                 frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), tick % 250, np.uint8), format="rgb24")
                 frame.pts, frame.time_base = tick, Fraction(1, 25)
-                container.mux(pictures.encode(frame))
+                container.mux(images.encode(frame))
             if isinstance(tone, av.AudioStream):
                 heard = av.AudioFrame.from_ndarray(np.zeros((1, 2 * 1920), np.int16), format="s16", layout="stereo")
                 heard.sample_rate, heard.pts, heard.time_base = 48_000, 1920 * tick, Fraction(1, 48_000)
                 container.mux(tone.encode(heard))
-        container.mux(pictures.encode(None))
+        container.mux(images.encode(None))
         if isinstance(tone, av.AudioStream):
             container.mux(tone.encode(None))
     assert seconds(VideoReader(path))[-1] == pytest.approx(17 - 1 / 25, abs=0.01)
@@ -129,11 +129,11 @@ def test_a_picture_that_stands_is_no_jump(tmp_path: Path, suffix: str, sound: bo
 
 def test_sound_and_pictures_jump_together(tmp_path: Path) -> None:
     """The sound comes to a jump a few packets later than the pictures, and follows them there."""
-    film = VideoReader(CASES / "joined.ts")
-    assert film._timeline is not None
-    (_, pictures), (_, sound) = (shifts[-1] for shifts in film._timeline.shifts.values())
-    assert pictures == sound == 180_000  # 2 s of the transport stream's clock
-    film.close()
+    video = VideoReader(CASES / "joined.ts")
+    assert video._timeline is not None
+    (_, images), (_, audio) = (shifts[-1] for shifts in video._timeline.shifts.values())
+    assert images == audio == 180_000  # 2 s of the transport stream's clock
+    video.close()
 
 
 def test_the_stream_that_players_choose_is_read() -> None:
@@ -143,8 +143,8 @@ def test_the_stream_that_players_choose_is_read() -> None:
 
 def test_a_size_that_changes_keeps_its_proportions() -> None:
     """From 1.2 s the picture is 320 x 240 in a stream of 180 x 240: shown whole, with bars above and below."""
-    film = VideoReader(CASES / "size_changes.mkv")
-    last = list(film)[-1].image
+    video = VideoReader(CASES / "size_changes.mkv")
+    last = list(video)[-1].image
     assert last.shape == (240, 180, 3)
     height = round(180 * 240 / 320)
     top = (240 - height) // 2
@@ -192,7 +192,7 @@ def test_what_is_no_file_is_said_in_one_line(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
     with pytest.raises(UsageError, match="is a pipe or a device"):
         VideoReader(tmp_path / "pipe.mp4")
-    with pytest.raises(UsageError, match=r"no such film: .*make a film of numbered pictures first"):
+    with pytest.raises(UsageError, match=r"no such video: .*make a video of numbered pictures first"):
         VideoReader(tmp_path / "f_%03d.png")
 
 

@@ -39,9 +39,9 @@ def test_no_decoded_frame_waits_for_the_collector(tmp_path: Path) -> None:
     before = frames_held()
     gc.disable()
     try:
-        film = VideoReader(path)
-        frames = sum(1 for _ in film)
-        film.close()
+        video = VideoReader(path)
+        frames = sum(1 for _ in video)
+        video.close()
         left = frames_held() - before
     finally:
         gc.enable()
@@ -51,9 +51,9 @@ def test_no_decoded_frame_waits_for_the_collector(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="threads are counted in /proc")
 def test_threads_stay_as_many_as_at_the_first_frame(tmp_path: Path) -> None:
-    film = VideoReader(write_video(tmp_path / "a.mp4", 60))
-    counts = [len(os.listdir("/proc/self/task")) for _ in film]
-    film.close()
+    video = VideoReader(write_video(tmp_path / "a.mp4", 60))
+    counts = [len(os.listdir("/proc/self/task")) for _ in video]
+    video.close()
     assert max(counts) == counts[0]
 
 

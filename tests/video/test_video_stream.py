@@ -12,7 +12,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from PIL import Image as Pictures
+from PIL import Image as PILImage
 from session_fixtures import Script, Shelf, clip, session_for
 
 from livepuppet.errors import SourceError
@@ -29,7 +29,7 @@ HEAD = b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=fr
 def network_camera(frames: int) -> Iterator[tuple[str, list[int]]]:
     """A phone's camera on loopback that hangs up after so many frames, and can be called again. Gives its address and the calls it had."""
     buffer = io.BytesIO()
-    Pictures.fromarray(np.full((120, 160, 3), 90, np.uint8)).save(buffer, "JPEG")
+    PILImage.fromarray(np.full((120, 160, 3), 90, np.uint8)).save(buffer, "JPEG")
     jpeg = buffer.getvalue()
     calls: list[int] = []
     listener = socket.create_server(("127.0.0.1", 0))
@@ -65,7 +65,7 @@ def test_a_stream_that_drops_is_reached_again(monkeypatch: pytest.MonkeyPatch) -
         frames = [source.read() for _ in range(100)]
         source.close()
     assert len(calls) >= 3
-    assert all(frame is not None and frame.media_time is None for frame in frames)  # a camera has no place in a film
+    assert all(frame is not None and frame.media_time is None for frame in frames)  # a camera has no place in a video
     assert [frame.index for frame in frames if frame] == list(range(100))
     assert source.trouble == "" and source.read() is None
 
@@ -95,7 +95,7 @@ def frame(captured: float, media: float | None = None) -> Frame:
 
 
 def test_resting_frames_are_recorded_on_the_clock_of_the_others() -> None:
-    """The machine has been up for two hours; a film plays, stops for 2 s while the portrait rests, and goes on."""
+    """The machine has been up for two hours; a video plays, stops for 2 s while the portrait rests, and goes on."""
     clock = RecordingClock()
     up = 7200.0
     playing = [clock(frame(up + i / 30, i / 30)) for i in range(30)]

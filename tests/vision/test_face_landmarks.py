@@ -78,10 +78,10 @@ def test_closing_twice_is_harmless() -> None:
 
 
 def test_faces_of_a_portrait_come_largest_first() -> None:
-    picture = np.full((600, 1000, 3), 120, np.uint8)
-    picture[50:350, 20:320] = cv2.resize(portrait("bruno"), (300, 300), interpolation=cv2.INTER_AREA)
-    picture[40:540, 450:950] = cv2.resize(portrait("dara"), (500, 500), interpolation=cv2.INTER_AREA)
-    faces = find_faces(picture)
+    image = np.full((600, 1000, 3), 120, np.uint8)
+    image[50:350, 20:320] = cv2.resize(portrait("bruno"), (300, 300), interpolation=cv2.INTER_AREA)
+    image[40:540, 450:950] = cv2.resize(portrait("dara"), (500, 500), interpolation=cv2.INTER_AREA)
+    faces = find_faces(image)
     assert len(faces) == 2
     assert centre(faces[0])[0] > 600
     assert centre(faces[1])[0] < 320

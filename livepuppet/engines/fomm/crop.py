@@ -81,7 +81,7 @@ class SteadyCrop:
             return wanted
         distance = max(abs(wanted.x - crop.x), abs(wanted.y - crop.y)) / crop.side
         growth = max(wanted.side / crop.side, crop.side / wanted.side)
-        if distance > 1.0:  # another place altogether: a cut in a film, another person
+        if distance > 1.0:  # another place altogether: a cut in a video, another person
             self._gliding = False
             return wanted
         if distance > self.SLACK or growth > self.GROWTH:

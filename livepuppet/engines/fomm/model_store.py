@@ -134,7 +134,7 @@ def find_model(name: str) -> ModelDirectory:
     if (Path(name) / MANIFEST).is_file():
         return read_manifest(Path(name))
     if Path(name).is_dir():
-        raise ModelError(f"{name} is no model directory: it has no {MANIFEST} (make one with: livepuppet models import)")
+        raise ModelError(f"{name} is not a model directory: it has no {MANIFEST} (make one with: livepuppet models import)")
     if NAME.fullmatch(name):
         for place in (models_folder(), shipped_models_folder()):
             if (place / name / MANIFEST).is_file():
@@ -284,10 +284,10 @@ def _unpack(archive: Path, folder: Path) -> None:
             for info in files:
                 name = Path(info.filename).name
                 if MANIFEST not in {Path(other.filename).name for other in files} or len(Path(info.filename).parts) > 2 or not name:
-                    raise ModelError("the archive is no model directory: model.json and its files should lie at its top")
+                    raise ModelError("the archive is not a model directory: model.json and its files should lie at its top")
                 with packed.open(info) as source, (folder / name).open("wb") as target:
                     shutil.copyfileobj(source, target)
     except ModelError:
         raise
     except (zipfile.BadZipFile, RuntimeError, EOFError) as error:  # RuntimeError: an encrypted one
-        raise ModelError("the archive is no zip file that can be read") from error
+        raise ModelError("the archive is not a zip file that can be read") from error

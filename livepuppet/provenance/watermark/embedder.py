@@ -27,7 +27,7 @@ class Strength:
 
 CALL = Strength(1.4, 2.8, 0.35)
 """For what is sent live: survives a meeting program's re-encoding at 360p. The floor for every picture is 42.7 dB."""
-FILM = Strength(0.9, 2.4, 0.25)
+VIDEO = Strength(0.9, 2.4, 0.25)
 """For files, whose own pixels count more: survives H.264 at 1 Mbit/s, with a floor of 44 dB and typically 48."""
 ZERO = 8
 """What stands for no change in an unsigned pattern."""

@@ -187,7 +187,7 @@ class PipeWireBackend:
         finally:
             self._library.pw_thread_loop_unlock(self._loop)
 
-    def _push(self, picture: NDArray[Any]) -> None:
+    def _push(self, image: NDArray[Any]) -> None:
         """Fill a buffer, queue it, and only then start the graph's cycle.
 
         Filling it when the stream asks for it (its `process` event) would be one cycle too late: that event is handled after the
@@ -199,9 +199,9 @@ class PipeWireBackend:
         data = cast(taken, POINTER(Buffer)).contents.buffer.contents.datas[0]
         chunk = data.chunk.contents
         chunk.offset, chunk.size, chunk.stride, chunk.flags = 0, 0, 2 * self.size[0], 0
-        if data.data and data.maxsize >= picture.nbytes:
-            ctypes.memmove(data.data, picture.ctypes.data, picture.nbytes)
-            chunk.size = picture.nbytes
+        if data.data and data.maxsize >= image.nbytes:
+            ctypes.memmove(data.data, image.ctypes.data, image.nbytes)
+            chunk.size = image.nbytes
         self._library.pw_stream_queue_buffer(self._stream, taken)
         self._library.pw_stream_trigger_process(self._stream)
 

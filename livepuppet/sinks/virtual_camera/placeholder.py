@@ -13,20 +13,20 @@ FAINT = (120, 126, 140)
 
 def starting_placeholder(size: Size) -> Image:
     """'livepuppet is starting', RGB uint8 (height, width, 3): a meeting program that opens the camera early sees that it works."""
-    from PIL import Image as Picture
+    from PIL import Image as PILImage
     from PIL import ImageDraw
 
     from livepuppet.vision.fonts import typeface
 
     wide, high = size
-    picture = Picture.new("RGB", size, BACKGROUND)
-    pen = ImageDraw.Draw(picture)
+    image = PILImage.new("RGB", size, BACKGROUND)
+    pen = ImageDraw.Draw(image)
     short = min(wide, high)
     centre = (wide / 2, high / 2)
     large, small = typeface(max(8, round(0.12 * short))), typeface(max(8, round(0.055 * short)))
     pen.text((centre[0], centre[1] - 0.05 * short), "livepuppet", fill=INK, font=large, anchor="mm")
     pen.text((centre[0], centre[1] + 0.07 * short), "is starting", fill=FAINT, font=small, anchor="mm")
-    return np.asarray(picture)
+    return np.asarray(image)
 
 
 def fit_within(image: Image, size: Size) -> Image:

@@ -192,8 +192,8 @@ def _wait_for_key() -> int:
     return cv2.waitKeyEx(1)
 
 
-def opening_size(picture: Size) -> Size:
+def opening_size(image: Size) -> Size:
     """How large the window opens: the picture's own size, made to fit a laptop's screen, and never too small to read."""
-    fits = min(LARGEST_AT_OPEN[0] / picture[0], LARGEST_AT_OPEN[1] / picture[1])
-    scale = min(fits, max(1.0, SMALLEST_SIDE_AT_OPEN / min(picture)))
-    return round(picture[0] * scale), round(picture[1] * scale)
+    fits = min(LARGEST_AT_OPEN[0] / image[0], LARGEST_AT_OPEN[1] / image[1])
+    scale = min(fits, max(1.0, SMALLEST_SIDE_AT_OPEN / min(image)))
+    return round(image[0] * scale), round(image[1] * scale)

@@ -42,15 +42,15 @@ def mirror_size(camera: Size, canvas: Size, large: bool) -> Size:
 def draw_mirror(status: Status, size: Size) -> Image:
     """The person's own view at `size`: RGB (H, W, 3), a new picture. `status.driving` must be there."""
     assert status.driving is not None
-    picture = reduced(status.driving, size)
+    image = reduced(status.driving, size)
     if status.overlay > 0 and status.avatar is not None:
-        lay_avatar(picture, status.avatar, status.overlay)
+        lay_avatar(image, status.avatar, status.overlay)
     if status.guide:
-        draw_guide(picture, status.armed)
+        draw_guide(image, status.armed)
     if len(status.points):
         camera = status.driving.shape
-        draw_points(picture, status.points * (size[0] / camera[1], size[1] / camera[0]))
-    return picture
+        draw_points(image, status.points * (size[0] / camera[1], size[1] / camera[0]))
+    return image
 
 
 def reduced(image: Image, size: Size) -> Image:
@@ -64,16 +64,16 @@ def reduced(image: Image, size: Size) -> Image:
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def lay_avatar(picture: Image, avatar: Image, opacity: float) -> None:
+def lay_avatar(image: Image, avatar: Image, opacity: float) -> None:
     """Lay the portrait over the camera picture, as high as it, in the middle: for lining up the two faces."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     shown = max(1, round(avatar.shape[1] * height / avatar.shape[0]))
     portrait = reduced(avatar, (shown, height))
     if shown > width:
         portrait = portrait[:, (shown - width) // 2 :][:, :width]
     left = (width - portrait.shape[1]) // 2
-    below = picture[:, left : left + portrait.shape[1]]
-    picture[:, left : left + portrait.shape[1]] = cv2.addWeighted(portrait, opacity, np.ascontiguousarray(below), 1 - opacity, 0)
+    below = image[:, left : left + portrait.shape[1]]
+    image[:, left : left + portrait.shape[1]] = cv2.addWeighted(portrait, opacity, np.ascontiguousarray(below), 1 - opacity, 0)
 
 
 def _face_axes(size: Size) -> tuple[float, float, float, float]:
@@ -105,20 +105,20 @@ def _eight_bits(part: Floats) -> Coverage:
     return coverage
 
 
-def draw_guide(picture: Image, armed: float) -> None:
+def draw_guide(image: Image, armed: float) -> None:
     """An oval where the face belongs, marks at the height of the eyes, and along the oval how much of 'hold still' has passed (0 … 1)."""
-    guide, thick, around = _guide((picture.shape[1], picture.shape[0]))
-    lay(picture, guide, 0, 0)
+    guide, thick, around = _guide((image.shape[1], image.shape[0]))
+    lay(image, guide, 0, 0)
     if armed > 0:
         passed = _eight_bits(armed * (FULL + 1) - np.arange(FULL + 1))
-        paint_sprite(picture, np.asarray(cv2.multiply(thick, cv2.LUT(around, passed), scale=1 / FULL), np.uint8), ACCENT)
+        paint_sprite(image, np.asarray(cv2.multiply(thick, cv2.LUT(around, passed), scale=1 / FULL), np.uint8), ACCENT)
 
 
-def draw_points(picture: Image, points: Floats) -> None:
+def draw_points(image: Image, points: Floats) -> None:
     """Dots where the engine sees the face; points: (N, 2) in pixels of `picture`."""
-    dot = draw_disc(2 * round(picture.shape[0] / 300) + 1) if picture.shape[0] >= 300 else SMALL_DOT
+    dot = draw_disc(2 * round(image.shape[0] / 300) + 1) if image.shape[0] >= 300 else SMALL_DOT
     reach = len(dot) // 2
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     places = np.rint(points[np.isfinite(points).all(axis=1)]).astype(int)
     inside = (places >= reach).all(axis=1) & (places < (width - reach, height - reach)).all(axis=1)
     x, y = places[inside].T
@@ -126,7 +126,7 @@ def draw_points(picture: Image, points: Floats) -> None:
     for (row, column), value in np.ndenumerate(dot):
         there = y + row - reach, x + column - reach
         coverage[there] = np.maximum(coverage[there], value)
-    paint_sprite(picture, coverage, ACCENT)
+    paint_sprite(image, coverage, ACCENT)
 
 
 @lru_cache(maxsize=4)
@@ -139,13 +139,13 @@ def _frame(size: Size, radius: float) -> tuple[Sprite, Sprite, Coverage]:
     )
 
 
-def hang(canvas: Image, picture: Image, x: int, y: int, radius: float) -> None:
+def hang(canvas: Image, image: Image, x: int, y: int, radius: float) -> None:
     """Put the picture on the canvas with round corners, a fine edge and a soft shadow."""
-    size = picture.shape[1], picture.shape[0]
+    size = image.shape[1], image.shape[0]
     below, edge, coverage = _frame(size, radius)
     border = (below.size[0] - size[0]) // 2
     lay(canvas, below, x - border, y - border + math.ceil(radius * 0.3))
     mask = cv2.merge([coverage] * 3)
-    cut = Sprite(np.asarray(cv2.multiply(picture, mask, scale=1 / FULL), np.uint8), np.asarray(cv2.bitwise_not(mask), np.uint8))
+    cut = Sprite(np.asarray(cv2.multiply(image, mask, scale=1 / FULL), np.uint8), np.asarray(cv2.bitwise_not(mask), np.uint8))
     lay(canvas, cut, x, y)
     lay(canvas, edge, x, y)

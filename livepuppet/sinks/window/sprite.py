@@ -136,10 +136,10 @@ def text_width(text: str, size: int, bold: bool = False) -> int:
 @lru_cache(maxsize=512)
 def written(text: str, size: int, colour: Colour, bold: bool = False) -> Sprite:
     """One line of text, no background; its height is the same for all texts of a size, so lines and columns align."""
-    picture = Pillow.new("L", (max(1, text_width(text, size, bold) + 1), line_height(size)), 0)
+    image = Pillow.new("L", (max(1, text_width(text, size, bold) + 1), line_height(size)), 0)
     baseline = round(line_height(size) * 0.76)
-    ImageDraw.Draw(picture).text((0, baseline), text, fill=FULL, font=typeface(size, bold), anchor="ls")
-    return solid_sprite(np.asarray(picture), colour)
+    ImageDraw.Draw(image).text((0, baseline), text, fill=FULL, font=typeface(size, bold), anchor="ls")
+    return solid_sprite(np.asarray(image), colour)
 
 
 def line_height(size: int) -> int:

@@ -159,7 +159,9 @@ def test_a_driver_twice_as_near_moves_the_avatar_no_more() -> None:
     step = RANDOM.normal(0, 0.005, (8, 2))
     near = own(2.0 * points_of(DRIVER)), own(2.0 * (points_of(DRIVER) + step))
     far = own(points_of(DRIVER)), own(points_of(DRIVER) + step)
-    moved = [motions.transfer_motion(SOURCE, *pair, motions.span(SOURCE.pose) / motions.span(pair[0].pose), STILL) for pair in (near, far)]
+    moved = [
+        motions.transfer_motion(SOURCE, *pair, motions.chunk(SOURCE.pose) / motions.chunk(pair[0].pose), STILL) for pair in (near, far)
+    ]
     assert np.allclose(moved[0].pose, moved[1].pose)
 
 
@@ -354,7 +356,7 @@ def test_spans_are_found_once_per_reference(engine: FommEngine, portrait: Image,
     seen = engine.observe(portrait)
     assert seen is not None
     calls: list[Floats] = []
-    real = motions.span
+    real = motions.chunk
 
     def counted(points: Floats) -> float:
         calls.append(points)
@@ -381,10 +383,10 @@ def test_a_portrait_drives_itself_to_where_it_is(engine: FommEngine, portrait: I
     moved = engine.transfer(avatar, seen, seen, Tuning(relative=False))
     off = np.abs(moved.pose - avatar.neutral.pose).max()
     assert off < 0.04  # the tracker finds the face, and with it the crop, not quite where the detector of portraits does
-    picture = engine.render(avatar, moved, STILL)
-    shift, _ = cv2.phaseCorrelate(grey_middle(avatar.image), grey_middle(picture))
+    image = engine.render(avatar, moved, STILL)
+    shift, _ = cv2.phaseCorrelate(grey_middle(avatar.image), grey_middle(image))
     assert np.linalg.norm(shift) <= (off * avatar.square.side / 2) + 1  # no further than the keypoints are off: pixels
-    assert np.abs(picture.astype(int) - avatar.image).mean() < 6
+    assert np.abs(image.astype(int) - avatar.image).mean() < 6
 
 
 def body_model(folder: Path) -> Path:
@@ -399,16 +401,16 @@ def body_model(folder: Path) -> Path:
 
 def test_a_model_of_bodies_needs_no_face(tmp_path: Path) -> None:
     engine = FommEngine("cpu", str(body_model(tmp_path / "body")))
-    picture = texture(240, 320)
-    avatar = engine.prepare(picture)
+    image = texture(240, 320)
+    avatar = engine.prepare(image)
     assert avatar.image.shape == (240, 320, 3)
-    seen = engine.observe(picture)
+    seen = engine.observe(image)
     assert seen is not None and engine._tracker is None
     assert np.abs(seen.points - [160, 120]).max() <= 170
     moved = engine.transfer(avatar, seen, seen, STILL)
     assert np.allclose(moved.pose, avatar.neutral.pose)
-    shifted: NDArray[np.uint8] = np.ascontiguousarray(np.roll(picture, 12, 1))
+    shifted: NDArray[np.uint8] = np.ascontiguousarray(np.roll(image, 12, 1))
     now = engine.observe(shifted)
     assert now is not None and engine.render(avatar, engine.transfer(avatar, seen, now, STILL), STILL).shape == avatar.image.shape
-    assert engine.prepare(picture, (200, 200)).image.shape == (200, 200, 3)
+    assert engine.prepare(image, (200, 200)).image.shape == (200, 200, 3)
     engine.close()

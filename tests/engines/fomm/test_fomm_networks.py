@@ -165,12 +165,12 @@ def test_grid_has_its_corners_at_one() -> None:
 @pytest.mark.parametrize("align_corners", [True, False], ids=["aligned", "unaligned"])
 def test_modules_script_and_agree(align_corners: bool) -> None:
     model = lively(align_corners=align_corners)
-    pictures = torch.rand(2, 3, 64, 64)
+    images = torch.rand(2, 3, 64, 64)
     detector, generator = torch.jit.script(model.detector), torch.jit.script(model.generator)
     with torch.no_grad():
-        source, driving = model.detector(pictures), detector(pictures.flip(0))
-        eager = model.generator(pictures, source, Keypoints(*driving))
-        scripted = generator(pictures, Keypoints(*detector(pictures)), Keypoints(*driving))
+        source, driving = model.detector(images), detector(images.flip(0))
+        eager = model.generator(images, source, Keypoints(*driving))
+        scripted = generator(images, Keypoints(*detector(images)), Keypoints(*driving))
     assert torch.allclose(eager.prediction, scripted[0], atol=1e-6)
 
 
@@ -193,10 +193,10 @@ def test_variants_are_built_inferred_and_run(change: dict[str, bool], tmp_path: 
     path = write_checkpoint(tmp_path, lively(configuration))
     model = checkpoint.load_checkpoint(path)
     assert replace(model.configuration, size=64) == configuration
-    pictures = torch.rand(1, 3, 64, 64)
+    images = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
-        points = model.detector(pictures)
-        prediction = model.generator(pictures, points, points).prediction
+        points = model.detector(images)
+        prediction = model.generator(images, points, points).prediction
     assert points.jacobian.shape == (1, 6, 2, 2) and prediction.shape == (1, 3, 64, 64)
     if "jacobian" in change:
         assert torch.equal(points.jacobian, torch.eye(2).expand(1, 6, 2, 2))

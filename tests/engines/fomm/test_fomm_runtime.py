@@ -54,7 +54,7 @@ def loaded(request: pytest.FixtureRequest, exported: ExportResult) -> Iterator[F
     made.close()
 
 
-def pictures() -> tuple[Image, Image]:
+def images() -> tuple[Image, Image]:
     rows = np.add.outer(np.arange(64), np.arange(64))
     first = np.stack((rows, rows[::-1], rows[:, ::-1]), -1).astype(np.uint8)
     return first, np.ascontiguousarray(np.rot90(first * 2))
@@ -76,11 +76,11 @@ def test_both_sides_name_the_same_inputs_and_outputs() -> None:
 
 def test_the_export_was_compared_with_pytorch(exported: ExportResult) -> None:
     assert [comparison.artefact for comparison in exported.comparisons] == ["onnx", "torchscript"]
-    assert all(comparison.keypoints < 1e-4 and comparison.picture <= 1 for comparison in exported.comparisons)
+    assert all(comparison.keypoints < 1e-4 and comparison.image <= 1 for comparison in exported.comparisons)
 
 
 def test_keypoints_and_pictures_are_those_of_pytorch(loaded: FommRuntime) -> None:
-    portrait, driving = pictures()
+    portrait, driving = images()
     expected = reference_outputs(lively(), (torch.from_numpy(portrait), torch.from_numpy(driving)))
     prepared = loaded.prepare(portrait)
     value, jacobian = loaded.detect(driving)
@@ -95,7 +95,7 @@ def test_keypoints_and_pictures_are_those_of_pytorch(loaded: FommRuntime) -> Non
 
 
 def test_relative_motion_and_scale_are_inside_the_graph(loaded: FommRuntime) -> None:
-    portrait, driving = pictures()
+    portrait, driving = images()
     prepared = loaded.prepare(portrait)
     start, now = loaded.detect(driving), loaded.detect(np.ascontiguousarray(driving[::-1]))
     source, initial, moved = (Keypoints(*map(torch.from_numpy, pair)) for pair in ((prepared.value, prepared.jacobian), start, now))
@@ -107,13 +107,13 @@ def test_relative_motion_and_scale_are_inside_the_graph(loaded: FommRuntime) -> 
 
 
 def test_no_number_is_noticed(loaded: FommRuntime) -> None:
-    prepared = loaded.prepare(pictures()[0])
+    prepared = loaded.prepare(images()[0])
     assert not loaded.render(prepared, prepared.value * np.float32("nan"), prepared.jacobian).finite
 
 
 def test_a_portrait_prepared_by_another_session_is_prepared_again(exported: ExportResult, loaded: FommRuntime) -> None:
     other = load_runtime(exported.directory, "onnx", "cpu")
-    portrait, driving = pictures()
+    portrait, driving = images()
     points = loaded.detect(driving)
     foreign = other.prepare(portrait)
     assert np.array_equal(loaded.render(foreign, *points).image, loaded.render(loaded.prepare(portrait), *points).image)
@@ -182,7 +182,7 @@ class Exhausted:
 
 def test_out_of_memory_goes_on_with_the_cpu(exported: ExportResult, caplog: pytest.LogCaptureFixture) -> None:
     made = OnnxFommRuntime(exported.directory, "onnx", "cpu")
-    portrait, driving = pictures()
+    portrait, driving = images()
     prepared = made.prepare(portrait)
     expected = made.render(prepared, *made.detect(driving)).image
     assert made._sessions is not None
@@ -215,7 +215,7 @@ def without_memory(runtime: FommRuntime) -> None:
 def test_many_threads_get_what_one_would(exported: ExportResult, kind: str, memory: bool, caplog: pytest.LogCaptureFixture) -> None:
     """Other motions in every thread, and two portraits in turn; without memory all threads find the device gone at once."""
     runtime = load_runtime(exported.directory, kind, "cpu")
-    portrait, driving = pictures()
+    portrait, driving = images()
     sources = [runtime.prepare(portrait), runtime.prepare(driving)]
     value, jacobian = runtime.detect(driving)
     work = [(sources[i % 2], value + np.float32(0.02 * i)) for i in range(16)]
@@ -310,7 +310,7 @@ def test_external_data_cannot_leave_the_directory(location: str, copy: Path) -> 
     onnx.save_model(external(location, 1), copy / "animate.onnx")
     directory = reseal(copy)
     (copy / "unlisted.bin").write_bytes(b"0" * 16)
-    with pytest.raises(ModelError, match="which is no listed file of its directory"):
+    with pytest.raises(ModelError, match="which is not a listed file of its directory"):
         load_runtime(directory, "onnx", "cpu")
 
 
@@ -327,7 +327,7 @@ def test_external_data_within_the_directory_is_read(copy: Path) -> None:
     onnx.save_model(model, copy / "prepare.onnx", save_as_external_data=True, location="prepare.data", size_threshold=1024)
     assert external_files(copy / "prepare.onnx") == {"prepare.data"}
     made = load_runtime(reseal(copy), "onnx", "cpu")
-    assert made.prepare(pictures()[0]).value.shape == (1, TINY.keypoints, 2)
+    assert made.prepare(images()[0]).value.shape == (1, TINY.keypoints, 2)
     made.close()
 
 

@@ -84,11 +84,11 @@ def test_a_browser_shows_the_puppet() -> None:
         number = 0
         while not over.is_set():
             number = number % 200 + 1
-            picture = np.empty((SIZE[1], SIZE[0], 3), np.uint8)
-            picture[:] = COLOUR
+            image = np.empty((SIZE[1], SIZE[0], 3), np.uint8)
+            image[:] = COLOUR
             for place in range(8):
-                picture[:16, 16 * place : 16 * place + 16] = 255 if number >> place & 1 else 0
-            sink.write(Frame(picture, number, time.monotonic()))
+                image[:16, 16 * place : 16 * place + 16] = 255 if number >> place & 1 else 0
+            sink.write(Frame(image, number, time.monotonic()))
             over.wait(0.1)
 
     player = threading.Thread(target=play)

@@ -43,11 +43,11 @@ VIVID = Path("/sys/bus/platform/drivers/vivid")
 
 def numbered(number: int, size: Size) -> Image:
     """A plain picture whose top left carries its number as black and white blocks."""
-    picture = np.empty((size[1], size[0], 3), np.uint8)
-    picture[:] = COLOUR
+    image = np.empty((size[1], size[0], 3), np.uint8)
+    image[:] = COLOUR
     for digit in range(DIGITS):
-        picture[:16, 16 * digit : 16 * digit + 16] = 255 if number >> digit & 1 else 0
-    return picture
+        image[:16, 16 * digit : 16 * digit + 16] = 255 if number >> digit & 1 else 0
+    return image
 
 
 def number_in(bgr: NDArray[Any]) -> int:
@@ -95,11 +95,11 @@ def test_every_frame_reaches_a_reader_in_order_with_its_colours() -> None:
             written = time.monotonic()
             sink.write(Frame(numbered(number, size), number, written))
             while not seen or seen[-1] != number:
-                fine, picture = capture.read()
+                fine, image = capture.read()
                 assert fine
-                seen.append(number_in(picture))
+                seen.append(number_in(image))
             ages.append(time.monotonic() - written)
-            assert np.abs(picture[200:].reshape(-1, 3).mean(axis=0) - COLOUR[::-1]).max() < 3
+            assert np.abs(image[200:].reshape(-1, 3).mean(axis=0) - COLOUR[::-1]).max() < 3
         took = time.monotonic() - started
     puppet = [number for number in seen if 1 <= number <= total]
     assert puppet == sorted(puppet) and set(puppet) == set(range(1, total + 1))
@@ -129,9 +129,9 @@ def test_a_program_that_opens_early_sees_the_starting_picture_again_and_again() 
     size = (640, 480)
     with virtual_camera(size), reader() as capture:
         for _ in range(3):
-            fine, picture = capture.read()
+            fine, image = capture.read()
             assert fine
-            assert np.abs(picture.astype(int) - starting_placeholder(size)[:, :, ::-1]).mean() < 4
+            assert np.abs(image.astype(int) - starting_placeholder(size)[:, :, ::-1]).mean() < 4
 
 
 def test_the_last_frame_goes_on_while_nothing_new_comes() -> None:
@@ -146,9 +146,9 @@ def test_another_size_next_time_and_odd_sizes() -> None:
     for size in ((641, 361), (320, 240), (1280, 720)):
         with virtual_camera(size) as sink, reader() as capture:
             sink.write(Frame(numbered(5, size), 0, time.monotonic()))
-            pictures = [capture.read()[1] for _ in range(4)]
-            assert pictures[-1].shape == (size[1] // 2 * 2, size[0] // 2 * 2, 3)
-            assert number_in(pictures[-1]) == 5
+            images = [capture.read()[1] for _ in range(4)]
+            assert images[-1].shape == (size[1] // 2 * 2, size[0] // 2 * 2, 3)
+            assert number_in(images[-1]) == 5
 
 
 def test_a_second_livepuppet_is_refused_and_a_size_that_a_reader_holds_is_kept() -> None:
@@ -162,8 +162,8 @@ def test_a_second_livepuppet_is_refused_and_a_size_that_a_reader_holds_is_kept()
             assert capture.read()[0]
         with virtual_camera((640, 480)) as sink:  # the meeting keeps its size: what comes now is fitted into it
             sink.write(Frame(np.full((480, 640, 3), 250, np.uint8), 0, time.monotonic()))
-            pictures = [capture.read()[1] for _ in range(8)]
-            assert pictures[-1].shape == (240, 320, 3) and pictures[-1].min() > 240
+            images = [capture.read()[1] for _ in range(8)]
+            assert images[-1].shape == (240, 320, 3) and images[-1].min() > 240
         with virtual_camera((320, 240)) as sink:  # and goes on with a livepuppet started again
             sink.write(Frame(numbered(9, (320, 240)), 0, time.monotonic()))
             assert 9 in [number_in(capture.read()[1]) for _ in range(8)]
@@ -353,9 +353,9 @@ def test_every_pixel_format_gives_the_right_picture_or_one_clear_line() -> None:
         try:
             for _ in range(2):  # vivid's first picture after a change of format may be an old one
                 assert capture.grab()
-            picture = as_bgr(capture.retrieve()[1], camera.capture_size(capture))
-            assert picture is not None and picture.shape == (180, 320, 3), pixels
-            taken[pixels] = picture
+            image = as_bgr(capture.retrieve()[1], camera.capture_size(capture))
+            assert image is not None and image.shape == (180, 320, 3), pixels
+            taken[pixels] = image
             actual[pixels] = int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little").decode()
         finally:
             capture.release()
@@ -363,9 +363,9 @@ def test_every_pixel_format_gives_the_right_picture_or_one_clear_line() -> None:
     bars = taken["YUYV"][150:]  # below vivid's running text
     luma = cv2.cvtColor(cv2.cvtColor(bars, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
     apart = {}
-    for pixels, picture in taken.items():
+    for pixels, image in taken.items():
         meant = luma if pixels in grey else bars
-        apart[pixels] = round(float(np.abs(picture[150:].astype(int) - meant.astype(int)).mean()), 1)
+        apart[pixels] = round(float(np.abs(image[150:].astype(int) - meant.astype(int)).mean()), 1)
     print(f"\n{len(taken)} of {len(one_each)} formats read, mean difference to YUYV (grey ones: to its luma): {apart}")
     assert actual == {pixels: pixels for pixels in taken}
     assert max(difference for pixels, difference in apart.items() if pixels not in grey) < 6

@@ -31,14 +31,14 @@ def test_livepuppet_starts_at_once_and_then_moves() -> None:
         there_s = time.monotonic() - begin
         first_s = 0.0
         while program.poll() is None:
-            fine, picture = capture.read()
+            fine, image = capture.read()
             if not fine:
                 break
-            if np.abs(picture.astype(int) - still).mean() < 4:
+            if np.abs(image.astype(int) - still).mean() < 4:
                 starting_seen += 1
-            elif not shown or np.abs(picture.astype(int) - shown[-1].astype(int)).mean() > 0.05:
+            elif not shown or np.abs(image.astype(int) - shown[-1].astype(int)).mean() > 0.05:
                 first_s = first_s or time.monotonic() - begin
-                shown.append(picture.astype(np.uint8))
+                shown.append(image.astype(np.uint8))
         capture.release()
         assert program.wait(60) == 0
     print(f"\nvirtual camera there after {there_s:.0f} s, avatar after {first_s:.0f} s, {len(shown)} different pictures")

@@ -44,7 +44,7 @@ def model_cost(model: FommModel) -> tuple[float, float]:
     """GFLOP (two per multiplication) of the convolutions, once per portrait and per frame, in the form the paper gives."""
     with torch.device("meta"):  # shapes without numbers: the published models take seconds otherwise
         model = build_model(model.configuration, align_corners=model.align_corners)
-        picture = torch.zeros(model.configuration.size, model.configuration.size, 3, dtype=torch.uint8)
+        image = torch.zeros(model.configuration.size, model.configuration.size, 3, dtype=torch.uint8)
     counted: list[int] = []
 
     def count(module: nn.Module, _: object, output: Tensor) -> None:
@@ -57,10 +57,10 @@ def model_cost(model: FommModel) -> tuple[float, float]:
     hooks = [convolution.register_forward_hook(count) for convolution in convolutions]
     try:
         with torch.no_grad():
-            prepared = prepare(picture)
+            prepared = prepare(image)
             once = sum(counted)
             counted.clear()
-            value, jacobian = animate.detect(picture)
+            value, jacobian = animate.detect(image)
             features, small, *points = prepared
             animate.render(features, small, points[0], points[1], points[0], points[1], torch.ones((), device="meta"), value, jacobian)
     finally:

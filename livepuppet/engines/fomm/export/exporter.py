@@ -75,11 +75,11 @@ class Comparison:
 
     artefact: str
     keypoints: float
-    picture: float
+    image: float
     psnr_db: float
 
     def __str__(self) -> str:
-        return f"{self.artefact}: keypoints within {self.keypoints:.1e}, picture within {self.picture:.0f} of 255 ({self.psnr_db:.0f} dB)"
+        return f"{self.artefact}: keypoints within {self.keypoints:.1e}, picture within {self.image:.0f} of 255 ({self.psnr_db:.0f} dB)"
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ def compare_artefacts(folder: Path, manifest: Manifest, kind: str, examples: Seq
     if kind == INT8:
         good = keypoints <= HALF_KEYPOINT_TOLERANCE and psnr >= INT8_PSNR_DB
     elif manifest.precision == "float32":
-        good = keypoints <= KEYPOINT_TOLERANCE and result.picture <= PICTURE_TOLERANCE
+        good = keypoints <= KEYPOINT_TOLERANCE and result.image <= PICTURE_TOLERANCE
     else:
         good = keypoints <= HALF_KEYPOINT_TOLERANCE and psnr >= HALF_PSNR_DB
     if not (good and np.isfinite(keypoints)):
@@ -212,12 +212,12 @@ def _examples(size: int) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(7)
     coarse = torch.rand(2, 3, max(2, size // 16), max(2, size // 16), generator=generator)
     smooth = torch.nn.functional.interpolate(coarse, size=(size, size), mode="bicubic", align_corners=False).clamp(0, 1)
-    pictures = (smooth * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
-    return pictures[0], pictures[1]
+    images = (smooth * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+    return images[0], images[1]
 
 
-def _pair(pictures: Sequence[Image]) -> tuple[Tensor, Tensor]:
-    return torch.from_numpy(pictures[0]), torch.from_numpy(pictures[len(pictures) // 2])
+def _pair(images: Sequence[Image]) -> tuple[Tensor, Tensor]:
+    return torch.from_numpy(images[0]), torch.from_numpy(images[len(images) // 2])
 
 
 def _animate_inputs(driving: Tensor, prepared: Sequence[Tensor], motion: Sequence[Tensor]) -> tuple[Tensor, ...]:
@@ -252,13 +252,13 @@ def _write_onnx(folder: Path, prepare: Prepare, animate: Animate, examples: Sequ
     return {"prepare": "prepare.onnx", "animate": "animate.onnx"}
 
 
-def _write_int8(folder: Path, model: FommModel, exact: dict[str, str] | None, pictures: Sequence[Image]) -> dict[str, str]:
+def _write_int8(folder: Path, model: FommModel, exact: dict[str, str] | None, images: Sequence[Image]) -> dict[str, str]:
     """The picture-making end with 8-bit convolutions, beside the exact keypoint end. Portraits and drivers: neighbours in `pictures`."""
     folded = fold_model(model, phased=True)
     prepare, animate = Prepare(folded).eval(), Animate(folded).eval()
     feeds = []
     with torch.no_grad():
-        for portrait, driving in zip(pictures, [*pictures[1:], pictures[0]], strict=True):
+        for portrait, driving in zip(images, [*images[1:], images[0]], strict=True):
             prepared = prepare(torch.from_numpy(portrait))
             inputs = _animate_inputs(torch.from_numpy(driving), prepared, animate.detect(torch.from_numpy(driving)))
             feeds.append({key: tensor for key, tensor in zip(ANIMATE_INPUTS, inputs, strict=True)})

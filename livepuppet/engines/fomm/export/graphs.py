@@ -24,9 +24,9 @@ ANIMATE_INPUTS = (*DETECT_INPUTS, *RENDER_INPUTS)
 ANIMATE_OUTPUTS = (*RENDER_OUTPUTS, *DETECT_OUTPUTS)
 
 
-def as_tensor(picture: Tensor, like: Tensor) -> Tensor:
+def as_tensor(image: Tensor, like: Tensor) -> Tensor:
     """uint8 (H, W, 3) -> (1, 3, H, W) in 0 … 1, of the precision of `like`."""
-    return (picture.permute(2, 0, 1).unsqueeze(0).float() / 255.0).to(like.dtype)
+    return (image.permute(2, 0, 1).unsqueeze(0).float() / 255.0).to(like.dtype)
 
 
 def as_image(tensor: Tensor) -> Tensor:
@@ -43,9 +43,9 @@ class Prepare(nn.Module):
         self.generator = model.generator
 
     def forward(self, portrait: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        picture = as_tensor(portrait, self.generator.dense_motion_network.mask.weight)
-        points = self.detector(picture)
-        return self.generator.encode(picture), self.generator.dense_motion_network.down(picture), points.value, points.jacobian
+        image = as_tensor(portrait, self.generator.dense_motion_network.mask.weight)
+        points = self.detector(image)
+        return self.generator.encode(image), self.generator.dense_motion_network.down(image), points.value, points.jacobian
 
 
 class Animate(nn.Module):

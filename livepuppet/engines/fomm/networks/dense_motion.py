@@ -42,9 +42,9 @@ class DenseMotionNetwork(nn.Module):
         self.down = Shrink(configuration.channels, shape.scale) if shape.scale != 1 else nn.Identity()
         self.align_corners = align_corners
 
-    def forward(self, picture: Tensor, source: Keypoints, driving: Keypoints) -> DenseMotion:
+    def forward(self, image: Tensor, source: Keypoints, driving: Keypoints) -> DenseMotion:
         """picture: the whole source picture (B, C, H, W)."""
-        return self.estimate(self.down(picture), source, driving)
+        return self.estimate(self.down(image), source, driving)
 
     @torch.jit.export
     def estimate(self, small: Tensor, source: Keypoints, driving: Keypoints) -> DenseMotion:

@@ -40,15 +40,15 @@ class Generator(nn.Module):
         self.final = nn.Conv2d(width(0), configuration.channels, 7, padding=3)
         self.align_corners = align_corners
 
-    def forward(self, picture: Tensor, source: Keypoints, driving: Keypoints) -> GeneratorOutput:
+    def forward(self, image: Tensor, source: Keypoints, driving: Keypoints) -> GeneratorOutput:
         """picture: (B, C, H, W) in 0 … 1. source: its keypoints. driving: where they should go."""
-        motion = self.dense_motion_network(picture, source, driving)
-        return GeneratorOutput(self.decode(self.encode(picture), motion.deformation, motion.occlusion), motion)
+        motion = self.dense_motion_network(image, source, driving)
+        return GeneratorOutput(self.decode(self.encode(image), motion.deformation, motion.occlusion), motion)
 
     @torch.jit.export
-    def encode(self, picture: Tensor) -> Tensor:
+    def encode(self, image: Tensor) -> Tensor:
         """(B, C, H, W) -> features (B, width(down_blocks), H / 2**down_blocks, …)."""
-        features: Tensor = self.first(picture)
+        features: Tensor = self.first(image)
         for block in self.down_blocks:
             features = block(features)
         return features

@@ -71,8 +71,8 @@ class KeypointDetector(nn.Module):
         self.temperature = configuration.temperature
         self.keypoints = configuration.keypoints
 
-    def forward(self, picture: Tensor) -> Keypoints:
-        features = self.predictor(self.down(picture))
+    def forward(self, image: Tensor) -> Keypoints:
+        features = self.predictor(self.down(image))
         scores = self.kp(features).float()
         batch, height, width = scores.shape[0], scores.shape[2], scores.shape[3]
         heat = torch.softmax(scores.view(batch, self.keypoints, height * width) / self.temperature, dim=2)

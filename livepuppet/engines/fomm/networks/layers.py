@@ -19,13 +19,13 @@ def coordinate_grid(height: int, width: int, device: torch.device) -> Tensor:
     return torch.stack((x[None, :].expand(height, width), y[:, None].expand(height, width)), dim=-1)
 
 
-def grid_sample(picture: Tensor, grid: Tensor, align_corners: bool) -> Tensor:
+def grid_sample(image: Tensor, grid: Tensor, align_corners: bool) -> Tensor:
     """`picture` (B, C, H, W) at `grid` (B, h, w, 2) -> (B, C, h, w); bilinear, zero outside.
 
     Always in float32: half precision would place samples only to about 1/16 pixel at 256 px.
     """
-    sampled = functional.grid_sample(picture.float(), grid.float(), mode="bilinear", padding_mode="zeros", align_corners=align_corners)
-    return sampled.to(picture.dtype)
+    sampled = functional.grid_sample(image.float(), grid.float(), mode="bilinear", padding_mode="zeros", align_corners=align_corners)
+    return sampled.to(image.dtype)
 
 
 class Convolution(nn.Module):

@@ -45,7 +45,7 @@ class PreparedSource:
 
 @dataclass(frozen=True, eq=False)
 class RuntimeOutput:
-    """image: uint8 (size, size, 3). finite: False when the network gave something that is no number: do not show it.
+    """image: uint8 (size, size, 3). finite: False when the network gave something that is NaN: do not show it.
 
     deformation: float32 (h, w, 2), where in the portrait each place comes from, x and y in -1 … 1.
     occlusion: float32 (h, w), 1 = visible in the portrait.

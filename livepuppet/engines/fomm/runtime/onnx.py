@@ -231,7 +231,7 @@ def check_external(directory: ModelDirectory, name: str) -> Path:
     path = directory.file(name)
     for external in sorted(external_files(path)):
         if external not in directory.manifest.files:
-            raise ModelError(f"{path} wants to read '{external}', which is no listed file of its directory: do not use this model")
+            raise ModelError(f"{path} wants to read '{external}', which is not a listed file of its directory: do not use this model")
         directory.file(external)
     return path
 
@@ -241,7 +241,7 @@ def check_names(path: Path, session: Any, inputs: tuple[str, ...], outputs: tupl
     for what, wanted, items in (("inputs", inputs, session.get_inputs()), ("outputs", outputs, session.get_outputs())):
         found = {item.name for item in items}
         if found != set(wanted):
-            raise ModelError(f"{path} is no graph for livepuppet: its {what} are {sorted(found)}, they should be {sorted(wanted)}")
+            raise ModelError(f"{path} is not a graph for livepuppet: its {what} are {sorted(found)}, they should be {sorted(wanted)}")
 
 
 def check_shape(path: Path, session: Any, name: str, wanted: tuple[int, ...]) -> None:

@@ -157,7 +157,7 @@ def load_module(path: Path, methods: Sequence[str], device: torch.device) -> Any
         except RuntimeError as error:
             raise ModelError(f"TorchScript cannot load {path}: {str(error).splitlines()[0]}") from error
         if missing := [name for name in methods if not hasattr(module, name)]:
-            raise ModelError(f"{path} is no graph for livepuppet: it lacks the method {missing[0]}")
+            raise ModelError(f"{path} is not a graph for livepuppet: it lacks the method {missing[0]}")
         module = module.to(device, torch.float16 if device.type == "cuda" else torch.float32)
         if device.type == "cuda":
             module = module.to(memory_format=torch.channels_last)
