@@ -3,38 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from livepuppet.diagnostics.finding import Finding, brief_line
 from livepuppet.diagnostics.system import installed_version
 
-
-def message(number: int, content: bytes) -> bytes:
-    """A length-delimited field of a protocol buffer, shorter than 128 bytes."""
-    return bytes([number << 3 | 2, len(content)]) + content
-
-
-def smallest_graph() -> bytes:
-    """An ONNX model (IR version 8, opset 13) of one Relu on one float: enough to see which device a session is given."""
-    shape = message(2, message(1, bytes([1 << 3, 1])))  # TensorShapeProto with one dimension of 1
-    tensor = message(1, bytes([1 << 3, 1]) + shape)  # TypeProto.Tensor: elem_type FLOAT
-    values = {name: message(1, name.encode()) + message(2, tensor) for name in ("x", "y")}
-    node = message(1, b"x") + message(2, b"y") + message(4, b"Relu")
-    graph = message(1, node) + message(2, b"g") + message(11, values["x"]) + message(12, values["y"])
-    return bytes([1 << 3, 8]) + message(7, graph) + message(8, bytes([2 << 3, 13]))
+PROBE = Path(__file__).parents[1] / "assets" / "probe.onnx"
+"""A model of one Relu on one float: enough to see which device a session is given."""
 
 
 def check_inference() -> Iterator[Finding]:
-    from livepuppet.engines.fomm.runtime.providers import AUTOMATIC, CPU, PROVIDERS, nvidia_driver, why_not
+    from livepuppet.engines.fomm.runtime.providers import AUTOMATIC, CPU, PROVIDERS, load_onnxruntime, nvidia_driver, why_not
 
     driver = nvidia_driver()
     try:
         import numpy as np
-        import onnxruntime
+
+        onnxruntime = load_onnxruntime()
 
         onnxruntime.set_default_logger_severity(4)  # a provider that cannot start is reported below, in one line
         available = onnxruntime.get_available_providers()
         wanted = [PROVIDERS[name] for name in AUTOMATIC if PROVIDERS[name] in available]
-        session = onnxruntime.InferenceSession(smallest_graph(), providers=[*wanted, CPU])
+        session = onnxruntime.InferenceSession(str(PROBE), providers=[*wanted, CPU])
         session.run(None, {"x": np.ones(1, np.float32)})
         used = session.get_providers()
     except (ImportError, RuntimeError, ValueError, OSError) as error:

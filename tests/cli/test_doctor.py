@@ -12,7 +12,7 @@ import pytest
 from livepuppet.cli import doctor, main
 from livepuppet.diagnostics.checks import all_checks
 from livepuppet.diagnostics.finding import Check, Finding
-from livepuppet.diagnostics.inference import smallest_graph
+from livepuppet.diagnostics.inference import PROBE
 
 SECTIONS = ["versions", "cameras", "virtual camera", "display", "face model", "inference", "models", "speed"]
 
@@ -78,8 +78,8 @@ def test_a_check_that_dies_is_a_finding(monkeypatch: pytest.MonkeyPatch, capsys:
     assert "this check itself failed: KeyError" in capsys.readouterr().out
 
 
-def test_the_smallest_graph_is_a_valid_model() -> None:
+def test_the_probe_is_a_valid_model() -> None:
     onnx = pytest.importorskip("onnx")
-    model = onnx.load_model_from_string(smallest_graph())
+    model = onnx.load(str(PROBE))
     onnx.checker.check_model(model)
     assert [node.op_type for node in model.graph.node] == ["Relu"]

@@ -46,7 +46,7 @@ def shifts(path: Path) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("name", "sound", "within_s"), [("o.mkv", True, 0.001), ("o.webm", True, 0.001), ("o.mov", True, 0.0), ("o.gif", False, 0.01)]
+    ("name", "audio", "within_s"), [("o.mkv", True, 0.001), ("o.webm", True, 0.001), ("o.mov", True, 0.0), ("o.gif", False, 0.01)]
 )
 def test_other_kinds_of_film(tmp_path: Path, video: Path, name: str, audio: bool, within_s: float) -> None:
     report = RenderPipeline(blob_job(tmp_path, video, output=tmp_path / name), BlobEngine()).run()

@@ -70,7 +70,7 @@ def test_everything_at_once_fits_any_window(size: Size) -> None:
     assert shown.dtype == np.uint8 and shown.shape == (max(120, size[1]), max(160, size[0]), 3)
 
 
-@pytest.mark.parametrize("picture", [(512, 512), (64, 900), (900, 64)], ids=str)
+@pytest.mark.parametrize("image", [(512, 512), (64, 900), (900, 64)], ids=str)
 def test_the_picture_keeps_its_aspect(image: Size) -> None:
     shown = framed(plain(image, 255), (800, 500))
     rows, columns = np.nonzero(shown.min(axis=2) == 255)
@@ -243,7 +243,7 @@ def test_key_names(code: int, name: str) -> None:
     assert key_name(code) == name
 
 
-@pytest.mark.parametrize("picture", [(1024, 1024), (256, 256), (1280, 720), (4000, 300), (64, 1280), (720, 1280)], ids=str)
+@pytest.mark.parametrize("image", [(1024, 1024), (256, 256), (1280, 720), (4000, 300), (64, 1280), (720, 1280)], ids=str)
 def test_the_window_opens_at_a_sensible_size(image: Size) -> None:
     width, height = opening_size(image)
     assert width <= LARGEST_AT_OPEN[0] and height <= LARGEST_AT_OPEN[1]

@@ -101,7 +101,7 @@ def test_a_clock_that_jumps_ahead_goes_on(tmp_path: Path) -> None:
     assert found is not None and video.seconds(found.pts) == times[100]
 
 
-@pytest.mark.parametrize(("suffix", "sound"), [(".ts", True), (".mkv", False), (".mkv", True)])
+@pytest.mark.parametrize(("suffix", "audio"), [(".ts", True), (".mkv", False), (".mkv", True)])
 def test_a_picture_that_stands_is_no_jump(tmp_path: Path, suffix: str, audio: bool) -> None:
     """A recorded screen on which nothing moves for 15 s: in a transport stream the sound that goes on tells."""
     path = tmp_path / f"a{suffix}"

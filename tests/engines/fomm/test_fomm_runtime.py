@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -232,6 +235,16 @@ def test_many_threads_get_what_one_would(exported: ExportResult, kind: str, memo
     runtime.close()
 
 
+def test_nothing_is_reported_to_anybody(tmp_path: Path) -> None:
+    """ONNX Runtime 1.31 keeps a device id and events for its maker in the user's folders, unless it was told not to before its import."""
+    program = "from livepuppet.factory import open_engine; open_engine('fomm', 'cpu').close()"
+    home = {name: str(tmp_path) for name in ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")}
+    kept = {name: value for name, value in os.environ.items() if name not in {"CI", "ORT_DISABLE_TELEMETRY"}}
+    root = str(Path(__file__).parents[3])
+    subprocess.run([sys.executable, "-W", "ignore", "-c", program], env=kept | home | {"PYTHONPATH": root}, check=True, timeout=120)
+    assert list(tmp_path.rglob("*")) == []
+
+
 def test_other_failures_are_one_line(exported: ExportResult) -> None:
     made = OnnxFommRuntime(exported.directory, "onnx", "cpu")
     with pytest.raises(ModelError, match="ONNX Runtime failed"):
@@ -264,7 +277,7 @@ def test_a_graph_with_other_input_names(copy: Path) -> None:
             for inner in attribute.g.node:
                 inner.input[:] = ["zoom" if name == "scale" else name for name in inner.input]
     onnx.save(model, copy / "animate.onnx")
-    with pytest.raises(ModelError, match=r"no graph for livepuppet: its inputs are .*'zoom'.* should be .*'scale'"):
+    with pytest.raises(ModelError, match=r"not a graph for livepuppet: its inputs are .*'zoom'.* should be .*'scale'"):
         load_runtime(reseal(copy), "onnx", "cpu")
 
 

@@ -15,6 +15,8 @@ from typing import Any, TypeAlias
 import onnx
 from numpy.typing import NDArray
 
+from livepuppet.engines.fomm.runtime.providers import load_onnxruntime
+
 Feed: TypeAlias = dict[str, NDArray[Any]]
 
 SMALLEST_KERNELS = 16
@@ -23,6 +25,7 @@ SMALLEST_KERNELS = 16
 
 def quantise(source: Path, target: Path, calibration: Sequence[Feed]) -> None:
     """Write `source` (a `render` graph in float32) with 8-bit convolutions. calibration: inputs it will meet, a dozen or more."""
+    load_onnxruntime()
     from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]

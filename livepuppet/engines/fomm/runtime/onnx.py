@@ -30,7 +30,7 @@ from livepuppet.engines.fomm.runtime.interface import (
     PreparedSource,
     RuntimeOutput,
 )
-from livepuppet.engines.fomm.runtime.providers import CPU, NAMES, OPTIONS, candidates, out_of_memory, why_not
+from livepuppet.engines.fomm.runtime.providers import CPU, NAMES, OPTIONS, candidates, load_onnxruntime, out_of_memory, why_not
 from livepuppet.errors import ModelError
 from livepuppet.types import Image
 
@@ -76,7 +76,7 @@ class OnnxFommRuntime:
         self._sessions: Sessions | None = self._open(device)
 
     def _open(self, device: str) -> Sessions:
-        import onnxruntime
+        onnxruntime = load_onnxruntime()
 
         available = onnxruntime.get_available_providers()
         wanted = candidates(device, available)
@@ -210,7 +210,7 @@ def run_animate(sessions: Sessions, outputs: tuple[str, ...], inputs: Mapping[st
 
 def open_onnx_session(path: Path, providers: list[str]) -> Any:
     """A session of ONNX Runtime. Raises ModelError for a file that it cannot read."""
-    import onnxruntime
+    onnxruntime = load_onnxruntime()
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # providers that fail are reported by us, in one line

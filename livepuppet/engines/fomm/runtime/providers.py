@@ -6,6 +6,7 @@ ONNX Runtime lists providers that it cannot start, and falls back to the CPU wit
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from typing import Any
 
@@ -30,6 +31,18 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "TensorrtExecutionProvider": {"trt_fp16_enable": "True", "trt_engine_cache_enable": "True"},
 }
+
+
+def load_onnxruntime() -> Any:
+    """The package, imported so that it reports to nobody.
+
+    Since 1.31 it writes a device id and events to the user's folders and looks up its maker's collector, from the import on: the variable
+    counts, a call afterwards comes too late.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    import onnxruntime
+
+    return onnxruntime
 
 
 def candidates(device: str, available: list[str]) -> list[str]:
