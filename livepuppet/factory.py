@@ -114,7 +114,11 @@ def open_sink(
 
 
 def make_sink(text: str) -> Sink:
-    """The bare sink that `text` means, for whoever marks and signs by other means. Raises UsageError."""
+    """The bare sink that `text` means, for whoever marks and signs by other means.
+
+    Raises:
+        UsageError: its message says what is wrong.
+    """
     if text.startswith(CAMERA_PREFIX):
         return find_part("sink", "virtual")(text.removeprefix(CAMERA_PREFIX))
     if text in PARTS["sink"] and text != "file":
@@ -136,7 +140,11 @@ def screen_available() -> bool:
 
 
 def parse_size(text: str) -> Size:
-    """'1280x720' -> (1280, 720). Raises UsageError: not two numbers, or not between 64 and 4096."""
+    """'1280x720' -> (1280, 720).
+
+    Raises:
+        UsageError: not two numbers, or not between 64 and 4096.
+    """
     numbers = text.lower().split("x")
     if len(numbers) != 2 or not all(n.isascii() and n.isdigit() for n in numbers):
         raise UsageError(f"a size is WIDTHxHEIGHT, like 1280x720, not '{text}'", parameter="size")

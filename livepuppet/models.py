@@ -155,17 +155,29 @@ def check(name: str) -> dict[str, str]:
 
 
 def pull(name: str, address: str, sha256: str) -> ModelDirectory:
-    """Fetch a zipped model directory, check its hash, and install it under a name. Raises UsageError, ModelError."""
+    """Fetch a zipped model directory, check its hash, and install it under a name.
+
+    Raises:
+        UsageError, ModelError: its message says what is wrong.
+    """
     return model_store.pull_model(address, sha256.lower(), name)
 
 
 def remove(name: str) -> Path:
-    """Delete one of the user's own models; returns where it was. Raises UsageError for any other."""
+    """Delete one of the user's own models; returns where it was.
+
+    Raises:
+        UsageError: for any other.
+    """
     return model_store.remove_model(name)
 
 
 def calibration_images(path: Path, size: int, crop: CropKind, margin: float, count: int = 16) -> list[Image]:
-    """Images of a video as the model will be shown them. Raises UsageError where there are too few."""
+    """Images of a video as the model will be shown them.
+
+    Raises:
+        UsageError: where there are too few.
+    """
     from livepuppet.engines.fomm.crop import face_crop, whole_crop
     from livepuppet.video.reader import VideoReader
     from livepuppet.vision.face_landmarks import FaceTracker

@@ -27,11 +27,13 @@ Mouth: TypeAlias = Literal["driver", "avatar", "none"]
 class Frame:
     """One picture on its way from a source to the sinks.
 
-    image: RGB uint8 (H, W, 3).
-    index: position in the source's count; gaps are frames that were dropped on the way.
-    captured_at: time.monotonic() seconds at which the source had the picture; travels unchanged to the sinks, so
-        capture-to-sink latency is a subtraction.
-    media_time: seconds since the start of the recording the frame was read from, growing on when the recording loops; None from a camera.
+    Attributes:
+        image: RGB uint8 (H, W, 3).
+        index: position in the source's count; gaps are frames that were dropped on the way.
+        captured_at: time.monotonic() seconds at which the source had the picture; travels unchanged to the sinks, so capture-to-sink
+            latency is a subtraction.
+        media_time: seconds since the start of the recording the frame was read from, growing on when the recording loops; None from a
+            camera.
     """
 
     image: Image
@@ -44,15 +46,16 @@ class Frame:
 class Motion:
     """A point in an engine's own space of motions. Two motions of one engine blend linearly (see `blend`).
 
-    pose: float64 (P,), the rigid part, in units that do not depend on the picture's size (radians, face widths, log scale).
-    expression: float64 (E,), the rest, likewise without pixels.
-    view: yaw, pitch, roll of the head in radians as the camera sees it, all 0 when it looks straight into the lens;
-        yaw > 0 when the head turns to the picture's right side, pitch > 0 when it looks down, roll > 0 when it tilts clockwise in
-        the picture. Zeros where the engine knows no head.
-    points: float64 (N, 2), where the engine saw the driver, in pixels of the observed image. For people to look at, and to find
-        the driver's place in the picture; nothing else computes with it.
-    detail: what the engine wants to carry along besides (the pixels of the driver's mouth, say); never blended or smoothed: the
-        newer one wins.
+    Attributes:
+        pose: float64 (P,), the rigid part, in units that do not depend on the picture's size (radians, face widths, log scale).
+        expression: float64 (E,), the rest, likewise without pixels.
+        view: yaw, pitch, roll of the head in radians as the camera sees it, all 0 when it looks straight into the lens; yaw > 0 when the
+            head turns to the picture's right side, pitch > 0 when it looks down, roll > 0 when it tilts clockwise in the picture. Zeros
+            where the engine knows no head.
+        points: float64 (N, 2), where the engine saw the driver, in pixels of the observed image. For people to look at, and to find the
+            driver's place in the picture; nothing else computes with it.
+        detail: what the engine wants to carry along besides (the pixels of the driver's mouth, say); never blended or smoothed: the newer
+            one wins.
     """
 
     pose: Floats
@@ -80,10 +83,11 @@ class Motion:
 class Tuning:
     """What a person may adjust while the puppet moves.
 
-    gain: how strongly the driver's motion moves the avatar; 1 = as much as the driver moved, 0 = not at all (0 … 2).
-    smoothing: 0 = none, 1 = the default strength, up to 4. See smoothing.py.
-    mouth: the inside of an open mouth: the driver's own, one made from the portrait's palette, or none.
-    relative: move by how the driver moved since the reference frame (True), or take the driver's motion as it is (False).
+    Attributes:
+        gain: how strongly the driver's motion moves the avatar; 1 = as much as the driver moved, 0 = not at all (0 … 2).
+        smoothing: 0 = none, 1 = the default strength, up to 4. See smoothing.py.
+        mouth: the inside of an open mouth: the driver's own, one made from the portrait's palette, or none.
+        relative: move by how the driver moved since the reference frame (True), or take the driver's motion as it is (False).
     """
 
     gain: float = 1.0
@@ -129,13 +133,22 @@ class Engine(Protocol[A]):
     def prepare(self, portrait: Image, size: Size | None = None) -> A:
         """Make a portrait ready: once per portrait, may take seconds, may run in another thread than `observe`.
 
-        portrait: RGB uint8 (H, W, 3), any size. size: the output's width and height; None keeps the portrait's own shape.
-        Raises NoFaceError, saying what to do about it, where the engine needs a face and finds none. Says (logging, level INFO) when
-        it chose among several faces.
+        Says (logging, level INFO) when it chose among several faces.
+
+        Args:
+            portrait: RGB uint8 (H, W, 3), any size.
+            size: the output's width and height; None keeps the portrait's own shape.
+
+        Raises:
+            NoFaceError: saying what to do about it, where the engine needs a face and finds none.
         """
 
     def observe(self, image: Image) -> Motion | None:
-        """What the driver does in this frame; None: no face. image: RGB uint8 (H, W, 3)."""
+        """What the driver does in this frame; None: no face.
+
+        Args:
+            image: RGB uint8 (H, W, 3).
+        """
 
     def transfer(self, avatar: A, reference: Motion, driving: Motion, tuning: Tuning) -> Motion:
         """The avatar's motion, for the driver's motion since `reference`. driving == reference gives `avatar.neutral`."""
@@ -143,7 +156,8 @@ class Engine(Protocol[A]):
     def render(self, avatar: A, motion: Motion, tuning: Tuning) -> Image:
         """The picture, shaped as `avatar.image`. `avatar.neutral` gives `avatar.image` exactly.
 
-        Raises FrameError where this one motion gives no picture (a network computed NaN): whoever called shows the one before.
+        Raises:
+            FrameError: where this one motion gives no picture (a network computed NaN): whoever called shows the one before.
         """
 
     def distance(self, avatar: A, driving: Motion) -> float:
@@ -195,7 +209,11 @@ class Source(Protocol):
         """One line for people while the source is not delivering but still trying (an unplugged camera); else ''."""
 
     def read(self) -> Frame | None:
-        """Wait for the next frame; None: the source has ended or was closed. Raises SourceError."""
+        """Wait for the next frame; None: the source has ended or was closed.
+
+        Raises:
+            SourceError: its message says what is wrong.
+        """
 
     def close(self) -> None:
         """Stop, and free the device. May be called twice and from another thread, where it ends a waiting `read`."""
@@ -205,10 +223,14 @@ class Source(Protocol):
 class Status:
     """What a window may show beside the picture.
 
-    message: one line, '' for none.  driving: the camera picture the driver sees of themselves (never shown by any other sink).
-    points: where the engine sees the driver, (N, 2) in pixels of `driving`.  guide: show the framing guide (no reference yet).
-    armed: how much of the 'hold still' has passed, 0 … 1.  overlay: opacity of the avatar laid over the camera picture, 0 … 1.
-    statistics, help: lines of text, empty when not asked for.
+    Attributes:
+        message: one line, '' for none.
+        driving: the camera picture the driver sees of themselves (never shown by any other sink).
+        points: where the engine sees the driver, (N, 2) in pixels of `driving`.
+        guide: show the framing guide (no reference yet).
+        armed: how much of the 'hold still' has passed, 0 … 1.
+        overlay: opacity of the avatar laid over the camera picture, 0 … 1.
+        statistics, help: lines of text, empty when not asked for.
     """
 
     message: str = ""
@@ -242,16 +264,28 @@ class Sink(Protocol):
     """True where a person watches as it happens (window, virtual camera); False where only the result counts (a file)."""
 
     def open(self, size: Size, fps: float, *, lossless: bool) -> None:
-        """Get ready for frames of this size. lossless: `write` waits rather than drop (nobody is watching live).
+        """Get ready for frames of this size.
 
-        Raises SinkError, saying what to do.
+        Args:
+            lossless: `write` waits rather than drop (nobody is watching live).
+
+        Raises:
+            SinkError: saying what to do.
         """
 
     def write(self, frame: Frame) -> None:
-        """Take one frame. Raises SinkError when the sink has failed (also earlier, in its own thread)."""
+        """Take one frame.
+
+        Raises:
+            SinkError: when the sink has failed (also earlier, in its own thread).
+        """
 
     def close(self) -> None:
-        """Finish: a file is complete and playable afterwards. May be called twice. Raises SinkError."""
+        """Finish: a file is complete and playable afterwards. May be called twice.
+
+        Raises:
+            SinkError: its message says what is wrong.
+        """
 
 
 @runtime_checkable

@@ -25,7 +25,11 @@ STYLE = {
 
 
 def plot_measurement(measurement: Measurement, path: Path) -> None:
-    """Write the picture; the suffix names its format (png, svg, pdf). Raises UsageError where it cannot be written."""
+    """Write the picture; the suffix names its format (png, svg, pdf).
+
+    Raises:
+        UsageError: where it cannot be written.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -113,7 +113,11 @@ def offered_modes(device: Device, most: int = 4) -> list[str]:
 
 
 def write_previews(path: Path, cameras: Sequence[Device]) -> None:
-    """A contact sheet, one tile per camera: its newest picture after a second, or what is wrong. Raises UsageError."""
+    """A contact sheet, one tile per camera: its newest picture after a second, or what is wrong.
+
+    Raises:
+        UsageError: its message says what is wrong.
+    """
     from PIL import Image as PILImage
     from PIL import ImageDraw
 

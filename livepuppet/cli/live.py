@@ -136,7 +136,11 @@ def _one_performance(options: argparse.Namespace, source: Source, watched: bool)
 
 
 def write_statistics(path: Path, session: Session, statistics: Statistics) -> None:
-    """What was measured, as JSON. Raises UsageError where the file cannot be written."""
+    """What was measured, as JSON.
+
+    Raises:
+        UsageError: where the file cannot be written.
+    """
     document = statistics.as_dict() | {
         "reason": session.reason,
         "failures": [str(failure) for failure in session.failures],

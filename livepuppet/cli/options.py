@@ -70,7 +70,11 @@ def add_output_arguments(group: argparse._ArgumentGroup, default: str = "window"
 
 
 def choose_outputs(asked: list[str] | None) -> list[str]:
-    """The outputs as asked, or a window, or a video where there is no screen. Raises UsageError: a window asked for, and no screen."""
+    """The outputs as asked, or a window, or a video where there is no screen.
+
+    Raises:
+        UsageError: a window asked for, and no screen.
+    """
     if asked:
         outputs = list(dict.fromkeys(asked))
         if "window" in outputs and not screen_available():
@@ -84,7 +88,11 @@ def choose_outputs(asked: list[str] | None) -> list[str]:
 
 
 def settings_from(options: argparse.Namespace, outputs: list[str]) -> PuppetSettings:
-    """Engine, avatars and picture as asked for. Raises UsageError for a size that is none."""
+    """Engine, avatars and picture as asked for.
+
+    Raises:
+        UsageError: for a size that is none.
+    """
     return PuppetSettings(
         engine=options.engine,
         device=options.device,
@@ -107,7 +115,11 @@ def mark_from(options: argparse.Namespace, *, video: bool) -> Mark:
 
 
 def identity_for(options: argparse.Namespace) -> SigningIdentity | None:
-    """Who signs: as asked, or None for this user's own key. Raises UsageError for a certificate or key that cannot be used."""
+    """Who signs: as asked, or None for this user's own key.
+
+    Raises:
+        UsageError: for a certificate or key that cannot be used.
+    """
     return load_identity(*options.sign_with) if options.sign_with else None
 
 

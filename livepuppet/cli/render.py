@@ -106,7 +106,11 @@ def parse_reference(text: str) -> ReferenceChoice:
 
 
 def job_from_options(options: argparse.Namespace) -> RenderJob:
-    """The video the options ask for. Raises UsageError where something is missing or they contradict each other."""
+    """The video the options ask for.
+
+    Raises:
+        UsageError: where something is missing or they contradict each other.
+    """
     missing = [f"--{name}" for name in FILES if not getattr(options, name)]
     if missing:
         raise UsageError(f"{' and '.join(missing)} missing: render needs --avatar, --driving and --output (or --jobs)")
@@ -189,7 +193,8 @@ class RowParser(argparse.ArgumentParser):
 def read_rows(path: Path, options: argparse.Namespace) -> list[BatchRow]:
     """The rows of a jobs file, with the command line's options where a cell is empty. A row that makes no sense carries its reason.
 
-    Raises UsageError for a file that cannot be read, lacks a column or has one that means nothing.
+    Raises:
+        UsageError: for a file that cannot be read, lacks a column or has one that means nothing.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -227,7 +232,11 @@ def read_rows(path: Path, options: argparse.Namespace) -> list[BatchRow]:
 
 
 def row_options(cells: dict[str, str], folder: Path, options: argparse.Namespace) -> argparse.Namespace:
-    """The command line's options with a row's own in their place. Raises UsageError."""
+    """The command line's options with a row's own in their place.
+
+    Raises:
+        UsageError: its message says what is wrong.
+    """
     words: list[str] = []
     for name, cell in cells.items():
         text = (cell or "").strip()

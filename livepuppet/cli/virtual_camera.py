@@ -39,7 +39,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def execute_plan(plan: Plan) -> None:
-    """Run the commands one by one, showing each. Raises RunError at the first that fails, with what that usually means."""
+    """Run the commands one by one, showing each.
+
+    Raises:
+        RunError: at the first that fails, with what that usually means.
+    """
     root = hasattr(os, "geteuid") and os.geteuid() == 0
     for command in plan.commands:
         line = command.replace("sudo ", "") if root else command

@@ -62,7 +62,8 @@ def list_virtual_cameras() -> list[Device]:
 def find_camera(which: int | str) -> Device:
     """The camera a person means: a number, a device file, a name, or a part of a name that only one has.
 
-    Raises UsageError listing the cameras that are there.
+    Raises:
+        UsageError: listing the cameras that are there.
     """
     cameras = list_cameras()
     text = str(which).strip()
@@ -86,7 +87,8 @@ def find_camera(which: int | str) -> Device:
 def find_again(device: Device) -> Device:
     """The same camera after it was plugged in again, perhaps under another number: by name and port, or by name where only one has it.
 
-    Raises UsageError while it is not there.
+    Raises:
+        UsageError: while it is not there.
     """
     named = [camera for camera in list_cameras() if camera.name == device.name]
     same = [camera for camera in named if camera.bus == device.bus] or named

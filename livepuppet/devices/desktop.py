@@ -46,7 +46,11 @@ def macos() -> list[Device]:
 
 
 def parse_macos(text: str) -> list[Device]:
-    """`system_profiler -json SPCameraDataType` -> devices. Raises ValueError where it is not that."""
+    """`system_profiler -json SPCameraDataType` -> devices.
+
+    Raises:
+        ValueError: where it is not that.
+    """
     entries = json.loads(text).get("SPCameraDataType", [])
     pairs = [(str(entry["_name"]), str(entry.get("spcamera_unique-id", ""))) for entry in entries if "_name" in entry]
     return devices_by_name(sorted(pairs, key=lambda pair: pair[1]), "AVFoundation")

@@ -9,8 +9,12 @@ from livepuppet.types import Size
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """One of the ways in which a camera can deliver. fps: the highest at this size, 0 where unknown. pixels: V4L2 FOURCC,
-    four characters."""
+    """One of the ways in which a camera can deliver.
+
+    Attributes:
+        fps: the highest at this size, 0 where unknown.
+        pixels: V4L2 FOURCC, four characters.
+    """
 
     size: Size
     fps: float
@@ -21,16 +25,17 @@ class Mode:
 class Device:
     """A camera, a virtual camera, or both.
 
-    index: the number OpenCV opens it by; may change when it is plugged in again.
-    name: what the device calls itself; two of one model share it (see `label`).
-    path: the device file (Linux) or system path (Windows), '' where the system has none.
-    driver, bus: as the system names them, '' where unknown.
-    captures: pictures can be read from it now.
-    accepts: a program can write pictures into it: a virtual camera ("loopback"), ours or another's. Reading the puppet's own
-        output back as the driver would make it move itself, so `auto` never takes one.
-    modes: what it offers, as the driver says; empty where the system does not tell.
-    obstacle: why it cannot be opened and what to do about it, '' if nothing is known to be in the way.
-    label: the name, made unique among the devices present by the port it is plugged into; stays the same when its number changes.
+    Attributes:
+        index: the number OpenCV opens it by; may change when it is plugged in again.
+        name: what the device calls itself; two of one model share it (see `label`).
+        path: the device file (Linux) or system path (Windows), '' where the system has none.
+        driver, bus: as the system names them, '' where unknown.
+        captures: pictures can be read from it now.
+        accepts: a program can write pictures into it: a virtual camera ("loopback"), ours or another's. Reading the puppet's own output
+            back as the driver would make it move itself, so `auto` never takes one.
+        modes: what it offers, as the driver says; empty where the system does not tell.
+        obstacle: why it cannot be opened and what to do about it, '' if nothing is known to be in the way.
+        label: the name, made unique among the devices present by the port it is plugged into; stays the same when its number changes.
     """
 
     index: int

@@ -17,7 +17,8 @@ LINE_PADDING = 128
 def as_bgr(raw: NDArray[Any], size: Size) -> Image | None:
     """A picture (H, W, 3) in OpenCV's channel order out of whatever the driver delivered; None where that cannot be.
 
-    size: what the device claims; needed for drivers that deliver one long row of bytes, (1, N), with or without padding.
+    Args:
+        size: what the device claims; needed for drivers that deliver one long row of bytes, (1, N), with or without padding.
     """
     if raw.ndim == 2 and raw.shape[0] == 1 and raw.size > 1:
         unrolled = unroll(raw, size)

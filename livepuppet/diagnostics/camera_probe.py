@@ -17,7 +17,13 @@ BLACK_LEVEL = 24
 
 @dataclass(frozen=True)
 class CameraProbe:
-    """What came of it. opened_s: until the first picture; fps: measured; problem: one line, '' if all is well."""
+    """What came of it.
+
+    Attributes:
+        opened_s: until the first picture.
+        fps: measured.
+        problem: one line, '' if all is well.
+    """
 
     device: Device
     opened_s: float = 0.0

@@ -12,7 +12,12 @@ State = Literal["good", "note", "bad", "broken"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report. fix: the command or action that helps, '' where nothing is to do; facts: the same for programs."""
+    """One line of the report.
+
+    Attributes:
+        fix: the command or action that helps, '' where nothing is to do.
+        facts: the same for programs.
+    """
 
     section: str
     state: State

@@ -11,7 +11,11 @@ from livepuppet.types import Floats
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """One measured run. moments and latencies: seconds, of the newest deliveries; stages: seconds, the newest of each."""
+    """One measured run. moments and latencies: seconds, of the newest deliveries;
+
+    Attributes:
+        stages: seconds, the newest of each.
+    """
 
     statistics: Statistics
     driver_frames: Floats

@@ -59,7 +59,13 @@ Needs macOS 13 or later and OBS 30 or later.
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do. commands: for a shell, empty where there is nothing to run; before, after: text around them; note: in case of trouble."""
+    """What to do.
+
+    Attributes:
+        commands: for a shell, empty where there is nothing to run.
+        before, after: text around them.
+        note: in case of trouble.
+    """
 
     title: str
     before: str = ""

@@ -19,10 +19,14 @@ log = logging.getLogger("livepuppet.live.avatar_loader")
 
 
 class AvatarLoader:
-    """Portraits by number. paths: images and folders, as the person gave them; size: of every avatar's picture.
+    """Portraits by number.
 
-    The first portrait that can be used is prepared at once (`first`), all others in one background thread.
-    Raises what `find_portraits` raises.
+    The first portrait that can be used is prepared at once (`first`), all others in one background thread. Raises what `find_portraits`
+    raises.
+
+    Args:
+        paths: images and folders, as the person gave them.
+        size: of every avatar's picture.
     """
 
     def __init__(self, engine: AnyEngine, paths: Sequence[Path], size: Size | None = None) -> None:

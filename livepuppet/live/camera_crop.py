@@ -18,7 +18,8 @@ Box = tuple[int, int, int, int]
 class CameraCrop:
     """The part of the camera picture that drives the puppet: `zoom` ≥ 1 times enlarged, moved by a share of the free margin.
 
-    x, y: -1 (left, top) … 1 (right, bottom); 0 is centred.
+    Attributes:
+        x, y: -1 (left, top) … 1 (right, bottom); 0 is centred.
     """
 
     zoom: float = 1.0

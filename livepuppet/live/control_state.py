@@ -24,7 +24,12 @@ ONE_AVATAR = "there is one avatar"
 
 
 class ControlState:
-    """Settings of a running session. record: starts or stops a recording and says so; end: ends the session for a reason."""
+    """Settings of a running session.
+
+    Args:
+        record: starts or stops a recording and says so.
+        end: ends the session for a reason.
+    """
 
     def __init__(
         self,
@@ -63,7 +68,11 @@ class ControlState:
             self._note = (line, self._clock() + NOTE_S)
 
     def status(self, trouble: str, recording: bool) -> Status:
-        """What the window shows beside the picture. trouble: the source's own line."""
+        """What the window shows beside the picture.
+
+        Args:
+            trouble: the source's own line.
+        """
         condition = self.puppet.condition
         wanted = not (condition.referenced and condition.face) or self._landmarks or self._overlay > 0
         return Status(

@@ -13,7 +13,11 @@ from livepuppet.types import Frame
 
 
 class LatestFrame:
-    """One writer, one reader. lossless: `put` waits until the previous frame was taken."""
+    """One writer, one reader.
+
+    Attributes:
+        lossless: `put` waits until the previous frame was taken.
+    """
 
     def __init__(self, *, lossless: bool) -> None:
         self.lossless = lossless

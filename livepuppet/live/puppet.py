@@ -34,8 +34,11 @@ SETTLE_S = 1.5
 class DriverCondition:
     """How the puppet is, for those who show it.
 
-    face: the driver's face was seen in the last frame.  referenced: motion is being counted from a reference.
-    armed: how much of the hold still has passed, 0 … 1.  points: where the driver was seen, (N, 2) in pixels.
+    Attributes:
+        face: the driver's face was seen in the last frame.
+        referenced: motion is being counted from a reference.
+        armed: how much of the hold still has passed, 0 … 1.
+        points: where the driver was seen, (N, 2) in pixels.
     """
 
     face: bool = False

@@ -24,7 +24,11 @@ BETTER = 0.85
 
 
 class HoldStill:
-    """Watches driving motions until one may be the reference. hold_s: how long the driver must hold still."""
+    """Watches driving motions until one may be the reference.
+
+    Attributes:
+        hold_s: how long the driver must hold still.
+    """
 
     def __init__(self, hold_s: float = HOLD_STILL_S) -> None:
         self.hold_s = hold_s

@@ -31,7 +31,12 @@ log = logging.getLogger("livepuppet.live.session")
 
 @dataclass(frozen=True)
 class Limits:
-    """When a session ends by itself, and how fast it goes. seconds: of the source's own time; fps: most frames a second."""
+    """When a session ends by itself, and how fast it goes.
+
+    Attributes:
+        seconds: of the source's own time.
+        fps: most frames a second.
+    """
 
     seconds: float | None = None
     frames: int | None = None
@@ -41,9 +46,14 @@ class Limits:
 class Session:
     """Drives one puppet from one source into any number of sinks, until something ends it.
 
-    new_recording: makes the sink (and says the file's name) that key R starts; mark: the last touch to every finished picture. opened:
-    sinks that are open already, at the puppet's size.
     Errors in any thread end `run` with that error, except a sink's: it is reported, the others go on.
+
+    Attributes:
+        new_recording: makes the sink (and says the file's name) that key R starts.
+        mark: the last touch to every finished picture.
+
+    Args:
+        opened: sinks that are open already, at the puppet's size.
     """
 
     def __init__(

@@ -77,11 +77,17 @@ class Distribution:
 class Statistics:
     """A run in numbers. Times in milliseconds unless the name says otherwise.
 
-    seconds: from the first frame taken to the last delivered.  fps: pictures delivered per second, over the last two seconds;
-    mean_fps: since the start.  source_fps: what the source produced, dropped frames included.  latency: capture to sink.  interval:
-    between deliveries.  age_bound_ms: the longest that one frame was worked on, plus the longest source interval: with a one-frame
-    channel latency cannot exceed it, so a larger latency.worst shows a queue.  cpu_ms: the process's processor time per delivered frame,
-    all threads together, capture and encoding included; it depends far less than the other times on what else the machine does.
+    Attributes:
+        seconds: from the first frame taken to the last delivered.
+        fps: pictures delivered per second, over the last two seconds.
+        mean_fps: since the start.
+        source_fps: what the source produced, dropped frames included.
+        latency: capture to sink.
+        interval: between deliveries.
+        age_bound_ms: the longest that one frame was worked on, plus the longest source interval: with a one-frame channel latency cannot
+            exceed it, so a larger latency.worst shows a queue.
+        cpu_ms: the process's processor time per delivered frame, all threads together, capture and encoding included; it depends far less
+            than the other times on what else the machine does.
     """
 
     seconds: float = 0.0
@@ -136,9 +142,11 @@ def _place(stage: str) -> int:
 class Meter:
     """Counts and times a session. Every method may be called from any thread.
 
-    clock: monotonic seconds, the same clock that stamps `Frame.captured_at`.  cpu_clock: processor seconds of this process.
-    about: facts to show beside the numbers (engine, device, source, sizes), see `describe`.  warm_up_s: what happens so long after
-    the first frame is forgotten again.
+    Args:
+        clock: monotonic seconds, the same clock that stamps `Frame.captured_at`.
+        cpu_clock: processor seconds of this process. about: facts to show beside the numbers (engine, device, source, sizes), see
+            `describe`.
+        warm_up_s: what happens so long after the first frame is forgotten again.
     """
 
     def __init__(

@@ -20,9 +20,11 @@ DISTURBED_AKD = 0.05
 class Departure:
     """Means over the frames of two animations.
 
-    l1: mean absolute difference, levels of 255.  ssim: structural similarity of the brightness, 1 = alike (Wang et al. 2004).
-    akd: mean distance between the faces' landmarks in face widths, NaN where no frame shows a face in both.
-    lost: part of the frames in which only the first animation shows a face.
+    Attributes:
+        l1: mean absolute difference, levels of 255.
+        ssim: structural similarity of the brightness, 1 = alike (Wang et al. 2004).
+        akd: mean distance between the faces' landmarks in face widths, NaN where no frame shows a face in both.
+        lost: part of the frames in which only the first animation shows a face.
     """
 
     l1: float

@@ -85,7 +85,11 @@ class NetworkTarget:
 
 
 class InstalledTarget:
-    """The ONNX graphs of a model directory: the model just as it animates here. Raises ModelError."""
+    """The ONNX graphs of a model directory: the model just as it animates here.
+
+    Raises:
+        ModelError: its message says what is wrong.
+    """
 
     def __init__(self, directory: ModelDirectory, device: torch.device) -> None:
         names = directory.manifest.graphs.get("onnx")
@@ -130,8 +134,10 @@ class AttackView:
 class Attack:
     """The model, the photo and the driving performance; `perturb` works, `animate` shows.
 
-    photo: RGB uint8 (H, W, 3).  window: the square around the face that the model is shown.
-    driving: RGB uint8 (size, size, 3) each, faces cut as for the model; the first is the reference.
+    Attributes:
+        photo: RGB uint8 (H, W, 3).
+        window: the square around the face that the model is shown.
+        driving: RGB uint8 (size, size, 3) each, faces cut as for the model; the first is the reference.
     """
 
     def __init__(self, victim: AttackTarget, photo: Image, window: Window, driving: Sequence[Image], device: torch.device) -> None:
@@ -144,7 +150,11 @@ class Attack:
     def perturb(
         self, strength: float, steps: int, seed: int = 0, progress: Callable[[int, float], None] | None = None
     ) -> NDArray[np.float32]:
-        """The change, float32 (H, W, 3) in levels of 255, none beyond `strength`. progress: called with step and departure."""
+        """The change, float32 (H, W, 3) in levels of 255, none beyond `strength`.
+
+        Args:
+            progress: called with step and departure.
+        """
         limit = strength / 255
         random = torch.Generator().manual_seed(seed)
         change = ((torch.rand(self.photo.shape, generator=random) * 2 - 1) * limit).to(self.device)

@@ -52,7 +52,11 @@ class Misled:
 def mislead(photo: Image, change: Change, strength: float, trials: int, seed: int = 0) -> Misled:
     """Add patches to a change of the photo so that its landmarks move, no level changing by more than `strength` of 255.
 
-    photo: RGB uint8 (H, W, 3). Raises NoFaceError.
+    Args:
+        photo: RGB uint8 (H, W, 3).
+
+    Raises:
+        NoFaceError: its message says what is wrong.
     """
     faces = find_faces(photo)
     if not faces:

@@ -132,7 +132,9 @@ def model_attack(
 ) -> tuple[str, Any] | None:
     """The attack on the model that was asked for, or on the first installed one, with its name; None, saying why, where there is none.
 
-    Raises MissingPartError without PyTorch, ModelError, NoFaceError.
+    Raises:
+        MissingPartError: without PyTorch.
+        ModelError, NoFaceError: its message says what is wrong.
     """
     from livepuppet.engines.fomm import model_store
 
@@ -206,7 +208,14 @@ def jpeg_copy(image: Image, quality: int) -> Image:
 
 
 def write_photo(image: Image, path: Path, alpha: NDArray[np.uint8] | None = None) -> None:
-    """Without the original's metadata: no place, no date, no camera. alpha: (H, W), kept where the format has it. Raises UsageError."""
+    """Without the original's metadata: no place, no date, no camera.
+
+    Args:
+        alpha: (H, W), kept where the format has it.
+
+    Raises:
+        UsageError: its message says what is wrong.
+    """
     from PIL import Image as PILImage
 
     if alpha is not None and path.suffix.lower() in (".jpg", ".jpeg"):

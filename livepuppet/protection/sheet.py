@@ -15,7 +15,11 @@ PAPER = 246
 
 
 def comparison_sheet(rows: Sequence[tuple[str, Sequence[Image]]]) -> Image:
-    """Titled rows of pictures below each other, all at TILE_PX height. Raises ValueError for no rows."""
+    """Titled rows of pictures below each other, all at TILE_PX height.
+
+    Raises:
+        ValueError: for no rows.
+    """
     if not rows:
         raise ValueError("a sheet has at least one row")
     strips = [title_tile(title, [draw_tile(image) for image in images]) for title, images in rows]

@@ -35,8 +35,11 @@ OFFLINE = {
 class ProvenanceFacts:
     """What the credentials say about a file.
 
-    engine: 'landmark', 'fomm' …  watermark: whether the frames carry the invisible mark.  session_id: the one in the mark, if any.
-    label: the visible text, if any.
+    Attributes:
+        engine: 'landmark', 'fomm' ….
+        watermark: whether the frames carry the invisible mark.
+        session_id: the one in the mark, if any.
+        label: the visible text, if any.
     """
 
     engine: str
@@ -66,10 +69,13 @@ class ProvenanceFacts:
 class Credentials:
     """What the credentials in a file say.
 
-    state: 'trusted' (signed by somebody on a trust list), 'valid' (unaltered since it was signed, by somebody unknown) or 'invalid'.
-    generator: the program they name.  statement: livepuppet's own assertion, None where another program wrote them.
-    source_types: IPTC digital source types of all actions, without the address.  issuer: who the certificate says it is; anyone can
-    write anything into a certificate of their own.  problems: c2pa's codes for what is wrong.
+    Attributes:
+        state: 'trusted' (signed by somebody on a trust list), 'valid' (unaltered since it was signed, by somebody unknown) or 'invalid'.
+        generator: the program they name.
+        statement: livepuppet's own assertion, None where another program wrote them.
+        source_types: IPTC digital source types of all actions, without the address.
+        issuer: who the certificate says it is; anyone can write anything into a certificate of their own.
+        problems: c2pa's codes for what is wrong.
     """
 
     state: str
@@ -95,10 +101,15 @@ def media_type(path: Path) -> str | None:
 
 
 def sign_file(path: Path, *, facts: ProvenanceFacts, identity: SigningIdentity | None = None) -> None:
-    """Put credentials into a finished file. identity: who signs; None: this user's own key, made at first use.
+    """Put credentials into a finished file.
 
     The file is replaced in one step by its signed copy; whatever fails on the way leaves it as it was.
-    Raises SinkError (cannot be signed: the file is whole, but carries no credentials).
+
+    Args:
+        identity: who signs; None: this user's own key, made at first use.
+
+    Raises:
+        SinkError: (cannot be signed: the file is whole, but carries no credentials).
     """
     import c2pa
 
@@ -144,7 +155,11 @@ def manifest(facts: ProvenanceFacts) -> dict[str, Any]:
 
 
 def read_credentials(path: Path) -> Credentials | None:
-    """What the credentials in the file say; None: it has none, or is of a kind that cannot carry any. Raises OSError."""
+    """What the credentials in the file say; None: it has none, or is of a kind that cannot carry any.
+
+    Raises:
+        OSError: its message says what is wrong.
+    """
     import c2pa
 
     kind = media_type(path)

@@ -26,8 +26,13 @@ GROUND = 0.55
 
 
 class LabelStrip:
-    """A rendered label. height, width: its size.  weight: float32 (height, width, 1), 0 … 1, how much of the picture remains.
-    light: float32 (height, width, 1), what is added, 0 … 255."""
+    """A rendered label.
+
+    Attributes:
+        height, width: its size.
+        weight: float32 (height, width, 1), 0 … 1, how much of the picture remains.
+        light: float32 (height, width, 1), what is added, 0 … 255.
+    """
 
     def __init__(self, coverage: NDArray[np.float32], letters: NDArray[np.float32]) -> None:
         self.height, self.width = coverage.shape
@@ -37,7 +42,11 @@ class LabelStrip:
 
 
 def check_label_text(text: str) -> str:
-    """The text without surrounding blanks. Raises UsageError where no installed font has its letters, or it is empty or too long."""
+    """The text without surrounding blanks.
+
+    Raises:
+        UsageError: where no installed font has its letters, or it is empty or too long.
+    """
     text = " ".join(text.split())
     if not text:
         raise UsageError("the label is empty: give it a text, or none at all", parameter="label")
@@ -48,7 +57,11 @@ def check_label_text(text: str) -> str:
 
 
 def draw_label(image: Image, text: str, corner: Corner = "bottom-right") -> Image:
-    """The picture with the label, a new array. image: RGB uint8 (H, W, 3), at least 64 pixels a side."""
+    """The picture with the label, a new array.
+
+    Args:
+        image: RGB uint8 (H, W, 3), at least 64 pixels a side.
+    """
     height, width = image.shape[:2]
     margin = max(4, min(height, width) // 50)
     strip = render_label(text, min(height, width), width - 2 * margin)

@@ -67,7 +67,11 @@ class MarkedSink(Closing):
         self._sink.write(replace(frame, image=self._mark.apply(frame.image)))
 
     def close(self) -> None:
-        """Finish, and sign a video. May be called twice. Raises SinkError."""
+        """Finish, and sign a video. May be called twice.
+
+        Raises:
+            SinkError: its message says what is wrong.
+        """
         if self._closed:
             return
         self._closed = True

@@ -19,10 +19,14 @@ log = logging.getLogger("livepuppet.provenance.marks")
 class Mark:
     """Marks the frames of one session. Call `apply` once per finished frame, from one thread.
 
-    session_id: 0 … 65535, what the watermark carries; drawn at random unless given.
-    watermark: whether all frames so far carry it; turns False, with a warning, at the first one that is too small.
-    label: the visible text, None for none.  corner: where the label stands.
-    video: the frames go into a file only, so that the mark may be fainter than one that has to survive a call.
+    Attributes:
+        session_id: 0 … 65535, what the watermark carries; drawn at random unless given.
+        watermark: whether all frames so far carry it; turns False, with a warning, at the first one that is too small.
+        label: the visible text, None for none.
+        corner: where the label stands.
+
+    Args:
+        video: the frames go into a file only, so that the mark may be fainter than one that has to survive a call.
     """
 
     def __init__(
@@ -46,7 +50,11 @@ class Mark:
             self._embedder = Embedder(self.session_id, VIDEO if video else CALL)
 
     def apply(self, image: Image) -> Image:
-        """The marked picture; the one given is left as it is. image: RGB uint8 (H, W, 3)."""
+        """The marked picture; the one given is left as it is.
+
+        Args:
+            image: RGB uint8 (H, W, 3).
+        """
         if self.label is not None:
             image = labels.draw_label(image, self.label, self.corner)
         if self._embedder is not None:
@@ -60,7 +68,9 @@ class Mark:
 def sign_video(video: Path, engine: str, mark: Mark, identity: SigningIdentity | None) -> None:
     """Put content credentials into a finished video, where its format has a place for them; one that cannot be signed stays as it is.
 
-    engine: its name. identity: who signs; None: this user's own key.
+    Args:
+        engine: its name.
+        identity: who signs; None: this user's own key.
     """
     from livepuppet.provenance.c2pa import ProvenanceFacts, can_sign, sign_file
 

@@ -36,7 +36,11 @@ class SigningIdentity:
 
 
 def own_identity(folder: Path | None = None) -> SigningIdentity:
-    """This user's key; made, readable by nobody else, where there is none or it has expired. Raises OSError."""
+    """This user's key; made, readable by nobody else, where there is none or it has expired.
+
+    Raises:
+        OSError: its message says what is wrong.
+    """
     path = (folder or platformdirs.user_data_path("livepuppet", appauthor=False) / "credentials") / FILE
     if path.exists():
         try:
@@ -53,7 +57,11 @@ def own_identity(folder: Path | None = None) -> SigningIdentity:
 
 
 def load_identity(certificates: Path, key: Path) -> SigningIdentity:
-    """The identity of a certificate and its key. Raises UsageError saying what is wrong with which file."""
+    """The identity of a certificate and its key.
+
+    Raises:
+        UsageError: saying what is wrong with which file.
+    """
     contents = []
     for path in (certificates, key):
         try:
@@ -64,7 +72,11 @@ def load_identity(certificates: Path, key: Path) -> SigningIdentity:
 
 
 def parse_identity(certificates: bytes, key: bytes, where: str, key_where: str | None = None) -> SigningIdentity:
-    """Check that the certificate is in force, and the key its own. Raises UsageError, its text beginning with where the trouble is."""
+    """Check that the certificate is in force, and the key its own.
+
+    Raises:
+        UsageError: its text beginning with where the trouble is.
+    """
     from cryptography import x509
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa

@@ -32,7 +32,11 @@ ABSENT = "The absence of marks proves nothing: they can be removed, and most pro
 
 @dataclass(frozen=True, slots=True)
 class VerificationResult:
-    """path, and what was found there. stretch: from where to where, in seconds, the mark was read; None: all over the file."""
+    """path, and what was found there.
+
+    Attributes:
+        stretch: from where to where, in seconds, the mark was read; None: all over the file.
+    """
 
     path: Path
     credentials: Credentials | None

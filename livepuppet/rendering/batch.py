@@ -103,7 +103,11 @@ class RenderBatch:
         self._chunk_s = chunk_s
 
     def run(self) -> bool:
-        """Do everything; returns whether all rows succeeded. Raises SinkError where the summary cannot be written."""
+        """Do everything; returns whether all rows succeeded.
+
+        Raises:
+            SinkError: where the summary cannot be written.
+        """
         self.progress.stage("videos", len(self.rows))
         try:
             asyncio.run(self._run())

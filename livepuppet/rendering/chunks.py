@@ -50,7 +50,11 @@ class VideoChunk:
 
 @dataclass(frozen=True)
 class WorkerJob:
-    """A job for a worker that may not see this machine's files. avatar, driving: their bytes, or None where the paths can be used."""
+    """A job for a worker that may not see this machine's files.
+
+    Attributes:
+        avatar, driving: their bytes, or None where the paths can be used.
+    """
 
     job: RenderJob
     avatar: bytes | None
@@ -128,7 +132,11 @@ def search_chunk(worker_job: WorkerJob, chunk: VideoChunk, cast: PeopleTracks | 
 def render_chunk(
     worker_job: WorkerJob, chunk: VideoChunk, cast: PeopleTracks | None, references: list[Reference], session_id: int, folder: str | None
 ) -> tuple[RenderResult, bytes | str]:
-    """Make the pictures of one chunk. folder: where to put it (returns its path); None: return the video's bytes."""
+    """Make the pictures of one chunk.
+
+    Args:
+        folder: where to put it (returns its path); None: return the video's bytes.
+    """
     with unpack_job(worker_job) as job:
         rendering = RenderPipeline(job, worker_engine(job.engine, job.device, job.model), session_id=session_id)
         driver = open_driver(job.driving, mirror=job.mirror, progress=SilentProgress(), stop=rendering.stop, cast=cast)
@@ -162,7 +170,10 @@ def first_reference(worker_job: WorkerJob, cast: PeopleTracks | None) -> list[Re
 def join_chunks(job: RenderJob, paths: list[Path], size: Size, session_id: int) -> int:
     """Put pieces together, with the sound, into the job's video, and sign it. Returns the number of frames.
 
-    The video appears in its place when it is whole. Raises SinkError.
+    The video appears in its place when it is whole.
+
+    Raises:
+        SinkError: its message says what is wrong.
     """
     driver = open_driver(job.driving, mirror=job.mirror, progress=SilentProgress(), stop=threading.Event(), cast=None)
     joined = job.output.with_stem(job.output.stem + ".joining")
@@ -205,7 +216,11 @@ def worker_engine(name: str, device: str, model: str | None) -> AnyEngine:
 
 @contextmanager
 def unpack_job(worker_job: WorkerJob) -> Iterator[RenderJob]:
-    """The job with paths that exist here. Raises UsageError where this worker runs another version."""
+    """The job with paths that exist here.
+
+    Raises:
+        UsageError: where this worker runs another version.
+    """
     if worker_job.version != __version__:
         raise UsageError(f"a worker runs livepuppet {__version__}, the job comes from {worker_job.version}: install the same on all nodes")
     job = worker_job.job

@@ -44,7 +44,11 @@ class Progress(Protocol):
     """Hears how far the work is."""
 
     def stage(self, name: str, total: int | None) -> None:
-        """A part of the work begins. total: how many frames it has, None where unknown."""
+        """A part of the work begins.
+
+        Args:
+            total: how many frames it has, None where unknown.
+        """
 
     def advance(self) -> None:
         """One more frame of it is done."""
@@ -75,7 +79,11 @@ class Driver(Protocol):
         """Damaged packets left out since the beginning or the last search."""
 
     def first_pts(self, start: float) -> int:
-        """The timestamp of the first frame from `start` on. Raises UsageError where there is none."""
+        """The timestamp of the first frame from `start` on.
+
+        Raises:
+            UsageError: where there is none.
+        """
 
     def count(self, start: float, end: float | None) -> int | None:
         """How many frames lie between, as far as it is known beforehand."""
@@ -96,10 +104,18 @@ class Driver(Protocol):
         images: bool = False,
         each: FrameCallback | None = None,
     ) -> Iterator[DriverFrame]:
-        """Steadied moments from `start` until before `end`. each: called with every moment as it was seen, before it is steadied."""
+        """Steadied moments from `start` until before `end`.
+
+        Args:
+            each: called with every moment as it was seen, before it is steadied.
+        """
 
     def audio(self, origin: Fraction, cut: bool, end: float | None) -> AudioTrack | None:
-        """The sound; `origin`, on the file's own clock, becomes 0. cut: what is before is not wanted. None where there is none."""
+        """The sound; `origin`, on the file's own clock, becomes 0.
+
+        Args:
+            cut: what is before is not wanted. None where there is none.
+        """
 
     def close(self) -> None:
         """Free what is open. May be called twice."""
@@ -114,9 +130,14 @@ def open_driver(
     face: int | None = None,
     cast: PeopleTracks | Literal["unknown"] | None = "unknown",
 ) -> Driver:
-    """A video, or a motion file by its suffix .npz. face: who drives, of several people; cast: who is there, where that is known already.
+    """A video, or a motion file by its suffix .npz.
 
-    Raises UsageError, SourceError.
+    Args:
+        face: who drives, of several people.
+        cast: who is there, where that is known already.
+
+    Raises:
+        UsageError, SourceError: its message says what is wrong.
     """
     if path.lower().endswith(".npz"):
         if mirror:

@@ -238,5 +238,9 @@ class RayExecutor:
 
 
 def open_executor(on: str | None, *, size: int | None = None, gpus: int = 0) -> Executor:
-    """This machine for None, else the Ray cluster that `on` names. Raises MissingPartError, RunError."""
+    """This machine for None, else the Ray cluster that `on` names.
+
+    Raises:
+        MissingPartError, RunError: its message says what is wrong.
+    """
     return LocalExecutor(size, gpus) if on is None else RayExecutor(on)

@@ -25,8 +25,14 @@ DEFAULT_CRF = 16
 
 @dataclass(frozen=True)
 class RenderJob:
-    """One video to make. Times in seconds of the driving video. size: None takes the portrait's own. face: which of several people
-    drives, None the largest and steadiest. motion: where to save the driver's motion. resume: go on with an interrupted video."""
+    """One video to make. Times in seconds of the driving video.
+
+    Attributes:
+        size: None takes the portrait's own.
+        face: which of several people drives, None the largest and steadiest.
+        motion: where to save the driver's motion.
+        resume: go on with an interrupted video.
+    """
 
     avatar: Path
     driving: str
@@ -78,8 +84,14 @@ class RenderJob:
 
 @dataclass(frozen=True)
 class RenderResult:
-    """What was made. lost: frames in which nobody was seen. skipped: damaged packets. whole: not stopped on the way. resumed: frames
-    that were there already."""
+    """What was made.
+
+    Attributes:
+        lost: frames in which nobody was seen.
+        skipped: damaged packets.
+        whole: not stopped on the way.
+        resumed: frames that were there already.
+    """
 
     frames: int
     lost: int

@@ -26,7 +26,11 @@ GUIDED_EPS = 1e-4
 
 
 class PersonMatting:
-    """Cuts the person out of one video's pictures, in order. Raises UsageError where the installed MediaPipe cannot tell people apart."""
+    """Cuts the person out of one video's pictures, in order.
+
+    Raises:
+        UsageError: where the installed MediaPipe cannot tell people apart.
+    """
 
     def __init__(self) -> None:
         if not carries_models():

@@ -40,7 +40,11 @@ LARGEST_ARRAY_BYTES = 250_000_000
 
 @dataclass(frozen=True, eq=False)
 class MotionHeader:
-    """What a motion file says about itself. references: the driver at rest, each from a timestamp on."""
+    """What a motion file says about itself.
+
+    Attributes:
+        references: the driver at rest, each from a timestamp on.
+    """
 
     engine: str
     frames: int
@@ -51,7 +55,11 @@ class MotionHeader:
 
 
 class MotionWriter:
-    """Writes one motion file while the moments pass. Raises SinkError where it cannot be written."""
+    """Writes one motion file while the moments pass.
+
+    Raises:
+        SinkError: where it cannot be written.
+    """
 
     def __init__(
         self, path: Path, *, engine: str, references: list[tuple[int, Motion]], start_pts: int, time_base: Fraction, fps: float
@@ -132,8 +140,11 @@ class MotionWriter:
 
 
 class MotionFile:
-    """A motion file, opened for playing back. Raises UsageError in one line for a file that is none, is damaged, or was made by a newer
-    version."""
+    """A motion file, opened for playing back.
+
+    Raises:
+        UsageError: in one line for a file that is none, is damaged, or was made by a newer version.
+    """
 
     def __init__(self, path: str | Path) -> None:
         self.path = str(path)

@@ -93,7 +93,11 @@ class PersonTracks:
 
 @dataclass(frozen=True)
 class PeopleTracks:
-    """The people of a video, the largest and steadiest first, and who of them drives. within: how far places hold, in timestamps."""
+    """The people of a video, the largest and steadiest first, and who of them drives.
+
+    Attributes:
+        within: how far places hold, in timestamps.
+    """
 
     people: list[PersonTracks]
     driver: int
@@ -121,9 +125,14 @@ class PeopleTracks:
 
 
 def find_people(path: str, face: int | None, advance: Callable[[], None] | None = None) -> PeopleTracks | None:
-    """Who is in the video; None where there is at most one person, so that nobody need be chosen. face: 1, 2, … who drives.
+    """Who is in the video; None where there is at most one person, so that nobody need be chosen.
 
-    advance: called for every frame looked at. Raises UsageError where there are fewer people.
+    Args:
+        face: 1, 2, … who drives.
+        advance: called for every frame looked at.
+
+    Raises:
+        UsageError: where there are fewer people.
     """
     video = VideoReader(path, limit=LIMIT_PX)
     try:
@@ -235,7 +244,8 @@ def histogram_similarity(one: Colours, other: Colours) -> float:
 def group_tracks(found: list[Track], least: int) -> list[PersonTracks]:
     """Appearances put together to people: no two of one person at one time, colours alike. The largest and steadiest first.
 
-    least: timestamps that somebody must be seen for in all.
+    Args:
+        least: timestamps that somebody must be seen for in all.
     """
     groups: list[list[Track]] = []
     for one in sorted(found, key=lambda a: -sum(p.side for p in a.places)):

@@ -47,7 +47,11 @@ LARGEST_PX = 4096
 
 
 class RenderPipeline:
-    """Makes one video. engine: shared between renderings one after the other, closed by whoever opened it."""
+    """Makes one video.
+
+    Attributes:
+        engine: shared between renderings one after the other, closed by whoever opened it.
+    """
 
     def __init__(
         self,
@@ -69,7 +73,11 @@ class RenderPipeline:
             load_identity(*job.sign_with)  # refused before anything is worked on
 
     def run(self) -> RenderResult:
-        """Make the video. Raises UsageError, PortraitError, SourceError or SinkError in one line; a stopped or failed video is playable."""
+        """Make the video.
+
+        Raises:
+            UsageError, PortraitError, SourceError, SinkError: in one line; a stopped or failed video is playable.
+        """
         job = self.job
         if not is_image_sequence(job.output):
             video_format(job.output.suffix.lower(), transparent=job.transparent)  # refused before anything is worked on
@@ -165,7 +173,11 @@ class RenderPipeline:
     def open_writer(
         self, path: Path, avatar: Avatar, driver: Driver, shift: int, *, silent: bool = False
     ) -> VideoWriter | ImageSequenceWriter:
-        """What takes the finished pictures. silent: leave the sound to others."""
+        """What takes the finished pictures.
+
+        Args:
+            silent: leave the sound to others.
+        """
         if is_image_sequence(path):
             return ImageSequenceWriter(path, time_base=driver.time_base)
         return open_video_writer(

@@ -105,7 +105,11 @@ def render(
 def render_job(
     job: RenderJob, engine: AnyEngine | None = None, *, progress: Progress | None = None, stop: threading.Event | None = None
 ) -> RenderResult:
-    """Make one job's video. engine: None opens the job's own. Raises what `render` does."""
+    """Make one job's video.
+
+    Args:
+        engine: None opens the job's own. Raises what `render` does.
+    """
     check_job(job)
     opened = engine or open_engine(job.engine, job.device, job.model)
     try:

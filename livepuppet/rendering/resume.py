@@ -33,7 +33,11 @@ def note_path(output: Path) -> Path:
 
 
 def write_note(output: Path, unfinished: ResumeNote) -> None:
-    """Write the note. Raises SinkError."""
+    """Write the note.
+
+    Raises:
+        SinkError: its message says what is wrong.
+    """
     references = [[r.since, r.pts, r.seconds, r.distance] for r in unfinished.references]
     text = json.dumps(
         {"version": VERSION, "settings": unfinished.settings, "references": references, "session_id": unfinished.session_id}, indent=1
@@ -50,7 +54,11 @@ def remove_note(output: Path) -> None:
 
 
 def read_note(output: Path, settings: dict[str, Any]) -> ResumeNote | None:
-    """What was noted; None where nothing was. Raises UsageError where the video was begun with other settings."""
+    """What was noted; None where nothing was.
+
+    Raises:
+        UsageError: where the video was begun with other settings.
+    """
     note = note_path(output)
     try:
         found = json.loads(note.read_text())

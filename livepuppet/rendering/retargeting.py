@@ -15,7 +15,11 @@ EASE_S = 0.5
 
 @dataclass(frozen=True, eq=False)
 class RetargetedFrame:
-    """One frame of the avatar's: its motion, at the driver's moment. seen: whether the driver was in the picture."""
+    """One frame of the avatar's: its motion, at the driver's moment.
+
+    Attributes:
+        seen: whether the driver was in the picture.
+    """
 
     driver_frame: DriverFrame
     motion: Motion
@@ -25,7 +29,11 @@ class RetargetedFrame:
 def retarget_frames(
     engine: AnyEngine, avatar: Avatar, driver_frames: Iterable[DriverFrame], references: list[tuple[int, Motion]], tuning: Tuning
 ) -> Iterator[RetargetedFrame]:
-    """The avatar's motion for every moment. references: (pts from which it counts, the driver's motion at rest), in order, at least one."""
+    """The avatar's motion for every moment.
+
+    Args:
+        references: (pts from which it counts, the driver's motion at rest), in order, at least one.
+    """
     window: deque[tuple[DriverFrame, Motion | None]] = deque()
     coming = iter(driver_frames)
     last: tuple[float, Motion] | None = None

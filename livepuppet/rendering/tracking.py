@@ -28,8 +28,14 @@ OWN_REFERENCE_S = 1.0
 
 @dataclass(frozen=True, eq=False)
 class DriverFrame:
-    """One frame of the driving video. seconds: since the video's first frame. shot: grows by 1 at each cut. motion: None where nobody is
-    seen. picture: the frame, only where it was asked for."""
+    """One frame of the driving video.
+
+    Attributes:
+        seconds: since the video's first frame.
+        shot: grows by 1 at each cut.
+        motion: None where nobody is seen.
+        image: the frame, only where it was asked for.
+    """
 
     pts: int
     seconds: float
@@ -119,7 +125,12 @@ def smooth_driver_frames(driver_frames: Iterable[DriverFrame], strength: float) 
 
 @dataclass(frozen=True)
 class Reference:
-    """Which frame counts as the driver's rest, from `since` on. pts: the frame; seconds: its place in the video."""
+    """Which frame counts as the driver's rest, from `since` on.
+
+    Attributes:
+        pts: the frame.
+        seconds: its place in the video.
+    """
 
     since: int
     pts: int

@@ -27,7 +27,9 @@ class Recorder:
     """Writes H.264 to PATH (.mp4, .m4v, .mov or .mkv).
 
     A frame's time is its place in the driving video where it has one (`media_time`), else when it was captured; see `RecordingClock`.
-    dropped: frames left out because the disk or the encoder was too slow; stays 0 when opened `lossless`.
+
+    Attributes:
+        dropped: frames left out because the disk or the encoder was too slow; stays 0 when opened `lossless`.
     """
 
     live = False
@@ -47,7 +49,11 @@ class Recorder:
         self._reported = False
 
     def open(self, size: Size, fps: float, *, lossless: bool) -> None:
-        """Create the file and start the thread. Raises SinkError where it cannot be written."""
+        """Create the file and start the thread.
+
+        Raises:
+            SinkError: where it cannot be written.
+        """
         self._lossless = lossless
         self._queue = queue.Queue(queue_length(size))
         writer = VideoWriter(self.path, size, format=h264(self.path.suffix.lower(), PRESET), fps=fps, crf=CRF)
@@ -55,7 +61,11 @@ class Recorder:
         self._thread.start()
 
     def write(self, frame: Frame) -> None:
-        """Hand one frame to the thread. Raises SinkError when the recording has failed; what was written until then is playable."""
+        """Hand one frame to the thread.
+
+        Raises:
+            SinkError: when the recording has failed; what was written until then is playable.
+        """
         self._raise_failure()
         if self._thread is None:
             raise SinkError(f"{self.path} is not open")
@@ -72,7 +82,11 @@ class Recorder:
             self.dropped += 1
 
     def close(self) -> None:
-        """Write what waits and finish the video. May be called twice. Raises SinkError where `write` has not done so already."""
+        """Write what waits and finish the video. May be called twice.
+
+        Raises:
+            SinkError: where `write` has not done so already.
+        """
         thread, self._thread = self._thread, None
         if thread is None:
             return

@@ -45,9 +45,14 @@ BACKENDS = {"linux": [cv2.CAP_V4L2], "win32": [cv2.CAP_DSHOW, cv2.CAP_MSMF], "da
 class CameraSource(Closing):
     """One webcam. A thread of its own empties the driver's queue, so that `read` gives the newest picture there is.
 
-    which: number, name, part of a name, device file, or a Device; None takes the remembered camera or else the first that delivers, never
-        a virtual one. size, fps: what to ask of the camera; it may deliver otherwise. size None: near 1280x720.
-    Raises UsageError listing the cameras when there is no such camera, SourceError when it is there and does not deliver.
+    Args:
+        which: number, name, part of a name, device file, or a Device; None takes the remembered camera or else the first that delivers,
+            never a virtual one.
+        size, fps: what to ask of the camera; it may deliver otherwise. size None: near 1280x720.
+
+    Raises:
+        UsageError: listing the cameras when there is no such camera.
+        SourceError: when it is there and does not deliver.
     """
 
     live = True
@@ -192,7 +197,12 @@ def open_capture(device: Device, size: Size | None, fps: float, *, stop: Callabl
     """Open it in the mode nearest to the wish and wait for its first picture.
 
     Format, size and rate go in at opening: DirectShow ignores what is set later, and V4L2 would restart the stream for each.
-    stop: asked between pictures; True gives up. Raises SourceError, saying what is in the way.
+
+    Args:
+        stop: asked between pictures; True gives up.
+
+    Raises:
+        SourceError: saying what is in the way.
     """
     cv2.setLogLevel(LOG_ERRORS)  # its warnings would only repeat on stderr what is said in one line here
     if device.obstacle:

@@ -12,8 +12,9 @@ PERFORMANCE = Path(__file__).parents[1] / "assets" / "performance.mp4"
 class DemoSource(Playback):
     """Ten seconds of a neutral face, talk, blinks and turns, looping for ever.
 
-    paced: behaves like a camera that videos the performance, so frames nobody took in time are dropped; else every frame is delivered as
-    soon as it is asked for, and none is lost.
+    Args:
+        paced: behaves like a camera that videos the performance, so frames nobody took in time are dropped; else every frame is delivered
+            as soon as it is asked for, and none is lost.
     """
 
     def __init__(self, *, paced: bool) -> None:

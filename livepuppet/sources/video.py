@@ -11,8 +11,13 @@ from livepuppet.video.playback import Playback
 class VideoSource(Playback):
     """Frames of a video or stream: anything PyAV reads, or an address (rtsp://, http://, …), which is live.
 
-    paced: a file is shown at its own speed, as someone watching would see it; else as fast as frames are taken. No frame of a file is
-    ever lost. Raises UsageError where the path is not a video with pictures, SourceError where an address does not answer.
+    Args:
+        paced: a file is shown at its own speed, as someone watching would see it; else as fast as frames are taken. No frame of a file is
+            ever lost.
+
+    Raises:
+        UsageError: where the path is not a video with pictures.
+        SourceError: where an address does not answer.
     """
 
     def __init__(self, path: str | Path, *, paced: bool, loop: bool = False) -> None:

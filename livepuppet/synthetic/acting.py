@@ -24,8 +24,12 @@ BLINK_SECONDS = 0.34
 class Acting:
     """One frame.
 
-    expression: weights of the 52 units by name (absent = 0). gaze: right and up, radians. head, shoulders: yaw, pitch, roll in radians;
-    yaw > 0 turns to the picture's right side, pitch > 0 looks down, roll > 0 tilts to the person's right shoulder. shift: dm.
+    Attributes:
+        expression: weights of the 52 units by name (absent = 0).
+        gaze: right and up, radians.
+        head, shoulders: yaw, pitch, roll in radians; yaw > 0 turns to the picture's right side, pitch > 0 looks down, roll > 0 tilts to the
+            person's right shoulder.
+        shift: dm.
     """
 
     expression: Mapping[str, float]

@@ -34,7 +34,14 @@ NEUTRAL_SMILE = {"mouthSmile": 0.2, "cheekSquint": 0.1, "browInnerUp": 0.14}
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """F frames of one person. images: RGB uint8 (F, H, W, 3); truth: see `Truth`; expression: float32 (F, 52); look: how it is painted."""
+    """F frames of one person.
+
+    Attributes:
+        images: RGB uint8 (F, H, W, 3).
+        truth: see `Truth`.
+        expression: float32 (F, 52).
+        look: how it is painted.
+    """
 
     images: NDArray[np.uint8]
     truth: Truth
@@ -42,7 +49,11 @@ class Clip:
     look: str
 
     def save(self, path: Path) -> None:
-        """Flow is kept as float16 displacement (exact to 0.06 px at 100 px). Raises RunError when the disk is full."""
+        """Flow is kept as float16 displacement (exact to 0.06 px at 100 px).
+
+        Raises:
+            RunError: when the disk is full.
+        """
         cells = self.truth.flow.shape[2]
         arrays = {
             "format": np.array(FORMAT),
@@ -86,7 +97,11 @@ def cell_middles(cells: int, size: int) -> NDArray[np.float32]:
 
 
 def make_folder(path: Path) -> None:
-    """With its parents, unless it is there. Raises UsageError where that is not possible."""
+    """With its parents, unless it is there.
+
+    Raises:
+        UsageError: where that is not possible.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -138,7 +153,11 @@ def render_performance(head: Head, seed: int, index: int, *, frames: int = 300, 
 
 
 def write_performance(frames: Iterator[Image], path: Path, *, crf: int = 18, preset: str = "medium") -> int:
-    """H.264 in MP4 that starts before it is whole, written beside and renamed; returns how many frames. Raises RunError."""
+    """H.264 in MP4 that starts before it is whole, written beside and renamed; returns how many frames.
+
+    Raises:
+        RunError: its message says what is wrong.
+    """
     import av
 
     unfinished = path.with_name(f".{path.name}")
@@ -164,7 +183,11 @@ def write_performance(frames: Iterator[Image], path: Path, *, crf: int = 18, pre
 
 
 def write_clip_recipe(out: Path, recipe: dict[str, object]) -> None:
-    """What the folder was made by; a later call with other values is refused, so that no folder holds a mixture. Raises UsageError."""
+    """What the folder was made by; a later call with other values is refused, so that no folder holds a mixture.
+
+    Raises:
+        UsageError: its message says what is wrong.
+    """
     path = out / "recipe.json"
     wanted = {"format": FORMAT, **recipe}
     if path.is_file():

@@ -32,7 +32,13 @@ Generator = np.random.Generator
 
 @dataclass(frozen=True)
 class Haircut:
-    """Lengths in dm at the sides and, added, on top; lift: how far it stands off; weight: how much it hangs; curl: of the locks."""
+    """Lengths in dm at the sides and, added, on top;
+
+    Attributes:
+        lift: how far it stands off.
+        weight: how much it hangs.
+        curl: of the locks.
+    """
 
     sides: float
     top: float
@@ -59,7 +65,12 @@ MEN, WOMEN = (0.3, 0.17, 0.22, 0.1, 0.13, 0.08), (0.12, 0.2, 0.4, 0.03, 0.15, 0.
 @dataclass(frozen=True, eq=False)
 class Hair:
     """R ribbons. triangle (R,) and weights (R, 3): the roots; offsets (R, POINTS, 3) from the root, in the head's frame; kind, width, shade
-    (R,); colour (3,). recede: how far the hairline lies back; scalp: how much the skin under it is darkened."""
+    (R,); colour (3,).
+
+    Attributes:
+        recede: how far the hairline lies back.
+        scalp: how much the skin under it is darkened.
+    """
 
     triangle: Tensor
     weights: Tensor
@@ -73,8 +84,11 @@ class Hair:
 
 
 def scalp_share(points: Tensor, recede: float, side: float = 0.0) -> Tensor:
-    """Where hair grows on the resting head: (N, 3) -> (N,) in 0 … 1. recede, side: dm by which the hairline
-    lies higher in front and at the sides."""
+    """Where hair grows on the resting head: (N, 3) -> (N,) in 0 … 1.
+
+    Args:
+        recede, side: dm by which the hairline lies higher in front and at the sides.
+    """
     angle = torch.atan2(points[:, 0].abs(), points[:, 2] - 0.15)
     angles = torch.tensor(HAIRLINE_ANGLES, device=points.device)
     heights, front, sides = (torch.tensor(x, device=points.device) for x in (HAIRLINE_HEIGHTS, RECEDING, SIDES_RECEDING))

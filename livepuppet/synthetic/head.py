@@ -40,8 +40,10 @@ class Head:
     """All tensors on one device. C vertices of the coarse cage, V of the subdivided mesh, T triangles.
 
     cage (C, 3); subdivision sparse (V, C); triangles (T, 3); uv (T, 3, 2); material (T,); names of the N targets, targets (N, C, 3);
-    units: the 52 expression names, expressions (52, C, 3); follows (V,): 1 moves with the head, 0 stays with the shoulders;
-    masks (1, 3, S, S): lips, eyelids, ears over uv; occlusion (V,): share of the sky each vertex sees at rest.
+
+    Attributes:
+        units: the 52 expression names, expressions (52, C, 3); follows (V,): 1 moves with the head, 0 stays with the shoulders; masks (1,
+            3, S, S): lips, eyelids, ears over uv; occlusion (V,): share of the sky each vertex sees at rest.
     """
 
     cage: Tensor
@@ -119,7 +121,11 @@ class Head:
 
     @classmethod
     def load(cls, device: str | torch.device = "cpu", *, wheel: Path | None = None, cache: Path | None = None) -> Head:
-        """From the cache when it is there, else built from the wheel (a few seconds) and cached. Raises UsageError (no geometry)."""
+        """From the cache when it is there, else built from the wheel (a few seconds) and cached.
+
+        Raises:
+            UsageError: (no geometry).
+        """
         if cache is None:
             from platformdirs import user_cache_path
 
@@ -169,7 +175,11 @@ def cached_head(path: Path) -> dict[str, NDArray[Any]] | None:
 
 
 def save_head(arrays: dict[str, NDArray[Any]], path: Path) -> None:
-    """Write beside and rename, so that two programs may build the cache at once. Raises RunError."""
+    """Write beside and rename, so that two programs may build the cache at once.
+
+    Raises:
+        RunError: its message says what is wrong.
+    """
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

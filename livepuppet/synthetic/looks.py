@@ -185,7 +185,11 @@ SHARES = (0.62, 0.09, 0.05, 0.05, 0.06, 0.06, 0.04, 0.03)
 
 
 def draw_look(rng: Generator, name: str | None = None) -> tuple[str, Look]:
-    """A look and its name; None draws one, mostly 'photo'. Raises UsageError naming the known ones."""
+    """A look and its name; None draws one, mostly 'photo'.
+
+    Raises:
+        UsageError: naming the known ones.
+    """
     chosen = name or str(rng.choice(list(LOOKS), p=SHARES))
     if chosen not in LOOKS:
         raise UsageError(f"no look named '{chosen}': choose one of {', '.join(LOOKS)}")

@@ -42,7 +42,10 @@ def from_afar(points: Tensor, direction: Tensor, radius: float, resolution: int)
 def bake_occlusion(points: Tensor, solid: Tensor, triangles: Tensor) -> Tensor:
     """Cosine-weighted share of the directions from which each vertex is seen, (V,) in 0 … 1.
 
-    points: (V, 3). solid: triangles that hide others. triangles: those that give the normals.
+    Args:
+        points: (V, 3).
+        solid: triangles that hide others.
+        triangles: those that give the normals.
     """
     generator = torch.Generator().manual_seed(0)
     directions = torch.nn.functional.normalize(torch.randn(DIRECTIONS, 3, generator=generator), dim=-1).to(points.device)

@@ -64,7 +64,12 @@ class Skin:
 
 @dataclass(frozen=True, eq=False)
 class Clothes:
-    """colours (2, 3); neckline: height of the collar; v_neck: how deep it is cut."""
+    """colours (2, 3);
+
+    Attributes:
+        neckline: height of the collar.
+        v_neck: how deep it is cut.
+    """
 
     colours: Tensor
     pattern: Literal["plain", "stripes", "checks", "patches"]
@@ -100,7 +105,12 @@ class Person:
 
 
 def draw_person(head: Head, rng: Generator, *, look: Look | None = None, ribbons: int = 2000) -> Person:
-    """Somebody new. look: None draws one (mostly skin). ribbons: how finely the hair is made (2000 for 256 px, 9000 for 1024)."""
+    """Somebody new.
+
+    Args:
+        look: None draws one (mostly skin).
+        ribbons: how finely the hair is made (2000 for 256 px, 9000 for 1024).
+    """
     uniform = rng.uniform
     ancestry = rng.dirichlet([0.6] * 3)
     male = float(rng.beta(0.6, 0.6))

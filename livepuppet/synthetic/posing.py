@@ -45,7 +45,11 @@ def turn_points(points: Tensor, follows: Tensor, head: Tensor, shoulders: Tensor
 
 
 def turn_eyes(mesh: Tensor, neutral: Tensor, head: Head, gaze: tuple[float, float]) -> None:
-    """Turns the eyeballs of `mesh` (V, 3), in place, about their middles in the `neutral` face (V, 3). gaze: right and up, radians."""
+    """Turns the eyeballs of `mesh` (V, 3), in place, about their middles in the `neutral` face (V, 3).
+
+    Args:
+        gaze: right and up, radians.
+    """
     turn = rotation(gaze[0], -gaze[1], 0.0).to(mesh.device)
     for eye in head.eyes:
         socket = neutral[eye].mean(0)
@@ -102,7 +106,11 @@ class Body:
 
 @dataclass(frozen=True, eq=False)
 class PosedBody:
-    """One frame's vertices, centred on what the camera aims at. tangents: (R, POINTS, 3) along the hair."""
+    """One frame's vertices, centred on what the camera aims at.
+
+    Attributes:
+        tangents: (R, POINTS, 3) along the hair.
+    """
 
     body: Body
     points: Tensor

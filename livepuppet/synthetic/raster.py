@@ -26,8 +26,11 @@ Keep = Callable[[Tensor, Tensor], Tensor]
 class Fragments:
     """What is seen: one entry per pixel that shows a surface.
 
-    pixel: int64 (N,), row * width + column, ascending.  triangle: int64 (N,).  weights: (N, 3), perspective-correct barycentric
-    coordinates.  depth: (N,).
+    Attributes:
+        pixel: int64 (N,), row * width + column, ascending.
+        triangle: int64 (N,).
+        weights: (N, 3), perspective-correct barycentric coordinates.
+        depth: (N,).
     """
 
     pixel: Tensor
@@ -67,8 +70,11 @@ def rasterize(
 ) -> Fragments:
     """The visible fragments of one picture.
 
-    points: (V, 3), x and y in pixels, depth > 0 (smaller is nearer). triangles: (T, 3). one_sided: bool (T,), drop where seen from behind.
-    keep: (triangle (N,), weights (N, 3)) -> bool (N,), lets holes be cut (strands of hair).
+    Args:
+        points: (V, 3), x and y in pixels, depth > 0 (smaller is nearer).
+        triangles: (T, 3).
+        one_sided: bool (T,), drop where seen from behind.
+        keep: (triangle (N,), weights (N, 3)) -> bool (N,), lets holes be cut (strands of hair).
     """
     device = points.device
     corner = points[triangles]

@@ -25,8 +25,13 @@ STRANDS = (5.0, 2.0)
 
 @dataclass(frozen=True, eq=False)
 class RenderedImage:
-    """One frame. image: uint8 (H, W, 3) sRGB. screen: (N, 3) pixel x, pixel y, depth of every vertex of `body`, at the picture's size.
-    fragments: the visible surface on a grid `supersampling` times finer."""
+    """One frame.
+
+    Attributes:
+        image: uint8 (H, W, 3) sRGB.
+        screen: (N, 3) pixel x, pixel y, depth of every vertex of `body`, at the picture's size.
+        fragments: the visible surface on a grid `supersampling` times finer.
+    """
 
     image: Tensor
     body: Body
@@ -88,7 +93,11 @@ def cut_outs(body: Body) -> tuple[Tensor, Keep]:
 def photograph(
     body: Body, acting: Acting, setting: Setting, width: int, height: int, *, supersampling: float = 1.5, backdrop: Tensor | None = None
 ) -> RenderedImage:
-    """One frame of a person. backdrop: linear light (h, w, 3) of `grid_size`; None draws the setting's own."""
+    """One frame of a person.
+
+    Args:
+        backdrop: linear light (h, w, 3) of `grid_size`; None draws the setting's own.
+    """
     grid_height, grid_width = grid_size(width, height, supersampling)
     posed = body.frame(acting, setting.camera)
     screen = setting.camera.screen(posed.points, grid_width, grid_height)

@@ -24,7 +24,11 @@ class Lamp:
 
 @dataclass(frozen=True, eq=False)
 class Light:
-    """The first lamp throws the shadows. shadow: 0 none, 1 black (but for sky and other lamps)."""
+    """The first lamp throws the shadows.
+
+    Attributes:
+        shadow: 0 none, 1 black (but for sky and other lamps).
+    """
 
     lamps: tuple[Lamp, ...]
     sky: Tensor
@@ -34,7 +38,12 @@ class Light:
 
 @dataclass(frozen=True)
 class Camera:
-    """Looks along -z at AIM + (x, y). distance: dm. height_seen: dm of the aimed-at plane that the picture's height shows."""
+    """Looks along -z at AIM + (x, y).
+
+    Attributes:
+        distance: dm.
+        height_seen: dm of the aimed-at plane that the picture's height shows.
+    """
 
     distance: float
     height_seen: float

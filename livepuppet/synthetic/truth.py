@@ -44,7 +44,8 @@ MIRRORED = (0, 2, 1, 4, 3, 6, 5, 7, 8, 9, 10, 12, 11, 13, 15, 14)
 class Patch:
     """The neighbourhood over which a landmark's local affine frame is fitted: radius in dm, between two heights.
 
-    stiffness: how much of the whole head's frame is mixed in (a small patch alone would be noisy).
+    Attributes:
+        stiffness: how much of the whole head's frame is mixed in (a small patch alone would be noisy).
     """
 
     radius: float
@@ -64,8 +65,10 @@ PATCHES = (
 class LandmarkJacobians:
     """Where the landmarks lie on the mesh, and how to read a local affine frame off the points around each.
 
-    vertices: (16,). patches: per landmark the vertex indices (M,) of its neighbourhood and the least-squares fit (M, 2) over them;
-    whole: the same for the whole face.
+    Attributes:
+        vertices: (16,).
+        patches: per landmark the vertex indices (M,) of its neighbourhood and the least-squares fit (M, 2) over them.
+        whole: the same for the whole face.
     """
 
     vertices: Tensor
@@ -164,8 +167,11 @@ def correspondence(driving: RenderedImage, source: RenderedImage, rows: int, col
 class Truth:
     """Everything known about the F frames of a clip, in pixels of the pictures; G cells along each side of the flow grid.
 
-    flow: float32 (F, F, G, G, 2), [d, s]: where the point that frame d shows in a cell lies in frame s. seen, body: bool (F, F, G, G) and
-    (F, G, G). landmarks: float32 (F, 16, 2). frames: float32 (F, 16, 2, 2), pixels per dm.
+    Attributes:
+        flow: float32 (F, F, G, G, 2), [d, s]: where the point that frame d shows in a cell lies in frame s.
+        seen, body: bool (F, F, G, G) and (F, G, G).
+        landmarks: float32 (F, 16, 2).
+        frames: float32 (F, 16, 2, 2), pixels per dm.
     """
 
     flow: NDArray[np.float32]

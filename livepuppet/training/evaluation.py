@@ -32,7 +32,12 @@ FACE_PX = 96
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """akd and identity are nan where no face was found. frames: how many were rebuilt; found: in how many both had a face."""
+    """akd and identity are nan where no face was found.
+
+    Attributes:
+        frames: how many were rebuilt.
+        found: in how many both had a face.
+    """
 
     l1: float
     still: float

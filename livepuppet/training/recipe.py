@@ -39,7 +39,11 @@ class ThinPlateWarp:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Colour jitter as shares; zoom: range of sizes, cropped back; flips: in space and in time."""
+    """Colour jitter as shares;
+
+    Attributes:
+        zoom: range of sizes, cropped back; flips: in space and in time.
+    """
 
     horizontal_flip: bool = True
     time_flip: bool = True
@@ -54,9 +58,13 @@ class Augmentation:
 class LossWeights:
     """How much each loss counts. The first six are the paper's.
 
-    pattern stands in for perceptual where no VGG weights are at hand. shown: the same loss on what livepuppet shows, the portrait's own
-    pixels moved and what the network adds. The last six need synthetic clips. detail: of what is shown, around eyes and mouth; focus: how
-    much more flow and visibility count there.
+    pattern stands in for perceptual where no VGG weights are at hand.
+
+    Attributes:
+        shown: the same loss on what livepuppet shows, the portrait's own pixels moved and what the network adds. The last six need
+            synthetic clips.
+        detail: of what is shown, around eyes and mouth.
+        focus: how much more flow and visibility count there.
     """
 
     perceptual: tuple[float, ...] = (10.0, 10.0, 10.0, 10.0, 10.0)
@@ -79,12 +87,17 @@ class LossWeights:
 class SyntheticSettings:
     """What the original does not have.
 
-    steps: how many; None follows num_epochs, num_repeats and the number of clips. motion_first: share of the run in which keypoints and
-    dense motion learn alone, from true flow and landmarks, at a fraction of the cost (synthetic clips only). adversarial_from: share of the
-    run after which the adversarial losses start (0: from the beginning, as the original). taught: share of pairs whose motion is estimated
-    from the true landmarks. ema: decay of the averaged weights that are published. clip_gradient: largest norm. warm_up: steps until the
-    full learning rate. cosine: let the learning rate fall to 3 % along a cosine over the last 60 % of the run, in place of milestones.
-    people: how many synthetic ones.
+    Attributes:
+        steps: how many; None follows num_epochs, num_repeats and the number of clips.
+        motion_first: share of the run in which keypoints and dense motion learn alone, from true flow and landmarks, at a fraction of the
+            cost (synthetic clips only).
+        adversarial_from: share of the run after which the adversarial losses start (0: from the beginning, as the original).
+        taught: share of pairs whose motion is estimated from the true landmarks.
+        ema: decay of the averaged weights that are published.
+        clip_gradient: largest norm.
+        warm_up: steps until the full learning rate.
+        cosine: let the learning rate fall to 3 % along a cosine over the last 60 % of the run, in place of milestones.
+        people: how many synthetic ones.
     """
 
     steps: int | None = None
@@ -181,7 +194,11 @@ class Recipe:
 
     @classmethod
     def parse(cls, tree: Mapping[str, Any], name: str) -> Recipe:
-        """From a YAML tree. Raises UsageError naming an entry that is missing, strange or unknown."""
+        """From a YAML tree.
+
+        Raises:
+            UsageError: naming an entry that is missing, strange or unknown.
+        """
         try:
             model = Configuration.parse(tree)
         except ModelError as error:
@@ -214,7 +231,11 @@ class Recipe:
 
     @classmethod
     def read(cls, name_or_path: str) -> Recipe:
-        """A published or own recipe by name, or a YAML file. Raises UsageError."""
+        """A published or own recipe by name, or a YAML file.
+
+        Raises:
+            UsageError: its message says what is wrong.
+        """
         if name_or_path in RECIPES:
             return RECIPES[name_or_path]
         path = Path(name_or_path)
@@ -248,7 +269,11 @@ def list_recipes(tree: dict[str, Any]) -> dict[str, Any]:
 
 
 def fill_defaults(kind: type[T], entries: Mapping[str, Any], section: str) -> T:
-    """A dataclass from a section of YAML. Raises UsageError on an unknown entry."""
+    """A dataclass from a section of YAML.
+
+    Raises:
+        UsageError: on an unknown entry.
+    """
     known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
     if strange := sorted(set(entries) - known):
         raise UsageError(f"{section} has the unknown entry '{strange[0]}'; known: {', '.join(sorted(known))}")

@@ -36,7 +36,11 @@ FRAMES_PER_PERSON = 8
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """A run as asked for: see `livepuppet train --help`. half: None decides (bf16 on CUDA)."""
+    """A run as asked for: see `livepuppet train --help`.
+
+    Attributes:
+        half: None decides (bf16 on CUDA).
+    """
 
     data: str
     recipe: Recipe
@@ -138,8 +142,9 @@ def ended_by_signal() -> Iterator[None]:
 def train(order: TrainConfig) -> Trainer:
     """Train to the end of the recipe, or go on with what is in `order.out`.
 
-    Raises UsageError (no data, another configuration), RunError (full disk, a loss that is NaN any more) and KeyboardInterrupt, after
-    having saved.
+    Raises:
+        UsageError: (no data, another configuration).
+        RunError: (full disk, a loss that is NaN any more) and KeyboardInterrupt, after having saved.
     """
     us, device = distributed_context(order)
     make_folder(order.out)

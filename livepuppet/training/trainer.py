@@ -36,7 +36,8 @@ class NotFinite(RunError):
 class Trainer:
     """Holds all that changes during a run. `step_number` steps are done.
 
-    knows_flow: whether any clip does, so that motion can learn alone.
+    Attributes:
+        knows_flow: whether any clip does, so that motion can learn alone.
     """
 
     def __init__(
@@ -252,7 +253,11 @@ class Trainer:
             raise UsageError(f"the checkpoint belongs to another configuration: {str(error).splitlines()[-1].strip()}") from error
 
     def start_from(self, model: FommModel) -> None:
-        """Weights of a model that was loaded, in place of fresh ones. Raises UsageError when its configuration is another."""
+        """Weights of a model that was loaded, in place of fresh ones.
+
+        Raises:
+            UsageError: when its configuration is another.
+        """
         if model.configuration != self.recipe.model:
             differs = [
                 f"{name} {getattr(model.configuration, name)} (here {getattr(self.recipe.model, name)})"

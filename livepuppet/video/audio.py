@@ -65,8 +65,10 @@ Samples = NDArray[np.float32]
 class AudioTrack:
     """The audio streams of a video, given out in step with the pictures of another.
 
-    origin: seconds on the video's own clock that become 0. cut: what is heard before that is not wanted, since the other video
-    begins in the middle of this one. end: seconds on the same clock before which sound is taken; None: all of it.
+    Args:
+        origin: seconds on the video's own clock that become 0.
+        cut: what is heard before that is not wanted, since the other video begins in the middle of this one.
+        end: seconds on the same clock before which sound is taken; None: all of it.
     """
 
     def __init__(self, path: str, *, origin: Fraction = Fraction(0), cut: bool = False, end: Fraction | None = None) -> None:

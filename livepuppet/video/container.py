@@ -45,7 +45,11 @@ def choose_video(container: InputContainer) -> VideoStream | None:
 
 
 def packets_of(container: InputContainer, streams: tuple[Any, ...], damaged: Callable[[Exception], None]) -> Iterator[av.Packet[Any]]:
-    """All packets of those streams in the file's order. damaged: called for each place that cannot be read; reading goes on behind it."""
+    """All packets of those streams in the file's order.
+
+    Args:
+        damaged: called for each place that cannot be read; reading goes on behind it.
+    """
     in_a_row = 0
     packets = container.demux(*streams)
     while True:
@@ -68,8 +72,10 @@ def packets_of(container: InputContainer, streams: tuple[Any, ...], damaged: Cal
 class Timeline:
     """The one clock of a file whose own may restart or jump on the way (joined recordings, transport streams); found without decoding.
 
-    shifts: for each stream, what is added to timestamps, and from which packet on (counted from 0), in units of the stream. keys:
-    corrected timestamps of the key frames. ends: the last corrected timestamp with its duration.
+    Attributes:
+        shifts: for each stream, what is added to timestamps, and from which packet on (counted from 0), in units of the stream.
+        keys: corrected timestamps of the key frames.
+        ends: the last corrected timestamp with its duration.
     """
 
     shifts: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
@@ -173,7 +179,11 @@ def ffmpeg_name(path: str | Path) -> str:
 
 
 def open_container(path: str) -> InputContainer:
-    """Open a video for reading. Raises UsageError or SourceError in one line."""
+    """Open a video for reading.
+
+    Raises:
+        UsageError, SourceError: in one line.
+    """
     url = is_url(path)
     options = {"rtsp_transport": "tcp"} if url else {}
     timeout = (OPEN_TIMEOUT_S, READ_TIMEOUT_S) if url else None

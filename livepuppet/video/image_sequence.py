@@ -26,7 +26,11 @@ def is_image_sequence(path: Path) -> bool:
 
 
 class ImageSequenceWriter:
-    """Writes frame_00001.png, frame_00002.png, … for a name like frame_%05d.png. Raises UsageError for a name without a number."""
+    """Writes frame_00001.png, frame_00002.png, … for a name like frame_%05d.png.
+
+    Raises:
+        UsageError: for a name without a number.
+    """
 
     def __init__(self, path: str | Path, *, time_base: Fraction) -> None:
         self.path = Path(path)
@@ -43,7 +47,11 @@ class ImageSequenceWriter:
             raise self._failure(error) from error
 
     def write(self, image: Image | NDArray[np.uint8], pts: int) -> None:
-        """Add one picture, RGB or RGBA, at `pts` in units of the time base. Raises SinkError."""
+        """Add one picture, RGB or RGBA, at `pts` in units of the time base.
+
+        Raises:
+            SinkError: its message says what is wrong.
+        """
         try:
             PILImage.fromarray(image).save(self._numbered(self.written + 1), compress_level=3)
             self._times.write(f"{float(pts * self._time_base * 1000):.3f}\n")

@@ -23,11 +23,18 @@ FALLEN_BEHIND_S = 0.1
 class Playback(Closing):
     """Delivers a video's frames, as the protocol `Source` asks.
 
-    paced: at the times its timestamps say, or as fast as frames are taken. loop: start again at the end, for ever; `media_time` goes on
-    growing. live: nobody waits for the reader (a network stream, or a video that stands in for a camera), so a late reader finds the next
-    frames due at once, and frames that nobody took in time are dropped. A stream without an end is a camera: its frames have no
-    `media_time`, and it is connected to again when it stops.
-    Raises UsageError where the path is not a video with pictures, SourceError where an address does not answer.
+    Attributes:
+        live: nobody waits for the reader (a network stream, or a video that stands in for a camera), so a late reader finds the next frames
+            due at once, and frames that nobody took in time are dropped. A stream without an end is a camera: its frames have no
+            `media_time`, and it is connected to again when it stops.
+
+    Args:
+        paced: at the times its timestamps say, or as fast as frames are taken.
+        loop: start again at the end, for ever; `media_time` goes on growing.
+
+    Raises:
+        UsageError: where the path is not a video with pictures.
+        SourceError: where an address does not answer.
     """
 
     mirrored = False
@@ -55,7 +62,11 @@ class Playback(Closing):
         return self._video.skipped
 
     def read(self) -> Frame | None:
-        """The next frame; None at the end of a video that does not loop, or once closed. Raises SourceError."""
+        """The next frame; None at the end of a video that does not loop, or once closed.
+
+        Raises:
+            SourceError: its message says what is wrong.
+        """
         with self._reading:
             if self._closed.is_set():
                 return None

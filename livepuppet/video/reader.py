@@ -38,7 +38,12 @@ RUN_UP_S = 0.1
 
 @dataclass(frozen=True, eq=False)
 class DecodedFrame:
-    """One frame of a video. image: RGB uint8 (H, W, 3), upright. pts: its timestamp in units of the video's `time_base`."""
+    """One frame of a video.
+
+    Attributes:
+        image: RGB uint8 (H, W, 3), upright.
+        pts: its timestamp in units of the video's `time_base`.
+    """
 
     image: Image
     pts: int
@@ -47,11 +52,21 @@ class DecodedFrame:
 class VideoReader:
     """A video file or a stream, opened for reading.
 
-    size: width and height of the upright pictures, square pixels. fps: average frames per second. time_base: seconds per unit of
-    `Picture.pts`. start_pts: of the first frame. duration: seconds, None where unknown. frame_count: as the file claims, None where it
-    does not. audio: whether there is sound. skipped: damaged packets left out since the beginning or the last `seek`.
+    Used by one thread.
 
-    Raises UsageError for a path that is not a video or is empty, SourceError for an address that does not answer. Used by one thread.
+    Attributes:
+        size: width and height of the upright pictures, square pixels.
+        fps: average frames per second.
+        time_base: seconds per unit of `Picture.pts`.
+        start_pts: of the first frame.
+        duration: seconds, None where unknown.
+        frame_count: as the file claims, None where it does not.
+        audio: whether there is sound.
+        skipped: damaged packets left out since the beginning or the last `seek`.
+
+    Raises:
+        UsageError: for a path that is not a video or is empty.
+        SourceError: for an address that does not answer.
     """
 
     def __init__(self, path: str | Path, *, limit: int | None = None) -> None:
@@ -151,7 +166,11 @@ class VideoReader:
         return float((pts - self.start_pts) * self.time_base)
 
     def read(self) -> DecodedFrame | None:
-        """The next frame; None at the end. Raises SourceError where a stream stops answering."""
+        """The next frame; None at the end.
+
+        Raises:
+            SourceError: where a stream stops answering.
+        """
         self._untouched = False
         if self._pending is not None:
             picture, self._pending = self._pending, None

@@ -45,7 +45,12 @@ SECONDS_AT_RISK = 1.0
 
 @dataclass(frozen=True)
 class VideoFormat:
-    """How a kind of video is encoded. even: sides must be even (4:2:0). options, muxer: for the encoder and the container."""
+    """How a kind of video is encoded.
+
+    Attributes:
+        even: sides must be even (4:2:0).
+        options, muxer: for the encoder and the container.
+    """
 
     codec: str
     pixels: str
@@ -83,7 +88,11 @@ def bound_lookahead(options: Mapping[str, str], size: Size) -> dict[str, str]:
 
 
 def h264(suffix: str, preset: str) -> VideoFormat:
-    """H.264 that plays everywhere. preset: x264's, 'veryfast' … 'medium'."""
+    """H.264 that plays everywhere.
+
+    Args:
+        preset: x264's, 'veryfast' … 'medium'.
+    """
     return VideoFormat("libx264", "yuv420p", options=_X264 | {"preset": preset}, muxer=_MATROSKA if suffix == ".mkv" else _FRAGMENTS)
 
 
@@ -91,8 +100,14 @@ H264_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
 
 
 def video_format(suffix: str, *, transparent: bool = False) -> VideoFormat:
-    """How a finished video of that suffix is encoded. transparent: keep the pictures' alpha. Raises UsageError for an unknown suffix, or
-    one that cannot be transparent."""
+    """How a finished video of that suffix is encoded.
+
+    Args:
+        transparent: keep the pictures' alpha.
+
+    Raises:
+        UsageError: for an unknown suffix, or one that cannot be transparent.
+    """
     if suffix == ".webm":
         options = {"deadline": "good", "cpu-used": "4", "row-mt": "1", "b": "0", "auto-alt-ref": "0", "lag-in-frames": "0"}
         return VideoFormat("libvpx-vp9", "yuva420p" if transparent else "yuv420p", options=options, muxer=_MATROSKA)
@@ -117,8 +132,9 @@ def output_time_base(suffix: str, source: Fraction) -> Fraction:
 class VideoWriter:
     """One video being written, by one thread.
 
-    Raises SinkError in one line where the file cannot be written (no such folder, no right, full disk); what was written until then
-    stays playable.
+    Raises:
+        SinkError: in one line where the file cannot be written (no such folder, no right, full disk); what was written until then stays
+            playable.
     """
 
     def __init__(
@@ -235,7 +251,11 @@ class VideoWriter:
         return self._last_pts
 
     def close(self, *, whole: bool = True) -> None:
-        """Finish the video. May be called twice. whole: with all the sound that is left; else the sound ends with the pictures."""
+        """Finish the video. May be called twice.
+
+        Args:
+            whole: with all the sound that is left; else the sound ends with the pictures.
+        """
         if self._closed:
             return
         try:

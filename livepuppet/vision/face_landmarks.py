@@ -55,7 +55,11 @@ class LandmarkDetector(Protocol):
 
 
 class SolutionsDetector:
-    """The graph inside MediaPipe 0.10.21. static: look at each image afresh instead of following the last face."""
+    """The graph inside MediaPipe 0.10.21.
+
+    Args:
+        static: look at each image afresh instead of following the last face.
+    """
 
     def __init__(self, static: bool, most: int = 1) -> None:
         self._graph = SolutionGraph(
@@ -115,7 +119,11 @@ class TasksDetector:
 
 
 def open_landmark_detector(static: bool, most: int = 1) -> LandmarkDetector:
-    """The mesh that the installed MediaPipe has. Raises ModelError where its model file cannot be had."""
+    """The mesh that the installed MediaPipe has.
+
+    Raises:
+        ModelError: where its model file cannot be had.
+    """
     return SolutionsDetector(static, most) if carries_models() else TasksDetector(static, most)
 
 
@@ -190,7 +198,8 @@ def distant_faces(image: Image, most: int = 1) -> list[Window]:
 class FaceTracker:
     """Follows one face from image to image; finds it again after it was lost. Belongs to one thread at a time.
 
-    static: look at each image afresh (unrelated pictures, portraits).
+    Args:
+        static: look at each image afresh (unrelated pictures, portraits).
     """
 
     def __init__(self, static: bool = False) -> None:
@@ -202,7 +211,11 @@ class FaceTracker:
         self._last: Landmarks | None = None
 
     def track(self, image: Image) -> Landmarks | None:
-        """The face's landmarks in pixels of the full image; None: no face. image: RGB uint8 (H, W, 3)."""
+        """The face's landmarks in pixels of the full image; None: no face.
+
+        Args:
+            image: RGB uint8 (H, W, 3).
+        """
         if self._window is not None:
             found = self._look(image, self._window)
             if found is not None:
@@ -273,7 +286,11 @@ class ClosedDetector:
 def find_faces(image: Image, most: int = 5) -> list[Landmarks]:
     """All faces of a picture, largest first, measured several times over in close-ups (a portrait is measured once and used for hours).
 
-    image: RGB uint8 (H, W, 3) of any size. Returns [] where there is nobody. Raises ModelError (see `face_model`).
+    Args:
+        image: RGB uint8 (H, W, 3) of any size. Returns [] where there is nobody.
+
+    Raises:
+        ModelError: (see `face_model`).
     """
     height, width = image.shape[:2]
     shrink = min(1.0, LONG_SIDE_PX / max(height, width))
@@ -334,7 +351,8 @@ def same_face(one: Landmarks, other: Landmarks) -> bool:
 def face_model() -> Path:
     """The model file that MediaPipe's later releases need: LIVEPUPPET_FACE_MODEL, or the per-user cache, fetched once and checked.
 
-    Raises ModelError, saying what to do.
+    Raises:
+        ModelError: saying what to do.
     """
     named = os.environ.get("LIVEPUPPET_FACE_MODEL")
     if named:

@@ -36,7 +36,11 @@ def typeface(size: int, bold: bool = False) -> FreeTypeFont:
 
 @lru_cache(maxsize=8)
 def font_for(text: str) -> Path:
-    """The first font file that has every letter of the text: DejaVu Sans, then the system's. Raises UsageError where none has."""
+    """The first font file that has every letter of the text: DejaVu Sans, then the system's.
+
+    Raises:
+        UsageError: where none has.
+    """
     for path in (REGULAR, *system_fonts()):
         if has_letters(path, text):
             return path

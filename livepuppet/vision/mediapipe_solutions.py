@@ -61,7 +61,11 @@ class SolutionGraph:
             self._opened = opened.pop_all()
 
     def process(self, image: Image) -> Any:
-        """MediaPipe's own result for an image, RGB uint8 (H, W, 3). Raises UsageError for any other array."""
+        """MediaPipe's own result for an image, RGB uint8 (H, W, 3).
+
+        Raises:
+            UsageError: for any other array.
+        """
         return self._graph.process(checked_image(image))
 
     def close(self) -> None:

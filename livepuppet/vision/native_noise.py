@@ -60,7 +60,11 @@ class Relay:
 
 
 def identity(descriptor: int) -> tuple[int, int]:
-    """Device and inode of an open file. Raises OSError for a closed one."""
+    """Device and inode of an open file.
+
+    Raises:
+        OSError: for a closed one.
+    """
     found = os.fstat(descriptor)
     return found.st_dev, found.st_ino
 

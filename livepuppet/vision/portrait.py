@@ -42,9 +42,13 @@ _warning_filters = threading.Lock()  # warnings.catch_warnings changes what all 
 def load_portrait(path: str | Path, limit: int | None = LIVE_LIMIT) -> Image:
     """Read a picture file: RGB uint8 (H, W, 3), upright, sRGB, transparent parts over a neutral grey.
 
-    limit: longest side in pixels, larger pictures are reduced to it; None keeps the size.
-    Raises PortraitError in one line for a file that is no picture, is damaged, or is too large to decode safely. The size is looked at
-    before anything is decoded; a JPEG of any size is decoded at a reduced scale.
+    The size is looked at before anything is decoded; a JPEG of any size is decoded at a reduced scale.
+
+    Args:
+        limit: longest side in pixels, larger pictures are reduced to it; None keeps the size.
+
+    Raises:
+        PortraitError: in one line for a file that is no picture, is damaged, or is too large to decode safely.
     """
     path = Path(path)
     try:
@@ -66,7 +70,8 @@ def load_portrait(path: str | Path, limit: int | None = LIVE_LIMIT) -> Image:
 def load_alpha(path: str | Path) -> NDArray[np.uint8] | None:
     """A picture file's own transparency at full size and upright, uint8 (H, W), 255 where it is opaque; None where it has none.
 
-    Raises PortraitError, as `load_portrait` does.
+    Raises:
+        PortraitError: as `load_portrait` does.
     """
     path = Path(path)
     load_portrait(path, limit=64)  # says what is wrong with it
@@ -80,7 +85,8 @@ def load_alpha(path: str | Path) -> NDArray[np.uint8] | None:
 def find_portraits(paths: Iterable[str | Path]) -> list[Path]:
     """The picture files that the paths name: files as given, folders by their pictures in alphabetical order.
 
-    Raises UsageError where a path does not exist or nothing is left.
+    Raises:
+        UsageError: where a path does not exist or nothing is left.
     """
     found: list[Path] = []
     given = [Path(path) for path in paths]

@@ -17,7 +17,13 @@ from livepuppet.types import Floats, Motion
 
 @dataclass(frozen=True)
 class Cutoffs:
-    """One-Euro's parameters. rest_hz: the cutoff at rest. gain: Hz per unit per second. speed_hz: the speed's own cutoff."""
+    """One-Euro's parameters.
+
+    Attributes:
+        rest_hz: the cutoff at rest.
+        gain: Hz per unit per second.
+        speed_hz: the speed's own cutoff.
+    """
 
     rest_hz: float
     gain: float
@@ -62,7 +68,8 @@ class OneEuro:
 class MotionFilter:
     """Smooths a stream of motions as it arrives. Not for several threads at once.
 
-    strength: 0 = off, 1 = the default, up to 4; may be changed between two calls.
+    Attributes:
+        strength: 0 = off, 1 = the default, up to 4; may be changed between two calls.
     """
 
     LONGEST_GAP_SECONDS = 0.5
@@ -110,7 +117,9 @@ def smooth_window(motions: Sequence[Motion], times: Sequence[float], centre: int
     """The motion at `centre`, smoothed with the motions before and after it: no delay, for pictures that are made afterwards.
 
     motions, times (seconds): neighbours in order; those farther than WINDOW_SECONDS from the centre are ignored.
-    strength: as in MotionFilter.
+
+    Args:
+        strength: as in MotionFilter.
     """
     middle = motions[centre]
     near = [i for i, at in enumerate(times) if abs(at - times[centre]) <= WINDOW_SECONDS]

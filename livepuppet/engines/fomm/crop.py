@@ -73,7 +73,11 @@ class SteadyCrop:
         self._gliding = False
 
     def follow(self, landmarks: Landmarks, size: Size) -> Crop:
-        """The square for this frame's face. size: of the picture; when it changes, all begins anew."""
+        """The square for this frame's face.
+
+        Args:
+            size: of the picture; when it changes, all begins anew.
+        """
         wanted = face_crop(landmarks, self._margin)
         crop, self._crop, before, self._size = self._crop, wanted, self._size, size
         if crop is None or before != size:

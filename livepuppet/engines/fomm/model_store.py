@@ -51,9 +51,13 @@ class FileEntry:
 class Manifest:
     """What `model.json` says.
 
-    size: side of the square pictures in pixels. crop: show it the face, with `margin` times the face's own size around, or the whole
-    picture. precision: of the stored weights. ranges: what values mean. provenance: where the weights come from, as words.
-    experimental: one sentence that is said when the model is used; '' for a model that needs no such warning.
+    Attributes:
+        size: side of the square pictures in pixels.
+        crop: show it the face, with `margin` times the face's own size around, or the whole picture.
+        precision: of the stored weights.
+        ranges: what values mean.
+        provenance: where the weights come from, as words.
+        experimental: one sentence that is said when the model is used; '' for a model that needs no such warning.
     """
 
     name: str
@@ -85,13 +89,21 @@ class ModelDirectory:
     manifest: Manifest
 
     def file(self, name: str) -> Path:
-        """A listed file's path, certain to lie inside the directory. Raises ModelError."""
+        """A listed file's path, certain to lie inside the directory.
+
+        Raises:
+            ModelError: its message says what is wrong.
+        """
         if name not in self.manifest.files:
             raise ModelError(f"{self.path / MANIFEST} does not list the file {name!r}: import the model again")
         return _inside(self.path, name)
 
     def verify(self) -> None:
-        """Every listed file is there with its size and sha256. Raises ModelError naming the first that is not."""
+        """Every listed file is there with its size and sha256.
+
+        Raises:
+            ModelError: naming the first that is not.
+        """
         for name, entry in self.manifest.files.items():
             path = self.file(name)
             advice = f"remove {self.path} and import or pull the model again"
@@ -130,7 +142,12 @@ def installed_models() -> list[ModelDirectory]:
 
 
 def find_model(name: str) -> ModelDirectory:
-    """A model by name or by its directory. Raises UsageError naming the known ones, ModelError for a damaged one."""
+    """A model by name or by its directory.
+
+    Raises:
+        UsageError: naming the known ones.
+        ModelError: for a damaged one.
+    """
     if (Path(name) / MANIFEST).is_file():
         return read_manifest(Path(name))
     if Path(name).is_dir():
@@ -147,7 +164,11 @@ def find_model(name: str) -> ModelDirectory:
 
 
 def read_manifest(path: Path) -> ModelDirectory:
-    """The directory's manifest, checked for sense; the files it lists are not opened yet. Raises ModelError."""
+    """The directory's manifest, checked for sense; the files it lists are not opened yet.
+
+    Raises:
+        ModelError: its message says what is wrong.
+    """
     manifest = path / MANIFEST
     try:
         if manifest.stat().st_size > LARGEST_MANIFEST_BYTES:
@@ -225,7 +246,8 @@ def file_entry(path: Path) -> FileEntry:
 def create_model_directory(name: str, *, replace: bool = False) -> Iterator[Path]:
     """An empty directory that becomes the person's model `name` when the block ends well, and vanishes otherwise.
 
-    Raises UsageError for a name that cannot be, or that is taken (unless `replace`).
+    Raises:
+        UsageError: for a name that cannot be, or that is taken (unless `replace`).
     """
     if not NAME.fullmatch(name):
         raise UsageError(f"'{name}' cannot be a model's name: use letters, digits, '.', '-' and '_', at most 64")
@@ -246,7 +268,11 @@ def create_model_directory(name: str, *, replace: bool = False) -> Iterator[Path
 
 
 def remove_model(name: str) -> Path:
-    """Delete one of the person's own models; returns where it was. Raises UsageError."""
+    """Delete one of the person's own models; returns where it was.
+
+    Raises:
+        UsageError: its message says what is wrong.
+    """
     path = models_folder() / name
     if not NAME.fullmatch(name) or not (path / MANIFEST).is_file():
         if (shipped_models_folder() / name / MANIFEST).is_file():
@@ -257,7 +283,11 @@ def remove_model(name: str) -> Path:
 
 
 def pull_model(address: str, digest: str, name: str, *, replace: bool = False) -> ModelDirectory:
-    """Fetch a zipped model directory, check its sha256 before opening it, unpack and verify it. Raises ModelError, UsageError."""
+    """Fetch a zipped model directory, check its sha256 before opening it, unpack and verify it.
+
+    Raises:
+        ModelError, UsageError: its message says what is wrong.
+    """
     if not address.startswith(("https://", "http://127.0.0.1", "file://")):
         raise UsageError(f"{address} is not fetched: models come over https://")
     if not re.fullmatch(r"[0-9a-f]{64}", digest):

@@ -57,13 +57,21 @@ def keypoints_from_motion(motion: Motion) -> tuple[Array, Array]:
 
 
 def chunk(points: Floats) -> float:
-    """Square root of the area of the points' convex hull; points: (K, 2) or flat. At least a little, for fewer than three points."""
+    """Square root of the area of the points' convex hull;
+
+    Args:
+        points: (K, 2) or flat. At least a little, for fewer than three points.
+    """
     hull = cv2.convexHull(points.reshape(-1, 2).astype(np.float32))
     return max(1e-3, float(np.sqrt(cv2.contourArea(hull))))
 
 
 def transfer_motion(source: Motion, reference: Motion, driving: Motion, scale: float, tuning: Tuning) -> Motion:
-    """The avatar's motion. scale: span(source) / span(reference), which the caller keeps, as it changes with the reference only."""
+    """The avatar's motion.
+
+    Args:
+        scale: span(source) / span(reference), which the caller keeps, as it changes with the reference only.
+    """
     points, frames = source.pose.reshape(-1, 2), source.expression.reshape(-1, 2, 2)
     moved, turned = driving.pose.reshape(-1, 2), driving.expression.reshape(-1, 2, 2)
     if tuning.relative:

@@ -34,10 +34,15 @@ COLOUR_SCALE = 1 / 12
 class PasteRegion:
     """Where the model's picture belongs in the portrait, and all of it that does not change from frame to frame.
 
-    corner, side: the square in whole pixels, which may reach beyond the portrait. inside: its part within, as rows and columns of the
-    square. x, y: each pixel's own place in the portrait. fade: 1 inside, 0 at the edge, on the deformation's grid and at the model's size.
-    ticks: the deformation's grid at rest. rest: G0 in the portrait's colours, float32. visible: the occlusion map at rest. colours: what is
-    added to the model's pictures.
+    Attributes:
+        corner, side: the square in whole pixels, which may reach beyond the portrait.
+        inside: its part within, as rows and columns of the square.
+        x, y: each pixel's own place in the portrait.
+        fade: 1 inside, 0 at the edge, on the deformation's grid and at the model's size.
+        ticks: the deformation's grid at rest.
+        rest: G0 in the portrait's colours, float32.
+        visible: the occlusion map at rest.
+        colours: what is added to the model's pictures.
     """
 
     corner: tuple[int, int]
@@ -89,7 +94,11 @@ def feather_mask(side: int) -> Array:
 
 
 def paste_back(portrait: Image, place: PasteRegion, now: RuntimeOutput) -> Image:
-    """The portrait with the square moved. portrait: RGB uint8 (H, W, 3); a new array of the same shape is returned."""
+    """The portrait with the square moved.
+
+    Args:
+        portrait: RGB uint8 (H, W, 3); a new array of the same shape is returned.
+    """
     size = now.image.shape[0]
     step = (now.deformation - place.ticks) * place.fade[..., None]
     visible = 1 - place.fade * (1 - np.clip(now.occlusion / place.visible, 0, 1))

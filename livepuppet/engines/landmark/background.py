@@ -39,7 +39,11 @@ def segment_person(image: Image) -> NDArray[np.float32] | None:
 
 
 def build_background_plate(image: Image, face_hull: NDArray[np.int32], face_width: float, grid: Grid) -> BackgroundPlate:
-    """face_hull (N, 2): the face's outline in pixels, certainly person. grid: the raster's."""
+    """face_hull (N, 2): the face's outline in pixels, certainly person.
+
+    Args:
+        grid: the raster's.
+    """
     likely = segment_person(image)
     if likely is None or trusted_background(likely, face_hull) < 0.9:
         return BackgroundPlate(image, None)

@@ -14,9 +14,14 @@ from livepuppet.types import Floats, Motion
 
 @dataclass(frozen=True)
 class Ring:
-    """One ring. size: times the face's rim. behind: depth behind the rim, face widths. above, beside, below: how far it follows the
-    head's turning and shifting over the forehead (hair, hats), at the ears (long hair) and under the chin. chin: its share of the rim's
-    expression.
+    """One ring.
+
+    Attributes:
+        size: times the face's rim.
+        behind: depth behind the rim, face widths.
+        above, beside, below: how far it follows the head's turning and shifting over the forehead (hair, hats), at the ears (long hair) and
+            under the chin.
+        chin: its share of the rim's expression.
     """
 
     size: float
@@ -46,8 +51,10 @@ class WarpMesh:
     """A portrait's triangles, built once.
 
     points (V, 3): where they are in the portrait, pixels; the first 478 are the face. triangles (T, 3), ordered skin, rings, eyes, mouth.
-    eyes, mouth: the ranges of those triangles. turning, shifting, body, chin (R, 1): how far ring points follow. rims (R,): their points
-    on the face's rim.
+
+    Attributes:
+        eyes, mouth: the ranges of those triangles. turning, shifting, body, chin (R, 1): how far ring points follow. rims (R,): their
+            points on the face's rim.
     """
 
     points: Floats

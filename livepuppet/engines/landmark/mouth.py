@@ -21,7 +21,11 @@ SHOWS = (0.012, 0.020)
 
 @dataclass(frozen=True, eq=False)
 class DriverMouth:
-    """The driver's mouth, cut out of the frame. pixels (h, w, 3); lips (20, 2) in its pixels, in the order of LIPS; skin: mean RGB (3,)."""
+    """The driver's mouth, cut out of the frame. pixels (h, w, 3); lips (20, 2) in its pixels, in the order of LIPS;
+
+    Attributes:
+        skin: mean RGB (3,).
+    """
 
     pixels: Image
     lips: Floats
@@ -69,7 +73,11 @@ def mouth_presence(shape: Floats, rest: Floats) -> float:
 def paint_mouth(
     out: Image, points: Floats, face_width: float, skin: Floats, driver: DriverMouth | None, choice: Mouth, amount: float
 ) -> None:
-    """Paint the inside of the mouth into `out`. points (478, 3): the posed face in pixels of out; skin: the portrait's; amount 0 … 1."""
+    """Paint the inside of the mouth into `out`. points (478, 3): the posed face in pixels of out;
+
+    Args:
+        skin: the portrait's; amount 0 … 1.
+    """
     lips = points[LIPS, :2]
     height, width = out.shape[:2]
     left, top = np.maximum(np.floor(lips.min(0) - 4), 0).astype(int)

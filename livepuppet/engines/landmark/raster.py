@@ -57,7 +57,10 @@ def to_grid(x: Field, y: Field, grid: Grid) -> tuple[Field, Field]:
 def triangle_ids(points: Floats, triangles: NDArray[np.int32], upright: Floats, hidden: list[range], grid: Grid) -> NDArray[np.int32]:
     """Which triangle covers each place of the grid: far ones first, so that near ones lie on top; len(triangles) where there is none.
 
-    upright (T,): the sign of each triangle's area in the portrait; those turned over lie at the back. hidden: triangles left out.
+    upright (T,): the sign of each triangle's area in the portrait; those turned over lie at the back.
+
+    Args:
+        hidden: triangles left out.
     """
     corners = points[triangles]
     depth = corners[:, :, 2].mean(1)

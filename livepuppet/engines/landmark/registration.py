@@ -42,10 +42,12 @@ KEYFRAMES = 12
 
 @dataclass(frozen=True, eq=False)
 class Keyframe:
-    """A view to come back to. head, body: its patches. features (N, 2) in the head's patch and points (N, 3) in the face's own frame.
+    """A view to come back to.
 
-    placed: the head's pose. anchor (2,): where the body was, pixels of the image. to_body (2, 3): image to the body's patch.
-    body_features (M, 2) in that patch.
+    Attributes:
+        head, body: its patches. features (N, 2) in the head's patch and points (N, 3) in the face's own frame.
+        placed: the head's pose. anchor (2,): where the body was, pixels of the image. to_body (2, 3): image to the body's patch.
+            body_features (M, 2) in that patch.
     """
 
     head: Patch

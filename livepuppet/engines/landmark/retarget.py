@@ -31,7 +31,10 @@ MODEL = TEMPLATE - ORIGIN
 class HeadPose:
     """A face as a rigidly placed shape: landmarks = scale · shape @ rotation.T + position.
 
-    rotation (3, 3); scale: pixels per face width; position (3,) pixels; shape (478, 3) in the face's own frame, about ORIGIN.
+    rotation (3, 3);
+
+    Attributes:
+        scale: pixels per face width; position (3,) pixels; shape (478, 3) in the face's own frame, about ORIGIN.
     """
 
     rotation: Floats
@@ -107,7 +110,9 @@ LOWER_FACE = np.clip((TEMPLATE[:, 1] - TEMPLATE[4, 1]) / 0.08, 0, 1)[:, None]
 class Likeness:
     """What of a portrait the retargeting needs: its placed face, its eyes, and how far it may move.
 
-    room: left, top, right, bottom: how far the face may shift, face widths. turn: least and greatest yaw change, radians.
+    Attributes:
+        room: left, top, right, bottom: how far the face may shift, face widths.
+        turn: least and greatest yaw change, radians.
     """
 
     placed: HeadPose

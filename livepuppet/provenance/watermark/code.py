@@ -30,9 +30,10 @@ SEED = b"livepuppet, synthetic: watermark 1"
 class Layout(NamedTuple):
     """What is fixed about the tile, each (TILE, TILE).
 
-    data: bool, True where a cell carries session bits, False where it is a sync cell.
-    sign: +1 or -1, the sync cells' values and the data cells' scrambling.
-    word: 0 … IDS - 1, a data cell's 16 random bits.
+    Attributes:
+        data: bool, True where a cell carries session bits, False where it is a sync cell.
+        sign: +1 or -1, the sync cells' values and the data cells' scrambling.
+        word: 0 … IDS - 1, a data cell's 16 random bits.
     """
 
     data: NDArray[np.bool_]
@@ -53,7 +54,11 @@ def layout() -> Layout:
 
 
 def watermark_tile(session_id: int) -> NDArray[np.float64]:
-    """The session's pattern: (TILE, TILE) of +1 and -1. Raises ValueError for an id outside 0 … IDS - 1."""
+    """The session's pattern: (TILE, TILE) of +1 and -1.
+
+    Raises:
+        ValueError: for an id outside 0 … IDS - 1.
+    """
     if not 0 <= session_id < IDS:
         raise ValueError(f"a session id is 0 … {IDS - 1}, not {session_id}")
     plan = layout()

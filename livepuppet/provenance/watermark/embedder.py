@@ -61,7 +61,11 @@ class Embedder:
         self._canvas: Canvas | None = None
 
     def embed(self, image: Image) -> Image:
-        """The marked picture, a new array. image: RGB uint8 (H, W, 3); pictures smaller than SMALLEST come back unmarked."""
+        """The marked picture, a new array.
+
+        Args:
+            image: RGB uint8 (H, W, 3); pictures smaller than SMALLEST come back unmarked.
+        """
         height, width = image.shape[:2]
         if min(height, width) < SMALLEST:
             return image.copy()

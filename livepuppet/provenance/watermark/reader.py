@@ -23,7 +23,9 @@ from livepuppet.types import Image
 class ScaleLevel(NamedTuple):
     """A resolution to look at.
 
-    cell: pixels per cell of the mark, were the picture not cropped.  smallest, largest: the cell sizes searched here, relative to that.
+    Attributes:
+        cell: pixels per cell of the mark, were the picture not cropped.
+        smallest, largest: the cell sizes searched here, relative to that.
     """
 
     cell: float
@@ -54,10 +56,14 @@ READABLE = 6.5
 class Reading:
     """What the reader saw.
 
-    found: whether the mark is there.  score: the best match in standard deviations of all positions' matches.
-    session_id: the 16 bits, None where the mark is absent or too faint to spell them.  lead: see `code.decode`.
-    scale: size of the picture's cells relative to an uncropped picture.  mirrored: left and right are swapped.
-    frames: how many frames were looked at.
+    Attributes:
+        found: whether the mark is there.
+        score: the best match in standard deviations of all positions' matches.
+        session_id: the 16 bits, None where the mark is absent or too faint to spell them.
+        lead: see `code.decode`.
+        scale: size of the picture's cells relative to an uncropped picture.
+        mirrored: left and right are swapped.
+        frames: how many frames were looked at.
     """
 
     found: bool
@@ -78,7 +84,14 @@ class Reader:
         self._frames = 0
 
     def add(self, image: Image) -> None:
-        """Look at one more frame. image: RGB uint8 (H, W, 3), shaped as the first one. Raises ValueError if it is not."""
+        """Look at one more frame.
+
+        Args:
+            image: RGB uint8 (H, W, 3), shaped as the first one.
+
+        Raises:
+            ValueError: if it is not.
+        """
         if self._sums and image.shape != self._shape:
             raise ValueError(f"frames of one video have one size: {image.shape} != {self._shape}")
         white = [whiten_image(image, level.cell) for level in LEVELS]
@@ -103,7 +116,12 @@ class Reader:
 
 @dataclass(frozen=True, order=True, slots=True)
 class TemplateMatch:
-    """The best position of the sync cells at one scale. position: row and column in samples of the folded tile. level: in LEVELS."""
+    """The best position of the sync cells at one scale.
+
+    Attributes:
+        position: row and column in samples of the folded tile.
+        level: in LEVELS.
+    """
 
     score: float
     scale: float
@@ -143,7 +161,8 @@ def search_scales(white: NDArray[np.float32], number: int, smallest: float = 0.0
 def fold_tiles(white: NDArray[np.float32], cell: float, memory: NDArray[np.float32] | None = None) -> NDArray[np.float64]:
     """The whitened picture, its cells `cell` pixels wide, at PER_CELL samples per cell, all tiles added up: (SIDE, SIDE).
 
-    memory: flat, to work in; fresh memory for hundreds of scales costs more than the arithmetic.
+    Args:
+        memory: flat, to work in; fresh memory for hundreds of scales costs more than the arithmetic.
     """
     factor = PER_CELL / cell
     size = (max(1, round(white.shape[1] * factor)), max(1, round(white.shape[0] * factor)))

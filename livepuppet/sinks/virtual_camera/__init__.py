@@ -20,10 +20,11 @@ REPEAT_S = 0.1
 class VirtualCamera:
     """Hands the newest frame to a virtual camera from a thread of its own, so that a slow reader never slows the puppet.
 
-    Every frame that arrives is sent once and at once; nothing is queued: a frame that comes before the last one was sent
-    replaces it. Pictures of another size than the camera's are fitted into it with black margins.
+    Every frame that arrives is sent once and at once; nothing is queued: a frame that comes before the last one was sent replaces it.
+    Pictures of another size than the camera's are fitted into it with black margins.
 
-    device: path, number or name of a virtual camera, or a backend's name (obs, unitycapture); None takes the best there is.
+    Args:
+        device: path, number or name of a virtual camera, or a backend's name (obs, unitycapture); None takes the best there is.
     """
 
     name = "virtual camera"

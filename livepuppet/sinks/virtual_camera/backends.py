@@ -30,7 +30,11 @@ class CameraBackend(Protocol):
     """What it takes, even numbers."""
 
     def send(self, image: Image) -> None:
-        """Hand over one picture of `size`, RGB. Raises SinkError."""
+        """Hand over one picture of `size`, RGB.
+
+        Raises:
+            SinkError: its message says what is wrong.
+        """
 
     def close(self) -> None:
         """Free the device. May be called twice."""
@@ -46,7 +50,11 @@ def accepted_size(size: Size) -> Size:
 class PyvirtualcamBackend:
     """OBS or Unity Capture on Windows, OBS on macOS.
 
-    device: a camera's name or a backend's (obs, unitycapture); None tries all there are. Raises SinkError.
+    Args:
+        device: a camera's name or a backend's (obs, unitycapture); None tries all there are.
+
+    Raises:
+        SinkError: its message says what is wrong.
     """
 
     def __init__(self, size: Size, fps: float, device: str | None) -> None:
@@ -80,7 +88,14 @@ class PyvirtualcamBackend:
 
 
 class LoopbackBackend(PyvirtualcamBackend):
-    """v4l2loopback on Linux, claimed for this process. device: path, number or name. Raises SinkError."""
+    """v4l2loopback on Linux, claimed for this process.
+
+    Args:
+        device: path, number or name.
+
+    Raises:
+        SinkError: its message says what is wrong.
+    """
 
     def __init__(self, size: Size, fps: float, device: str | None) -> None:
         from livepuppet.sinks.virtual_camera.device_lock import DeviceLock
@@ -121,7 +136,8 @@ class LoopbackBackend(PyvirtualcamBackend):
 def choose_loopback(device: str | None) -> Device:
     """The v4l2loopback device meant: by path, number or name; None takes the one called livepuppet, or else the first.
 
-    Raises SinkError naming the ones that are there.
+    Raises:
+        SinkError: naming the ones that are there.
     """
     present = list_virtual_cameras()
     if not present:
@@ -143,7 +159,11 @@ def error_line(error: Exception) -> str:
 
 
 def open_backend(size: Size, fps: float, device: str | None) -> CameraBackend:
-    """The virtual camera that is meant, or the best one there is. Raises SinkError with the command that brings one."""
+    """The virtual camera that is meant, or the best one there is.
+
+    Raises:
+        SinkError: with the command that brings one.
+    """
     if sys.platform != "linux":
         return PyvirtualcamBackend(size, fps, device)
     from livepuppet.sinks.virtual_camera.pipewire import PipeWireBackend, pipewire_obstacle

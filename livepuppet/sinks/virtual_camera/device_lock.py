@@ -41,7 +41,11 @@ def forgets() -> bool:
 
 
 class DeviceLock:
-    """Holds the device at `path` for this process. Raises SinkError naming who has it."""
+    """Holds the device at `path` for this process.
+
+    Raises:
+        SinkError: naming who has it.
+    """
 
     def __init__(self, path: str) -> None:
         self.path = path

@@ -131,7 +131,11 @@ def pipewire_obstacle() -> str:
 
 
 class PipeWireBackend:
-    """The node. Pictures are pushed: each `send` makes the graph take the newest one. Raises SinkError."""
+    """The node. Pictures are pushed: each `send` makes the graph take the newest one.
+
+    Raises:
+        SinkError: its message says what is wrong.
+    """
 
     name = NAME
 

@@ -27,8 +27,10 @@ SMALLEST: Size = (160, 120)
 def compose_window(image: Image | None, status: Status, size: Size, *, recorded_s: float = 0.0) -> Image:
     """What the window shows: RGB uint8 of `size`, always a new picture; neither `image` nor anything in `status` is drawn into.
 
-    image: the animated frame, None before the first one. size: of the canvas, which is the window's own, so that text is sharp at
-    any zoom. recorded_s: how long the recording has run.
+    Args:
+        image: the animated frame, None before the first one.
+        size: of the canvas, which is the window's own, so that text is sharp at any zoom.
+        recorded_s: how long the recording has run.
     """
     size = max(SMALLEST[0], size[0]), max(SMALLEST[1], size[1])
     canvas = framed(image, size) if image is not None else title(size)

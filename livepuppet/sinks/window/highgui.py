@@ -62,7 +62,11 @@ class Window:
         return display_available()
 
     def open(self, size: Size, fps: float, *, lossless: bool) -> None:
-        """Open the window, large enough for the picture. Raises SinkError where there is no screen, saying what to do."""
+        """Open the window, large enough for the picture.
+
+        Raises:
+            SinkError: where there is no screen, saying what to do.
+        """
         trouble = display_trouble()
         if trouble:
             raise SinkError(trouble)
@@ -110,7 +114,11 @@ class Window:
         return True
 
     def write(self, frame: Frame) -> None:
-        """Show the frame. The picture is copied before anything is drawn on it. Raises SinkError."""
+        """Show the frame. The picture is copied before anything is drawn on it.
+
+        Raises:
+            SinkError: its message says what is wrong.
+        """
         if not self._open:
             return
         self._image = frame.image

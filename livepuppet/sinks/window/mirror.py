@@ -115,7 +115,11 @@ def draw_guide(image: Image, armed: float) -> None:
 
 
 def draw_points(image: Image, points: Floats) -> None:
-    """Dots where the engine sees the face; points: (N, 2) in pixels of `picture`."""
+    """Dots where the engine sees the face;
+
+    Args:
+        points: (N, 2) in pixels of `picture`.
+    """
     dot = draw_disc(2 * round(image.shape[0] / 300) + 1) if image.shape[0] >= 300 else SMALL_DOT
     reach = len(dot) // 2
     height, width = image.shape[:2]

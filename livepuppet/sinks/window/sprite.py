@@ -24,8 +24,12 @@ FULL = 255
 
 @dataclass(frozen=True, eq=False)
 class Sprite:
-    """A picture to lay over another. colour: RGB uint8 (H, W, 3), already multiplied by its opacity; keep: uint8 (H, W, 3), how much
-    of what lies below stays, 255 = all."""
+    """A picture to lay over another.
+
+    Attributes:
+        colour: RGB uint8 (H, W, 3), already multiplied by its opacity.
+        keep: uint8 (H, W, 3), how much of what lies below stays, 255 = all.
+    """
 
     colour: Image
     keep: Image

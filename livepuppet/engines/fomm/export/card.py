@@ -13,7 +13,11 @@ from livepuppet.engines.fomm.networks.checkpoint import FommModel, build_model
 
 
 def model_card(model: FommModel, manifest: Manifest, comparisons: Sequence[str], about: str = "") -> str:
-    """The text of CARD.md. about: paragraphs that whoever imports the model adds."""
+    """The text of CARD.md.
+
+    Args:
+        about: paragraphs that whoever imports the model adds.
+    """
     parameters = sum(p.numel() for network in (model.detector, model.generator) for p in network.parameters())
     once, frame = model_cost(model)
     shown = "the face, cut out with its surroundings" if manifest.crop == "face" else "the whole picture"

@@ -71,7 +71,11 @@ HALF_PSNR_DB = 35.0
 
 @dataclass(frozen=True)
 class Comparison:
-    """How an artefact differs from PyTorch on the same pictures. keypoints: largest difference, -1 … 1. picture: levels of 255."""
+    """How an artefact differs from PyTorch on the same pictures.
+
+    Attributes:
+        keypoints: largest difference, -1 … 1. picture: levels of 255.
+    """
 
     artefact: str
     keypoints: float
@@ -106,10 +110,15 @@ def export_model(
     calibration: Sequence[Image] = (),
     replace: bool = False,
 ) -> ExportResult:
-    """Make the model directory `name` among the person's own models. Raises ModelError where an artefact disagrees with PyTorch.
+    """Make the model directory `name` among the person's own models.
 
-    calibration: pictures as the model will see them, uint8 (size, size, 3), two or more: then there is an int8 form for CPUs besides.
-    half: store weights as float16. target: what the ONNX graphs are shaped for; Winograd's form pays on CPUs, GPU libraries have their own.
+    Args:
+        calibration: pictures as the model will see them, uint8 (size, size, 3), two or more: then there is an int8 form for CPUs besides.
+        half: store weights as float16.
+        target: what the ONNX graphs are shaped for; Winograd's form pays on CPUs, GPU libraries have their own.
+
+    Raises:
+        ModelError: where an artefact disagrees with PyTorch.
     """
     examples = _examples(model.configuration.size)
     with create_model_directory(name, replace=replace) as folder:
@@ -164,7 +173,11 @@ def reference_outputs(model: FommModel, examples: Sequence[Tensor]) -> Arrays:
 
 
 def compare_artefacts(folder: Path, manifest: Manifest, kind: str, examples: Sequence[Tensor], expected: Arrays) -> Comparison:
-    """Run an artefact as the live path does and hold it against PyTorch. Raises ModelError where they differ too much."""
+    """Run an artefact as the live path does and hold it against PyTorch.
+
+    Raises:
+        ModelError: where they differ too much.
+    """
     from livepuppet.engines.fomm.runtime.loading import load_runtime
 
     graphs = load_runtime(ModelDirectory(folder, manifest), kind, "cpu")

@@ -25,9 +25,11 @@ WINOGRAD_WIDTH = 128
 
 
 def fold_model(model: FommModel, *, winograd: bool = False, phased: bool = False) -> FommModel:
-    """The model for inference, its own weights untouched. winograd: for pictures of exactly `model.configuration.size`.
+    """The model for inference, its own weights untouched.
 
-    phased: the generator's doublings as plain convolutions, which can be quantised; transposed ones cannot.
+    Args:
+        winograd: for pictures of exactly `model.configuration.size`.
+        phased: the generator's doublings as plain convolutions, which can be quantised; transposed ones cannot.
     """
     detector, generator = deepcopy(model.detector).eval(), deepcopy(model.generator).eval()
     with torch.no_grad():

@@ -103,7 +103,8 @@ def compact_graph(model: onnx.ModelProto) -> None:
 def join_graphs(parts: Sequence[tuple[str, onnx.ModelProto]], name: str) -> onnx.ModelProto:
     """One model with the inputs and outputs of all `parts`, each part run only when the boolean input of its name says so.
 
-    parts: (switch, model). Outputs of a part that is switched off are zeros.
+    Args:
+        parts: (switch, model). Outputs of a part that is switched off are zeros.
     """
     inputs, outputs, nodes = [], [], []
     for switch, model in parts:

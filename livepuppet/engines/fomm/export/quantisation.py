@@ -24,7 +24,11 @@ SMALLEST_KERNELS = 16
 
 
 def quantise(source: Path, target: Path, calibration: Sequence[Feed]) -> None:
-    """Write `source` (a `render` graph in float32) with 8-bit convolutions. calibration: inputs it will meet, a dozen or more."""
+    """Write `source` (a `render` graph in float32) with 8-bit convolutions.
+
+    Args:
+        calibration: inputs it will meet, a dozen or more.
+    """
     load_onnxruntime()
     from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 

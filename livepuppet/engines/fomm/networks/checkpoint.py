@@ -50,7 +50,11 @@ def build_model(configuration: Configuration, *, align_corners: bool = ALIGN_COR
 
 
 def load_checkpoint(path: Path, *, configuration: Configuration | None = None, align_corners: bool = ALIGN_CORNERS) -> FommModel:
-    """A checkpoint as networks in eval mode. Every tensor must be there and fit, none may be left over. Raises ModelError."""
+    """A checkpoint as networks in eval mode. Every tensor must be there and fit, none may be left over.
+
+    Raises:
+        ModelError: its message says what is wrong.
+    """
     weights = read_checkpoint(path)
     shapes = {f"{part}.{name}": tuple(tensor.shape) for part in PARTS for name, tensor in weights[part].items()}
     model = build_model(configuration or Configuration.infer(shapes), align_corners=align_corners)
@@ -68,7 +72,11 @@ def save_checkpoint(path: Path, model: FommModel, *, epoch: int) -> None:
 
 
 def load_configuration(path: Path) -> Configuration:
-    """The YAML file that belongs to a checkpoint. Raises ModelError."""
+    """The YAML file that belongs to a checkpoint.
+
+    Raises:
+        ModelError: its message says what is wrong.
+    """
     import yaml
 
     try:
@@ -83,7 +91,11 @@ def load_configuration(path: Path) -> Configuration:
 
 
 def read_checkpoint(path: Path) -> dict[str, Mapping[str, Tensor]]:
-    """The tensors of `generator` and `kp_detector`. Never runs code from the file. Raises ModelError in one line."""
+    """The tensors of `generator` and `kp_detector`. Never runs code from the file.
+
+    Raises:
+        ModelError: in one line.
+    """
     if not path.is_file():
         raise ModelError(f"no checkpoint at {path}")
     try:

@@ -47,10 +47,15 @@ class Hourglass:
 class Configuration:
     """The sizes of all three networks.
 
-    keypoints: how many. channels: of the picture. size: side of the square picture in pixels, the networks take others too.
-    jacobian: whether local affine frames are estimated; False moves by translation only. single_jacobian: one map for all keypoints.
-    temperature: of the softmax that turns a score map into a keypoint. occlusion: whether a map of disoccluded places is estimated.
-    block_expansion, max_features, down_blocks, bottleneck_blocks: the generator's own.
+    Attributes:
+        keypoints: how many.
+        channels: of the picture.
+        size: side of the square picture in pixels, the networks take others too.
+        jacobian: whether local affine frames are estimated; False moves by translation only.
+        single_jacobian: one map for all keypoints.
+        temperature: of the softmax that turns a score map into a keypoint.
+        occlusion: whether a map of disoccluded places is estimated.
+        block_expansion, max_features, down_blocks, bottleneck_blocks: the generator's own.
     """
 
     keypoints: int = 10
@@ -73,7 +78,11 @@ class Configuration:
 
     @classmethod
     def parse(cls, tree: Mapping[str, Any]) -> Configuration:
-        """From the original project's YAML, already read. Raises ModelError naming the entry that is missing or strange."""
+        """From the original project's YAML, already read.
+
+        Raises:
+            ModelError: naming the entry that is missing or strange.
+        """
         try:
             parameters = tree["model_params"]
             common, detector, generator = (parameters[f"{name}_params"] for name in ("common", "kp_detector", "generator"))
@@ -103,7 +112,8 @@ class Configuration:
     def infer(cls, shapes: Shapes) -> Configuration:
         """From tensor shapes alone. The softmax temperature and the picture's size leave no trace: 0.1 and 256 px, as published.
 
-        Raises ModelError where the shapes are not those of such a model.
+        Raises:
+            ModelError: where the shapes are not those of such a model.
         """
         try:
             head = shapes["kp_detector.kp.weight"]

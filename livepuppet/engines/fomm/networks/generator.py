@@ -41,7 +41,12 @@ class Generator(nn.Module):
         self.align_corners = align_corners
 
     def forward(self, image: Tensor, source: Keypoints, driving: Keypoints) -> GeneratorOutput:
-        """picture: (B, C, H, W) in 0 … 1. source: its keypoints. driving: where they should go."""
+        """picture: (B, C, H, W) in 0 … 1.
+
+        Args:
+            source: its keypoints.
+            driving: where they should go.
+        """
         motion = self.dense_motion_network(image, source, driving)
         return GeneratorOutput(self.decode(self.encode(image), motion.deformation, motion.occlusion), motion)
 

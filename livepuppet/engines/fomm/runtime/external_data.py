@@ -28,7 +28,11 @@ DEEPEST = 64
 
 
 def external_files(path: Path) -> set[str]:
-    """Names of the files as the tensors give them, unchecked. Raises ModelError where the file is no ONNX file."""
+    """Names of the files as the tensors give them, unchecked.
+
+    Raises:
+        ModelError: where the file is no ONNX file.
+    """
     content = memoryview(path.read_bytes())
     names: set[str] = set()
     try:

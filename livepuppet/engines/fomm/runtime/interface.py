@@ -32,8 +32,11 @@ SWITCHES = ("detecting", "rendering")
 class PreparedSource:
     """A portrait as the model knows it. Immutable, may be shared between threads.
 
-    portrait: uint8 (size, size, 3). value, jacobian: its keypoints, float32 (1, K, 2) and (1, K, 2, 2).
-    held: what stays on the device; owner: the sessions or modules it belongs to. A runtime that has changed device prepares it again.
+    Attributes:
+        portrait: uint8 (size, size, 3).
+        value, jacobian: its keypoints, float32 (1, K, 2) and (1, K, 2, 2).
+        held: what stays on the device.
+        owner: the sessions or modules it belongs to. A runtime that has changed device prepares it again.
     """
 
     portrait: Image
@@ -74,7 +77,8 @@ class FommRuntime(Protocol):
     ) -> RuntimeOutput:
         """The portrait, moved as keypoints moved from `reference` to `value` and `jacobian`, displacements times `scale`.
 
-        reference: None takes the portrait's own keypoints, so that `value` and `jacobian` are where they go.
+        Args:
+            reference: None takes the portrait's own keypoints, so that `value` and `jacobian` are where they go.
         """
 
     def close(self) -> None:

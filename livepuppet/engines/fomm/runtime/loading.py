@@ -17,8 +17,13 @@ DEVICES = ("auto", "cpu", "cuda", "tensorrt", "directml", "coreml")
 def load_runtime(directory: ModelDirectory, kind: str | None = None, device: str = "auto") -> FommRuntime:
     """Check every file of the model, then load it.
 
-    kind: 'onnx', 'onnx-int8' or 'torchscript'; None takes TorchScript where that computes on a GPU, else ONNX.
-    device: one of DEVICES. Raises ModelError for a damaged model, UsageError for a device or kind that there is not.
+    Args:
+        kind: 'onnx', 'onnx-int8' or 'torchscript'; None takes TorchScript where that computes on a GPU, else ONNX.
+        device: one of DEVICES.
+
+    Raises:
+        ModelError: for a damaged model.
+        UsageError: for a device or kind that there is not.
     """
     if device not in DEVICES:
         raise UsageError(f"no device named '{device}': choose one of {', '.join(DEVICES)}")

@@ -67,7 +67,14 @@ class Sessions:
 
 
 class OnnxFommRuntime:
-    """See `FommRuntime`. device: of loading.DEVICES. Raises ModelError for a graph that is not what model.json says."""
+    """See `FommRuntime`.
+
+    Args:
+        device: of loading.DEVICES.
+
+    Raises:
+        ModelError: for a graph that is not what model.json says.
+    """
 
     def __init__(self, directory: ModelDirectory, kind: str, device: str) -> None:
         self._directory, self._kind, self._asked = directory, kind, device
@@ -209,7 +216,11 @@ def run_animate(sessions: Sessions, outputs: tuple[str, ...], inputs: Mapping[st
 
 
 def open_onnx_session(path: Path, providers: list[str]) -> Any:
-    """A session of ONNX Runtime. Raises ModelError for a file that it cannot read."""
+    """A session of ONNX Runtime.
+
+    Raises:
+        ModelError: for a file that it cannot read.
+    """
     onnxruntime = load_onnxruntime()
 
     options = onnxruntime.SessionOptions()
@@ -227,7 +238,11 @@ def open_onnx_session(path: Path, providers: list[str]) -> Any:
 
 
 def check_external(directory: ModelDirectory, name: str) -> Path:
-    """The graph's path, after its external data, if any, was found to be listed in the manifest. Raises ModelError."""
+    """The graph's path, after its external data, if any, was found to be listed in the manifest.
+
+    Raises:
+        ModelError: its message says what is wrong.
+    """
     path = directory.file(name)
     for external in sorted(external_files(path)):
         if external not in directory.manifest.files:

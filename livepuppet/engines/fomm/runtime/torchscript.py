@@ -65,7 +65,11 @@ class Modules:
 
 
 class TorchScriptFommRuntime:
-    """See `FommRuntime`. device: of loading.DEVICES, of which this runtime knows auto, cpu and cuda."""
+    """See `FommRuntime`.
+
+    Args:
+        device: of loading.DEVICES, of which this runtime knows auto, cpu and cuda.
+    """
 
     def __init__(self, directory: ModelDirectory, device: str) -> None:
         self._directory = directory
@@ -149,7 +153,11 @@ class TorchScriptFommRuntime:
 
 
 def load_module(path: Path, methods: Sequence[str], device: torch.device) -> Any:
-    """A frozen module on its device, float16 there and float32 on the CPU. Raises ModelError for a file that is none."""
+    """A frozen module on its device, float16 there and float32 on the CPU.
+
+    Raises:
+        ModelError: for a file that is none.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch.jit is deprecated as a compiler; as a file format it is what others can load
         try:
