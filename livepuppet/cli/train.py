@@ -10,8 +10,22 @@ from livepuppet.errors import MissingPartError, UsageError
 
 SUMMARY = "Train a First Order Motion Model on your own clips, or on people who do not exist."
 EPILOG = """
-configurations: vox-256, vox-adv-256, taichi-256, taichi-adv-256, fashion-256, bair-256, nemo-256, mgif-256 (as published),
-face-256, face-256-small (ours, for synthetic people), tiny-64 (a trial run on a CPU), or a YAML file in the original's layout
+configurations, as published:
+  vox-256           talking heads (VoxCeleb), 256 pixels
+  vox-adv-256       the same, goes on with an adversarial loss
+  taichi-256        whole bodies (Tai-Chi)
+  taichi-adv-256    the same, goes on with an adversarial loss
+  fashion-256       people who show clothes
+  bair-256          a robot's arm (BAIR)
+  nemo-256          faces that smile (UvA-NEMO)
+  mgif-256          cartoon animals (MGif)
+and ours, for synthetic people:
+  face-256          heads, supervised by their true motion: a day or two on one GPU
+  face-256-small    the same with a network a quarter the size
+  face-256-cpu      motion first, then pictures: hours on a processor
+  tiny-64           a trial run in minutes on a processor
+or a YAML file in the original's layout
+
 examples:
   livepuppet train --data clips --config vox-256 --out run --device cuda --workers 12
   livepuppet train --data synthetic --config tiny-64 --out trial                        a whole run in minutes, without a GPU

@@ -78,9 +78,9 @@ def clip_truth(clip: Clip, source: int, driving: int, size: int) -> PairTruth:
 
     return PairTruth(
         source_landmarks=coordinates(tensor(clip.truth.landmarks[source]), own, cells),
-        source_frames=jacobian_units(tensor(clip.truth.frames[source]), own, cells),
+        source_jacobians=jacobian_units(tensor(clip.truth.frames[source]), own, cells),
         driving_landmarks=coordinates(tensor(clip.truth.landmarks[driving]), own, cells),
-        driving_frames=jacobian_units(tensor(clip.truth.frames[driving]), own, cells),
+        driving_jacobians=jacobian_units(tensor(clip.truth.frames[driving]), own, cells),
         flow=coordinates(tensor(clip.truth.flow[driving, source]), own, cells),
         seen=tensor(clip.truth.seen[driving, source][None].astype(np.float32)),
         known=torch.tensor(1.0),
@@ -94,9 +94,9 @@ def mirrored(truth: PairTruth) -> PairTruth:
     around = flip[:, None] * flip[None]
     return PairTruth(
         source_landmarks=truth.source_landmarks[order] * flip,
-        source_frames=truth.source_frames[order] * around,
+        source_jacobians=truth.source_jacobians[order] * around,
         driving_landmarks=truth.driving_landmarks[order] * flip,
-        driving_frames=truth.driving_frames[order] * around,
+        driving_jacobians=truth.driving_jacobians[order] * around,
         flow=(truth.flow * flip).flip(1),
         seen=truth.seen.flip(2),
         known=truth.known,

@@ -92,7 +92,7 @@ class SyntheticSettings:
         motion_first: share of the run in which keypoints and dense motion learn alone, from true flow and landmarks, at a fraction of the
             cost (synthetic clips only).
         adversarial_from: share of the run after which the adversarial losses start (0: from the beginning, as the original).
-        taught: share of pairs whose motion is estimated from the true landmarks.
+        teacher_forcing: ratio of pairs whose motion is estimated from the true landmarks.
         ema: decay of the averaged weights that are published.
         clip_gradient: largest norm.
         warm_up: steps until the full learning rate.
@@ -103,7 +103,7 @@ class SyntheticSettings:
     steps: int | None = None
     motion_first: float = 0.0
     adversarial_from: float = 0.0
-    taught: float = 0.0
+    teacher_forcing: float = 0.0
     ema: float = 0.999
     clip_gradient: float = 10.0
     warm_up: int = 0
@@ -189,7 +189,7 @@ class Recipe:
                 "transform_params": asdict(self.warp),
                 "loss_weights": list_recipes(asdict(self.weights)),
             },
-            "livepuppet_params": asdict(self.own),
+            "livepuppet_params": {FILE_KEYS.get(name, name): value for name, value in asdict(self.own).items()},
         }
 
     @classmethod
@@ -217,7 +217,7 @@ class Recipe:
                 "warp": fill_defaults(ThinPlateWarp, train.pop("transform_params", None) or {}, "transform_params"),
                 "augmentation": fill_defaults(Augmentation, jitter, "augmentation_params"),
                 "weights": fill_defaults(LossWeights, train.pop("loss_weights", None) or {}, "loss_weights"),
-                "own": fill_defaults(SyntheticSettings, tree.get("livepuppet_params") or {}, "livepuppet_params"),
+                "own": fill_defaults(SyntheticSettings, _without_file_keys(tree.get("livepuppet_params") or {}), "livepuppet_params"),
                 "id_sampling": bool(data.get("id_sampling", False)),
             }
             train.pop("checkpoint_freq", None)  # here a matter of the command line
@@ -252,6 +252,15 @@ class Recipe:
         if not isinstance(tree, dict):
             raise UsageError(f"{path} is not laid out as the original project's YAML files are")
         return cls.parse(tree, path.stem)
+
+
+FILE_KEYS = {"teacher_forcing": "taught"}
+"""Fields of SyntheticSettings -> their names in YAML files and checkpoints, where those are older than the field's name."""
+
+
+def _without_file_keys(entries: Mapping[str, Any]) -> dict[str, Any]:
+    names = {key: name for name, key in FILE_KEYS.items()}
+    return {names.get(key, key): value for key, value in entries.items()}
 
 
 def hourglass_tree(shape: Hourglass) -> dict[str, Any]:
@@ -351,7 +360,9 @@ FACE = Recipe(
     discriminator=SPECTRAL,
     augmentation=Augmentation(brightness=0.15, contrast=0.15, saturation=0.2, hue=0.05),
     weights=TAUGHT,
-    own=SyntheticSettings(steps=120_000, motion_first=0.15, adversarial_from=0.85, taught=0.25, warm_up=500, cosine=True, people=20_000),
+    own=SyntheticSettings(
+        steps=120_000, motion_first=0.15, adversarial_from=0.85, teacher_forcing=0.25, warm_up=500, cosine=True, people=20_000
+    ),
     lr_generator=4.0e-4,
     lr_kp_detector=4.0e-4,
     batch_size=32,
@@ -370,7 +381,7 @@ CPU = replace(
     SMALL,
     name="face-256-cpu",
     weights=replace(TAUGHT, generator_gan=0.0),
-    own=SyntheticSettings(steps=3600, motion_first=0.45, taught=0.25, ema=0.998, warm_up=100, cosine=True, people=600),
+    own=SyntheticSettings(steps=3600, motion_first=0.45, teacher_forcing=0.25, ema=0.998, warm_up=100, cosine=True, people=600),
     lr_generator=2.0e-4,
     lr_kp_detector=2.0e-4,
     batch_size=8,

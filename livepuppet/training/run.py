@@ -98,7 +98,7 @@ def distributed_context(order: TrainConfig) -> tuple[DistributedContext, torch.d
     return together, accelerator.device
 
 
-def album(order: TrainConfig, us: DistributedContext) -> Dataset:
+def album(order: TrainConfig, dist: DistributedContext) -> Dataset:
     """The clips to train on; synthetic people are rendered first, or go on being rendered."""
     folder = Path(order.data)
     if order.data == SYNTHETIC:
@@ -107,16 +107,16 @@ def album(order: TrainConfig, us: DistributedContext) -> Dataset:
 
         folder = order.out / "people"
         people = People("clips", folder, order.seed, FRAMES_PER_PERSON, order.recipe.model.size, None, None, order.device, order.geometry)
-        if us.first:
+        if dist.first:
             count = order.recipe.own.people
             logger.info("rendering %d people (those already in %s are kept)", count, folder)
             write_all(people, range(count), max(1, order.workers))
     cache = order.out / "frames"
-    if us.first:
+    if dist.first:
         found = gather_dataset(folder, cache, order.recipe.model.size)
-        us.wait()
+        dist.wait()
         return found
-    us.wait()
+    dist.wait()
     return gather_dataset(folder, cache, order.recipe.model.size)
 
 
@@ -146,9 +146,9 @@ def train(order: TrainConfig) -> Trainer:
         UsageError: (no data, another configuration).
         RunError: (full disk, a loss that is NaN any more) and KeyboardInterrupt, after having saved.
     """
-    us, device = distributed_context(order)
+    dist, device = distributed_context(order)
     make_folder(order.out)
-    clips = album(order, us)
+    clips = album(order, dist)
     skipped = "".join(f"{path}\t{why}\n" for path, why in clips.skipped)
     write_atomically(order.out / "skipped.txt", lambda file: file.write(skipped.encode()))
     logger.info("%d clips to train on, %d held out, %d skipped", len(clips.training), len(clips.held_out), len(clips.skipped))
@@ -165,8 +165,8 @@ def train(order: TrainConfig) -> Trainer:
         half=device.type == "cuda" if order.half is None else order.half,
         compiled=order.compiled,
         seed=order.seed,
-        average=us.average,
-        rank=us.rank,
+        average=dist.average,
+        rank=dist.rank,
         knows_flow=knows_flow,
     )
     done = checkpoint.restore_run(order.out, trainer)
@@ -176,14 +176,14 @@ def train(order: TrainConfig) -> Trainer:
         found = model_files.load_checkpoint(order.start, configuration=beside(order.start) or order.recipe.model)
         trainer.start_from(found)
         logger.info("starting from %s", order.start)
-    if us.first:
+    if dist.first:
         checkpoint.write_run_recipe(order.out / "recipe.yaml", order.recipe)
     total = order.recipe.steps(len(clips.training))
     if done >= total:
         logger.info("nothing to do: all %d steps are done", total)
         return trainer
     with ended_by_signal(), Journal(order.out, total, order.say_every) as journal:
-        loop(order, trainer, clips, journal, us, total)
+        loop(order, trainer, clips, journal, dist, total)
     return trainer
 
 
@@ -194,8 +194,8 @@ def beside(path: Path) -> Any:
     return model_files.load_configuration(candidate) if candidate.is_file() else None
 
 
-def loop(order: TrainConfig, trainer: Trainer, clips: Dataset, journal: Journal, us: DistributedContext, total: int) -> None:
-    numbers = Numbers(order.recipe.batch_size, trainer.step_number, total, us.rank, us.world)
+def loop(order: TrainConfig, trainer: Trainer, clips: Dataset, journal: Journal, dist: DistributedContext, total: int) -> None:
+    numbers = Numbers(order.recipe.batch_size, trainer.step_number, total, dist.rank, dist.world)
     batches = loader(Pairs(clips.training, order.recipe, order.seed), numbers, order.workers, pinned=trainer.device.type == "cuda")
     shown = samples(clips, order)
     saved = trainer.step_number
@@ -203,9 +203,9 @@ def loop(order: TrainConfig, trainer: Trainer, clips: Dataset, journal: Journal,
         for batch in batches:
             losses = trainer.step(batch)
             number = trainer.step_number
-            if not us.first:
+            if not dist.first:
                 continue
-            journal.step(number, losses, len(batch.source) * us.world)
+            journal.step(number, losses, len(batch.source) * dist.world)
             if number % order.sheet_every == 0 or number == total:
                 journal.sheet(number, trainer.averaged, shown)
             if number % order.save_every == 0 or number == total:
@@ -215,7 +215,7 @@ def loop(order: TrainConfig, trainer: Trainer, clips: Dataset, journal: Journal,
                     journal.figures(number, {"held_out_l1": figures.l1, "held_out_still": figures.still})
                     logger.info("held out: L1 %.4f (a still picture: %.4f)", figures.l1, figures.still)
     except KeyboardInterrupt:
-        if us.first and trainer.step_number > saved:
+        if dist.first and trainer.step_number > saved:
             keep(order, trainer)
         raise
     except NotFinite as error:

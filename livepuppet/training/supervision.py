@@ -24,9 +24,9 @@ class PairTruth:
     driving picture comes from; seen (B, 1, G, G): whether the source shows it; known (B,): whether the pair has any truth."""
 
     source_landmarks: Tensor
-    source_frames: Tensor
+    source_jacobians: Tensor
     driving_landmarks: Tensor
-    driving_frames: Tensor
+    driving_jacobians: Tensor
     flow: Tensor
     seen: Tensor
     known: Tensor
@@ -36,11 +36,11 @@ class PairTruth:
 
     @property
     def source(self) -> Keypoints:
-        return Keypoints(self.source_landmarks, self.source_frames)
+        return Keypoints(self.source_landmarks, self.source_jacobians)
 
     @property
     def driving(self) -> Keypoints:
-        return Keypoints(self.driving_landmarks, self.driving_frames)
+        return Keypoints(self.driving_landmarks, self.driving_jacobians)
 
 
 def coordinates(pixels: Tensor, size: int, cells: int) -> Tensor:

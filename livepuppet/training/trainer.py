@@ -127,7 +127,7 @@ class Trainer:
         weights, count = self.recipe.weights, len(batch.source)
         both = self.detect(torch.cat((batch.source, batch.driving)))
         source, driving = (Keypoints(both.value[part], both.jacobian[part]) for part in (slice(count), slice(count, None)))
-        used = self.taught(batch, source, driving, randomness)
+        used = self.teacher_forced(batch, source, driving, randomness)
         generated = None if self.motion_only else self.generate(batch.source, *used)
         motion = self.estimate(batch.source, *used) if generated is None else generated.motion
         terms = {} if generated is None else self.picture_terms(batch, generated, used[0])
@@ -182,9 +182,11 @@ class Trainer:
             )
         return {name: term for name, term in terms.items() if getattr(weights, name)}
 
-    def taught(self, batch: Batch, source: Keypoints, driving: Keypoints, randomness: torch.Generator) -> tuple[Keypoints, Keypoints]:
+    def teacher_forced(
+        self, batch: Batch, source: Keypoints, driving: Keypoints, randomness: torch.Generator
+    ) -> tuple[Keypoints, Keypoints]:
         """For a share of the pairs the true landmarks instead of those found: dense motion learns while the detector still does."""
-        share, truth = self.recipe.own.taught, batch.truth
+        share, truth = self.recipe.own.teacher_forcing, batch.truth
         if not share or truth is None or self.recipe.model.keypoints != LANDMARKS:
             return source, driving
         chosen = (torch.rand(len(batch.source), generator=randomness) < share).to(self.device) & (truth.known > 0)

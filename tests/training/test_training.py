@@ -162,7 +162,7 @@ def test_it_learns(data: Path, tmp_path: Path) -> None:
 
 def test_motion_learns_first_and_pictures_afterwards(data: Path, tmp_path: Path) -> None:
     """While motion learns alone the part that makes pictures keeps its weights, and no loss compares pictures."""
-    first = replace(SMALL_RECIPE, own=replace(SMALL_RECIPE.own, motion_first=0.5, adversarial_from=0.0, taught=0.0))
+    first = replace(SMALL_RECIPE, own=replace(SMALL_RECIPE.own, motion_first=0.5, adversarial_from=0.0, teacher_forcing=0.0))
     trainer = Trainer(first, 1, torch.device("cpu"))
     known = tuple(clip for clip in gather_dataset(data, tmp_path / "frames", 32).training if clip.synthetic)
     pairs = Pairs(known, first, 0)

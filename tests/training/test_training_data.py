@@ -152,7 +152,7 @@ def test_frames_flip_with_the_picture(tmp_path: Path) -> None:
     sliding_clip().save(tmp_path / "data" / "clip-000000.npz")
     recipe = replace(PLAIN, augmentation=Augmentation(horizontal_flip=True, time_flip=False))
     pairs = album_of(tmp_path / "data", tmp_path, recipe)
-    found = {round(float(pair.truth.driving_frames[0, 0, 1]), 4) for pair in (pairs[n] for n in range(12)) if pair.truth is not None}
+    found = {round(float(pair.truth.driving_jacobians[0, 0, 1]), 4) for pair in (pairs[n] for n in range(12)) if pair.truth is not None}
     assert len(found) == 2 and min(found) == -max(found)
 
 

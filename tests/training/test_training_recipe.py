@@ -126,3 +126,15 @@ def test_our_face_models_keep_their_budget(name: str) -> None:
             motion = model.generator.dense_motion_network.estimate(small, keypoints, model.detector(driving))
             model.generator.decode(features, motion.deformation, motion.occlusion)
     assert counter.get_total_flops() < 15e9
+
+
+def test_the_command_s_help_names_every_configuration() -> None:
+    from livepuppet.cli.train import EPILOG
+
+    assert [name for name in RECIPES if f"  {name} " not in EPILOG] == []
+
+
+def test_files_keep_the_older_name_of_teacher_forcing() -> None:
+    tree = RECIPES["face-256"].tree()
+    assert tree["livepuppet_params"]["taught"] == 0.25
+    assert Recipe.parse(tree, "again").own == RECIPES["face-256"].own
