@@ -154,26 +154,26 @@ def test_idling_is_small_and_smooth(engine: AnyEngine, avatar: Avatar) -> None:
 
 
 def test_preparing_in_another_thread_does_not_disturb_the_frames(
-    engine: AnyEngine, avatar: Avatar, performance: list[Image], picture: Image
+    engine: AnyEngine, avatar: Avatar, performance: list[Image], image: Image
 ) -> None:
     results: list[Avatar] = []
-    preparing = threading.Thread(target=lambda: results.append(engine.prepare(picture)))
+    preparing = threading.Thread(target=lambda: results.append(engine.prepare(image)))
     preparing.start()
-    seen = [engine.observe(image) for image in performance[:10]]
+    seen = [engine.observe(driving) for driving in performance[:10]]
     preparing.join()
     assert len(results) == 1 and all(motion is not None for motion in seen)
     assert np.array_equal(results[0].image, avatar.image)
 
 
-def test_many_threads_render_what_one_would(engine: AnyEngine, picture: Image, motions: list[Motion], performance: list[Image]) -> None:
+def test_many_threads_render_what_one_would(engine: AnyEngine, image: Image, motions: list[Motion], performance: list[Image]) -> None:
     """Two avatars in turn, other motions in every thread, while the next frame is observed and another portrait prepared."""
-    avatars = [engine.prepare(picture), engine.prepare(np.ascontiguousarray(picture[:, ::-1]))]
+    avatars = [engine.prepare(image), engine.prepare(np.ascontiguousarray(image[:, ::-1]))]
     moved = [(avatar, engine.transfer(avatar, motions[0], motion, Tuning())) for motion in motions[::3] for avatar in avatars]
     alone = [engine.render(avatar, motion, Tuning()) for avatar, motion in moved]
     with ThreadPoolExecutor(5) as pool:
-        preparing = pool.submit(engine.prepare, picture)
+        preparing = pool.submit(engine.prepare, image)
         drawing = [pool.submit(engine.render, avatar, motion, Tuning()) for avatar, motion in moved]
-        assert all(engine.observe(image) is not None for image in performance[:5])
+        assert all(engine.observe(driving) is not None for driving in performance[:5])
         together = [one.result() for one in drawing]
         assert np.array_equal(preparing.result().image, avatars[0].image)
     assert all(np.array_equal(one, other) for one, other in zip(alone, together, strict=True))

@@ -117,6 +117,7 @@ class LandmarkEngine:
         return Motion(pose, expression, view)
 
     def close(self) -> None:
+        self._registration.close()
         if self._tracker is not None:
             self._tracker.close()
             self._tracker = None

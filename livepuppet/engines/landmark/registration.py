@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from livepuppet.engines.landmark.face_model import CHIN, FOREHEAD, LEFT_EDGE, OVAL, RIGHT_EDGE
 from livepuppet.engines.landmark.retarget import HeadPose, rotation_matrix, rotation_vector
 from livepuppet.types import Floats, Image
-from livepuppet.vision.face_landmarks import Landmarks
+from livepuppet.vision.face_landmarks import Landmarks, carries_models
+from livepuppet.vision.segmentation import PersonMask, PersonSegmenter
 
 Patch = NDArray[np.uint8]
 
@@ -24,10 +25,10 @@ FACE_PX = 112
 """The face's width in a patch."""
 HEAD_BOX = (-0.85, -1.05, 0.85, 0.75)
 """Left, top, right, bottom of the head's patch in the face's own frame, face widths about its origin."""
-BODY_BOX = (-0.8, 0.05, 0.8, 0.85)
-"""The same for the body's, below the chin."""
+BODY_BOX = (-1.6, 0.05, 1.6, 1.2)
+"""The same for the body's, below the chin and as wide as both shoulders."""
 FEATURES = 90
-BODY_FEATURES = 40
+BODY_FEATURES = 80
 
 PRIOR = np.array([0.02, 0.03, 0.012, 0.012, 0.012, 0.012])
 """How far the landmarks' pose may be off: rotation (radians), shift (face widths), log scale."""
@@ -35,9 +36,16 @@ FEATURE_NOISE = 0.006
 """Face widths: how well one patch is found; neighbours err together, so this is more than a lone patch's error."""
 OUTLIER = 0.012
 """Face widths: a patch off by this counts half."""
+BODY_OUTLIER_PX = 3.0
+"""Pixels of the body's patch: a feature farther from where the body's similarity has it belongs to something else."""
+BODY_TRUST = (0.15, 0.30)
+"""Below and above these ratios of features that agree, the body's own motion counts for nothing, and in full."""
+LEAST_FEATURES = 6
 NEW_VIEW = (0.13, 0.10)
 """A keyframe serves views within this rotation (radians) and this log scale."""
 KEYFRAMES = 12
+OUTLINE = np.ones((7, 7), np.uint8)
+"""How far beyond the person, in pixels of the body's patch, the outline of shoulders is still a feature."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +86,7 @@ class Registration:
         self._body_shift = np.zeros(2)
         self._last: Keyframe | None = None
         self._before: RegisteredHead | None = None
+        self._segmenter: PersonSegmenter | None = None
 
     def refine(self, image: Image, landmarks: Landmarks, placed: HeadPose) -> RegisteredHead:
         """The pose and the body's place in this image; `placed` is the landmarks' own pose."""
@@ -109,32 +118,46 @@ class Registration:
         return RegisteredHead(refined, anchor)
 
     def _remember(self, image: Image, landmarks: Landmarks, placed: HeadPose, anchor: Floats) -> RegisteredHead:
-        self._keyframes.append(make_keyframe(image, landmarks, placed, anchor))
+        self._keyframes.append(make_keyframe(image, landmarks, placed, anchor, self._person(image)))
         return RegisteredHead(placed, anchor)
 
     def _follow_body(self, image: Image, keyframe: Keyframe, placed: HeadPose) -> Floats:
-        """Where the body is: the middle of its patches' shifts; where too few are found, a share of the head's."""
-        if keyframe is not self._last:
-            self._body_shift = np.zeros(2)
-            self._last = keyframe
+        """Where the body is: its anchor moved by the similarity that most of its features agree on; where few do, with a part of the head.
+
+        The features are looked for where the body was last, so that a change of keyframe loses nothing.
+        """
         scale = FACE_PX / keyframe.placed.scale
         guess = keyframe.anchor + BODY_FOLLOWS * (placed.position[:2] - keyframe.placed.position[:2])
-        if len(keyframe.body_features) < 6:
+        features = keyframe.body_features
+        if len(features) < LEAST_FEATURES:
             return guess
+        if keyframe is not self._last:
+            self._body_shift = np.zeros(2) if self._before is None else self._before.anchor - keyframe.anchor
+            self._last = keyframe
         now = patch(image, keyframe.to_body, box_size(BODY_BOX))
-        start = keyframe.body_features + (self._body_shift * scale).astype(np.float32)
-        found, kept = follow(keyframe.body, now, keyframe.body_features, start)
-        if kept.sum() < 6:
+        found, kept = follow(keyframe.body, now, features, features + (self._body_shift * scale).astype(np.float32))
+        if kept.sum() < LEAST_FEATURES:
             return guess
-        moved = (found - keyframe.body_features)[kept].astype(np.float64)
-        middle = np.median(moved, axis=0)
-        for _ in range(3):
-            off = np.linalg.norm(moved - middle, axis=1)
-            weight = 1 / (1 + (off / (OUTLIER * FACE_PX)) ** 2) ** 2
-            middle = (weight[:, None] * moved).sum(0) / weight.sum()
-        trust = float(np.clip((weight.sum() / len(keyframe.body_features) - 0.15) / 0.3, 0, 1))
-        self._body_shift = middle / scale
+        similarity, agreed = cv2.estimateAffinePartial2D(features[kept], found[kept], ransacReprojThreshold=BODY_OUTLIER_PX, maxIters=300)
+        if similarity is None:
+            return guess
+        anchor = keyframe.to_body[:, :2] @ keyframe.anchor + keyframe.to_body[:, 2]
+        self._body_shift = (similarity[:, :2] @ anchor + similarity[:, 2] - anchor) / scale
+        low, high = BODY_TRUST
+        trust = float(np.clip((agreed.sum() / len(features) - low) / (high - low), 0, 1))
         return np.asarray(guess + trust * (keyframe.anchor + self._body_shift - guess))
+
+    def _person(self, image: Image) -> PersonMask | None:
+        """How likely each pixel shows the driver; None where there is no model for it."""
+        if self._segmenter is None and carries_models():
+            self._segmenter = PersonSegmenter()
+        return None if self._segmenter is None else self._segmenter(image)
+
+    def close(self) -> None:
+        """Free the model. May be called twice."""
+        if self._segmenter is not None:
+            self._segmenter.close()
+            self._segmenter = None
 
 
 BODY_FOLLOWS = 0.3
@@ -218,8 +241,12 @@ def follow(
     return np.asarray(found, dtype=np.float32), (status.ravel() > 0) & inside
 
 
-def make_keyframe(image: Image, landmarks: Landmarks, placed: HeadPose, anchor: Floats) -> Keyframe:
-    """Choose what to follow: corners over bone, nose, ears and hair; below the chin whatever the clothes offer."""
+def make_keyframe(image: Image, landmarks: Landmarks, placed: HeadPose, anchor: Floats, person: PersonMask | None = None) -> Keyframe:
+    """Choose what to follow: corners over bone, nose, ears and hair; below the chin whatever the clothes and their outline offer.
+
+    Args:
+        person: how likely each pixel shows the driver; None takes what is behind them along.
+    """
     matrix = head_matrix(placed)
     head = patch(image, matrix, box_size(HEAD_BOX))
     at = landmarks[:, :2] @ matrix[:, :2].T + matrix[:, 2]
@@ -233,6 +260,9 @@ def make_keyframe(image: Image, landmarks: Landmarks, placed: HeadPose, anchor: 
     shown[:, max(0, int(limit[0])) :] = 0
     start = -inverse[0] / (inverse[1] - inverse[0]) * body.shape[::-1] + 8
     shown[:, : max(0, int(start[0]))] = 0
+    if person is not None:
+        inside = (cv2.warpAffine(person, to_body, body.shape[::-1]) > 0.5).astype(np.uint8)
+        shown[cv2.dilate(inside, OUTLINE) == 0] = 0
     depth = depths(at, landmarks[:, 2], features, placed.scale)
     in_image = np.c_[unmap(features, matrix), depth]
     points = (in_image - placed.position) @ placed.rotation / placed.scale
