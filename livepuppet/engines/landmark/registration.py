@@ -160,7 +160,7 @@ class Registration:
             self._segmenter = None
 
 
-BODY_FOLLOWS = 0.3
+BODY_FOLLOWS = 0.5
 """The body's share of the head's shift, where the body itself cannot be seen."""
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from livepuppet.engines.landmark import retarget
-from livepuppet.engines.landmark.registration import Registration, solve
+from livepuppet.engines.landmark.registration import Registration, make_keyframe, solve, unmap
 from livepuppet.engines.landmark.retarget import MODEL, HeadPose, rotation_matrix, rotation_vector
 from livepuppet.types import Floats, Image
 from livepuppet.vision.face_landmarks import Landmarks, find_faces
@@ -84,6 +84,31 @@ def test_the_body_is_followed_apart_from_the_head(portrait: Image, landmarks: La
     after = registration.refine(shifted, landmarks, placed).anchor
     assert after[0] - before[0] == pytest.approx(4, abs=0.8)
     assert abs(after[1] - before[1]) < 0.8
+
+
+@pytest.mark.parametrize("dx", [-60, -25, 40])
+def test_a_body_that_goes_far_is_followed_step_by_step(portrait: Image, landmarks: Landmarks, dx: int) -> None:
+    """Farther than one search reaches: each frame's search begins where the body was in the frame before."""
+    registration = Registration()
+    placed = retarget.fit_head_pose(landmarks)
+    first = registration.refine(portrait, landmarks, placed)
+    chin = int(landmarks[152, 1]) + 12
+    for step in range(1, 7):
+        moved = portrait.copy()
+        moved[chin:] = np.roll(portrait, round(dx * step / 6), axis=1)[chin:]
+        seen = registration.refine(moved, landmarks, placed)
+    registration.close()
+    assert np.abs(seen.anchor - first.anchor - [dx, 0]).max() < 0.03 * placed.scale
+    assert np.abs(seen.placed.position - first.placed.position)[:2].max() < 0.02 * placed.scale, "the head stays"
+
+
+def test_what_moves_behind_the_driver_does_not_move_the_body(portrait: Image, landmarks: Landmarks) -> None:
+    person = np.zeros(portrait.shape[:2], np.float32)
+    middle, half = int(landmarks[:, 0].mean()), int(0.9 * np.ptp(landmarks[:, 0]))
+    person[:, max(0, middle - half) : middle + half] = 1
+    keyframe = make_keyframe(portrait, landmarks, retarget.fit_head_pose(landmarks), np.zeros(2), person)
+    at = unmap(keyframe.body_features, keyframe.to_body)
+    assert len(at) >= 6 and np.abs(at[:, 0] - middle).max() < half + 0.1 * np.ptp(landmarks[:, 0])
 
 
 def test_another_picture_falls_back_to_the_landmarks(portrait: Image, landmarks: Landmarks) -> None:
