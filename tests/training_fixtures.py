@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from livepuppet.synthetic.clips import Clip
 from livepuppet.synthetic.truth import Truth as ClipTruth
-from livepuppet.training.recipe import RECIPES, DiscriminatorShape
+from livepuppet.training.recipe import RECIPES
+from livepuppet.training.settings import DiscriminatorShape
 
 CLIP_SIZE = 64
 

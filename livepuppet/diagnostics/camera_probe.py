@@ -71,7 +71,7 @@ def probe_camera(device: Device, seconds: float = 1.0) -> CameraProbe:
     if not frames:
         return CameraProbe(device, opened_s, problem=trouble or f"camera '{device.label}' sent one picture and no more")
     first, last = frames[0], frames[-1]
-    chunk = last.captured_at - first.captured_at
-    fps = (last.index - first.index) / chunk if chunk > 0 else 0.0
+    span = last.captured_at - first.captured_at
+    fps = (last.index - first.index) / span if span > 0 else 0.0
     height, width = last.image.shape[:2]
     return CameraProbe(device, opened_s, fps, (width, height), last.image)

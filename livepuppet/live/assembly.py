@@ -126,7 +126,7 @@ def assemble_session(settings: PuppetSettings, source: Source, sinks: list[Sink]
     avatar = avatars.first()
     puppet = Puppet(engine, avatar, settings.tuning, meter=meter)
     height, width = avatar.image.shape[:2]
-    meter.describe(engine=engine.name, device=engine.device, avatar=avatars.name, source=source.name, image=f"{width} x {height}")
+    meter.describe(engine=engine.name, device=engine.device, avatar=avatars.name, source=source.name, picture=f"{width} x {height}")
     mirror = source.mirrored if settings.mirror is None else settings.mirror
     return Session(source, puppet, sinks, avatars=avatars, meter=meter, mirror=mirror, limits=limits, opened=opened)
 

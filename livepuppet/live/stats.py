@@ -292,5 +292,5 @@ class Meter:
         """Deliveries of the last FPS_WINDOW_S seconds, per second; it falls while nothing is delivered."""
         driver_frames, _ = self._latency.newest()
         recent = driver_frames[driver_frames > now - FPS_WINDOW_S]
-        chunk = now - float(recent[0]) if len(recent) > 1 else 0.0
-        return (len(recent) - 1) / chunk if chunk > 0 else 0.0
+        span = now - float(recent[0]) if len(recent) > 1 else 0.0
+        return (len(recent) - 1) / span if span > 0 else 0.0

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from livepuppet.engines.fomm.networks.dense_motion import keypoint_gaussians
 from livepuppet.engines.fomm.networks.keypoints import Keypoints
 from livepuppet.engines.fomm.networks.layers import Shrink, coordinate_grid
-from livepuppet.training.recipe import DiscriminatorShape
+from livepuppet.training.settings import DiscriminatorShape
 
 DiscriminatorOutput = tuple[list[Tensor], Tensor]
 """Feature maps after each block, and the map of scores (B, 1, h, w): 1 real, 0 generated."""

@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader, Dataset
 from livepuppet.synthetic.clips import Clip
 from livepuppet.synthetic.truth import MIRRORED
 from livepuppet.training.dataset import FrameStore, TrainingClip
-from livepuppet.training.recipe import Augmentation, Recipe
+from livepuppet.training.recipe import Recipe
+from livepuppet.training.settings import Augmentation
 from livepuppet.training.supervision import PairTruth, coordinates, jacobian_units
 from livepuppet.types import Image
 

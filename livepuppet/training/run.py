@@ -144,7 +144,7 @@ def train(order: TrainConfig) -> Trainer:
 
     Raises:
         UsageError: (no data, another configuration).
-        RunError: (full disk, a loss that is NaN any more) and KeyboardInterrupt, after having saved.
+        RunError: (full disk, a loss that is NaN) and KeyboardInterrupt, after having saved.
     """
     dist, device = distributed_context(order)
     make_folder(order.out)

@@ -201,7 +201,7 @@ class Trainer:
         total = sum_of(terms.values())
         if not torch.isfinite(total):
             broken = [name for name, term in terms.items() if not torch.isfinite(term)]
-            raise NotFinite(f"the loss '{broken[0] if broken else 'total'}' is NaN any more at step {self.step_number}")
+            raise NotFinite(f"the loss '{broken[0] if broken else 'total'}' is NaN at step {self.step_number}")
         optimiser.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
         parameters = [p for group in optimiser.param_groups for p in group["params"] if p.grad is not None]
@@ -209,7 +209,7 @@ class Trainer:
             self.average([p.grad for p in parameters if p.grad is not None])
         norm = nn.utils.clip_grad_norm_(parameters, self.recipe.own.clip_gradient)
         if not torch.isfinite(norm):
-            raise NotFinite(f"the gradient is NaN any more at step {self.step_number}")
+            raise NotFinite(f"the gradient is NaN at step {self.step_number}")
         optimiser.step()
 
     def set_rates(self) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from livepuppet.engines.fomm.networks.layers import coordinate_grid
-from livepuppet.training.recipe import ThinPlateWarp
+from livepuppet.training.settings import ThinPlateWarp
 
 TINY = 1e-6
 

@@ -173,7 +173,7 @@ def test_sign_with_a_certificate_of_ones_own(tmp_path: Path, identity: SigningId
     assert load_identity(certificate, key) == identity
     with pytest.raises(UsageError, match="cannot read"):
         load_identity(tmp_path / "absent.pem", key)
-    with pytest.raises(UsageError, match="no private key"):
+    with pytest.raises(UsageError, match="not a private key"):
         load_identity(certificate, certificate)
     with pytest.raises(UsageError, match="no certificate"):
         load_identity(key, key)

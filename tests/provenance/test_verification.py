@@ -116,7 +116,7 @@ def test_left_out_on_request_is_said(tmp_path: Path, portrait: Image, identity: 
     path = still(tmp_path / "one.png", portrait)
     sign_file(path, facts=ProvenanceFacts("landmark", False), identity=identity)
     finding = verify(path)
-    assert finding.verdict == "livepuppet" and any("--no-watermark" in sentence for sentence in finding.sentences())
+    assert finding.verdict == "livepuppet" and any("left out on request" in sentence for sentence in finding.sentences())
 
 
 def test_command_prints_json_and_answers_by_exit_code(

@@ -230,7 +230,7 @@ def test_a_motion_is_saved_and_played_back(tmp_path: Path) -> None:
     assert shifts(tmp_path / "again.mp4") == shifts(tmp_path / "out.mp4")
     with zipfile.ZipFile(tmp_path / "m.npz") as archive:
         assert not [name for name in archive.namelist() if "detail" in name or "picture" in name or "points" in name]
-    with pytest.raises(UsageError, match="holds no pictures to compare with"):
+    with pytest.raises(UsageError, match="holds no images to compare with"):
         RenderPipeline(blob_job(tmp_path, tmp_path / "m.npz", compare=True), BlobEngine()).run()
     with pytest.raises(UsageError, match="cannot be mirrored"):
         RenderPipeline(blob_job(tmp_path, tmp_path / "m.npz", mirror=True), BlobEngine()).run()
@@ -305,5 +305,5 @@ def test_a_motion_of_another_engine(tmp_path: Path) -> None:
     video = write_blob_video(tmp_path / "d.mp4", [0.5] * 5)
     RenderPipeline(blob_job(tmp_path, video, motion=tmp_path / "m.npz"), BlobEngine()).run()
     other = tampered(tmp_path / "m.npz", tmp_path / "o.npz", engine="fomm")
-    with pytest.raises(UsageError, match="choose it with --engine"):
+    with pytest.raises(UsageError, match="choose that one"):
         RenderPipeline(blob_job(tmp_path, other), BlobEngine()).run()

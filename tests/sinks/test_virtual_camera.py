@@ -10,7 +10,7 @@ import pytest
 
 from livepuppet.devices import list_virtual_cameras
 from livepuppet.errors import SinkError
-from livepuppet.factory import open_sink, output_size
+from livepuppet.factory import make_sink, output_size
 from livepuppet.sinks.virtual_camera import VirtualCamera
 from livepuppet.sinks.virtual_camera.backends import accepted_size
 from livepuppet.sinks.virtual_camera.placeholder import fit_within, starting_placeholder
@@ -55,7 +55,7 @@ def test_pictures_are_fitted_whole_and_sharp() -> None:
 
 
 def test_a_virtual_camera_is_named_on_the_command_line() -> None:
-    sink = open_sink("virtual:no such camera")
+    sink = make_sink("virtual:no such camera")
     assert isinstance(sink, VirtualCamera)
     with pytest.raises(SinkError):
         sink.open((640, 480), 30, lossless=False)

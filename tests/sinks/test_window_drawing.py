@@ -294,7 +294,7 @@ def test_a_minimised_window_keeps_its_canvas_and_a_huge_one_is_bounded() -> None
 
 
 def test_displays_that_are_not_there() -> None:
-    assert "DISPLAY is not set" in display_trouble("linux", {}) and "--output" in display_trouble("linux", {})
+    assert "DISPLAY is not set" in display_trouble("linux", {}) and "as the output" in display_trouble("linux", {})
     assert "XWayland" in display_trouble("linux", {"WAYLAND_DISPLAY": "wayland-0"})
     assert ":4077" in display_trouble("linux", {"DISPLAY": ":4077"})
     assert not display_trouble("win32", {}) and not display_trouble("darwin", {})

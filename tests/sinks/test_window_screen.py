@@ -231,7 +231,7 @@ def test_two_windows_at_once(screen: str) -> None:
 def test_without_a_display_it_refuses_and_the_process_lives(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    with pytest.raises(SinkError, match=r"no screen.*--output"):
+    with pytest.raises(SinkError, match=r"no screen.*as the output"):
         Window().open((64, 64), 30, lossless=False)
     monkeypatch.setenv("DISPLAY", ":4077")
     with pytest.raises(SinkError, match=r":4077.*does not answer"):

@@ -320,5 +320,5 @@ def test_bad_requests_are_one_clear_line(arguments: list[str], said: str, tmp_pa
 
 def test_processes_keep_the_order_and_a_dead_one_is_one_clear_line() -> None:
     assert list(run_workers(abs, [-3, 2, -1], 2)) == [3, 2, 1]
-    with pytest.raises(RunError, match=r"a rendering process died .* fewer --workers"):
+    with pytest.raises(RunError, match=r"a rendering process died .* fewer workers"):
         list(run_workers(os._exit, [1, 1], 2))

@@ -35,8 +35,9 @@ from livepuppet.training import checkpoint
 from livepuppet.training.dataset import TrainingClip, gather_dataset
 from livepuppet.training.evaluation import evaluate, rebuild
 from livepuppet.training.pairs import Pairs, collate
-from livepuppet.training.recipe import RECIPES, Recipe, ThinPlateWarp
+from livepuppet.training.recipe import RECIPES, Recipe
 from livepuppet.training.run import TrainConfig, beside, train
+from livepuppet.training.settings import ThinPlateWarp
 from livepuppet.training.trainer import NotFinite, Trainer
 
 """All losses within six steps of a few milliseconds each."""
@@ -225,7 +226,7 @@ def test_without_a_compiler_a_compiled_run_is_one_clear_line(data: Path, tmp_pat
     result = subprocess.run([*command, "--steps", "1", "--compile"], env=environment, capture_output=True, text=True, timeout=300)
     said = result.stderr.strip().splitlines()[-1]
     assert result.returncode == 1 and said.startswith("livepuppet: torch.compile does not work here"), result.stderr
-    assert said.endswith("the same command without --compile")
+    assert said.endswith("train without it (see --compile)")
 
 
 def test_too_little_memory_is_one_clear_line(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,7 +236,7 @@ def test_too_little_memory_is_one_clear_line(data: Path, tmp_path: Path, monkeyp
         raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
     monkeypatch.setattr(Trainer, "step", full)
-    with pytest.raises(RunError, match="too little memory for 2 pairs at once: a smaller --batch"):
+    with pytest.raises(RunError, match="too little memory for 2 pairs at once: take fewer"):
         train(order(data, tmp_path / "run"))
 
 
@@ -276,7 +277,7 @@ def test_a_model_without_jacobians_or_truth_trains_too(tmp_path: Path) -> None:
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     wild = replace(SMALL_RECIPE, warp=ThinPlateWarp(sigma_affine=float("inf")))
-    with pytest.raises(RunError, match="no number any more at step 0; no checkpoint was saved yet"):
+    with pytest.raises(RunError, match="is NaN at step 0; no checkpoint was saved yet"):
         train(order(data, out, wild))
     assert not checkpoint.states(out)
 

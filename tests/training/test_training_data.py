@@ -17,7 +17,8 @@ from livepuppet.engines.fomm.networks.layers import grid_sample
 from livepuppet.errors import UsageError
 from livepuppet.training.dataset import MOST_FRAMES, FrameStore, gather_dataset, thin_frames, video_images
 from livepuppet.training.pairs import Numbers, Pairs, collate, jittered, loader, with_cells
-from livepuppet.training.recipe import RECIPES, Augmentation, Recipe
+from livepuppet.training.recipe import RECIPES, Recipe
+from livepuppet.training.settings import Augmentation
 
 PLAIN = replace(RECIPES["tiny-64"], augmentation=Augmentation(horizontal_flip=False, time_flip=False))
 

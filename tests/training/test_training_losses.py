@@ -21,7 +21,8 @@ from livepuppet.errors import ModelError
 from livepuppet.training import losses, supervision
 from livepuppet.training.appearance import VGG_FILE, AppearanceLoss, Vgg, find_vgg, pattern_distance, structural_similarity
 from livepuppet.training.discriminator import DiscriminatorOutput, MultiScaleDiscriminator
-from livepuppet.training.recipe import RECIPES, DiscriminatorShape, ThinPlateWarp
+from livepuppet.training.recipe import RECIPES
+from livepuppet.training.settings import DiscriminatorShape, ThinPlateWarp
 from livepuppet.training.supervision import PairTruth, coordinates, detail_loss, flow_loss, jacobian_units, visibility_loss
 from livepuppet.training.transform import Transform
 

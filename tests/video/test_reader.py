@@ -157,7 +157,7 @@ def test_a_file_cut_short_gives_what_is_there(tmp_path: Path) -> None:
         ("folder", "is a folder"),
         ("cut", "cut short"),
         ("sound", "only sound"),
-        ("no frames", "holds no picture|no video"),
+        ("no frames", "holds no picture|not a readable video"),
     ],
 )
 def test_what_is_no_film_is_refused_in_one_line(tmp_path: Path, kind: str, says: str) -> None:

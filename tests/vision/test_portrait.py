@@ -168,10 +168,10 @@ def damaged(kind: str, folder: Path) -> Path:
     ("kind", "says"),
     [
         ("empty", "is empty"),
-        ("text", "no picture that can be read"),
+        ("text", "not a readable picture"),
         ("truncated", "damaged or cut short"),
         ("header only", "cannot read|no picture"),
-        ("cut png", "cannot read|no picture"),
+        ("cut png", "cannot read|not a readable picture"),
         ("tiny", "only 2x2 pixels"),
         ("missing", "no such picture"),
         ("folder", "is a folder"),

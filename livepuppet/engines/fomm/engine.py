@@ -32,7 +32,7 @@ class FommAvatar:
     neutral: Motion
     prepared: PreparedSource
     square: PasteRegion
-    chunk: float
+    span: float
 
 
 class FommEngine:
@@ -77,7 +77,7 @@ class FommEngine:
             raise ModelError(f"the model '{self._manifest.name}' cannot animate this portrait: it computes NaN")
         image.setflags(write=False)
         neutral = motions.neutral_motion(prepared.value, prepared.jacobian, view)
-        return FommAvatar(image, neutral, prepared, build_paste_region(image, crop, shown, rest), motions.chunk(neutral.pose))
+        return FommAvatar(image, neutral, prepared, build_paste_region(image, crop, shown, rest), motions.span(neutral.pose))
 
     def _find(self, portrait: Image, size: Size | None) -> tuple[Image, Landmarks]:
         faces = find_faces(portrait)
@@ -113,7 +113,7 @@ class FommEngine:
         known = self._scale
         if known is None or known[0] is not reference or known[1] is not avatar:
             # The spans are convex hulls: constant as long as reference and avatar are, so found once.
-            self._scale = known = (reference, avatar, avatar.chunk / motions.chunk(reference.pose))
+            self._scale = known = (reference, avatar, avatar.span / motions.span(reference.pose))
         return motions.transfer_motion(avatar.neutral, reference, driving, known[2], tuning)
 
     def render(self, avatar: FommAvatar, motion: Motion, tuning: Tuning) -> Image:

@@ -56,7 +56,7 @@ def keypoints_from_motion(motion: Motion) -> tuple[Array, Array]:
     return motion.pose.astype(np.float32).reshape(1, -1, 2), motion.expression.astype(np.float32).reshape(1, -1, 2, 2)
 
 
-def chunk(points: Floats) -> float:
+def span(points: Floats) -> float:
     """Square root of the area of the points' convex hull;
 
     Args:
@@ -132,7 +132,7 @@ def motion_distance(source: Motion, driving: Motion) -> float:
 
     def arranged(motion: Motion) -> Floats:
         points = motion.pose.reshape(-1, 2)
-        return np.asarray((points - points.mean(axis=0)) / chunk(points))
+        return np.asarray((points - points.mean(axis=0)) / span(points))
 
     return 5 * float(np.linalg.norm(arranged(source) - arranged(driving), axis=1).mean())
 

@@ -159,9 +159,7 @@ def test_a_driver_twice_as_near_moves_the_avatar_no_more() -> None:
     step = RANDOM.normal(0, 0.005, (8, 2))
     near = own(2.0 * points_of(DRIVER)), own(2.0 * (points_of(DRIVER) + step))
     far = own(points_of(DRIVER)), own(points_of(DRIVER) + step)
-    moved = [
-        motions.transfer_motion(SOURCE, *pair, motions.chunk(SOURCE.pose) / motions.chunk(pair[0].pose), STILL) for pair in (near, far)
-    ]
+    moved = [motions.transfer_motion(SOURCE, *pair, motions.span(SOURCE.pose) / motions.span(pair[0].pose), STILL) for pair in (near, far)]
     assert np.allclose(moved[0].pose, moved[1].pose)
 
 
@@ -356,7 +354,7 @@ def test_spans_are_found_once_per_reference(engine: FommEngine, portrait: Image,
     seen = engine.observe(portrait)
     assert seen is not None
     calls: list[Floats] = []
-    real = motions.chunk
+    real = motions.span
 
     def counted(points: Floats) -> float:
         calls.append(points)

@@ -230,8 +230,8 @@ def test_pulling_what_is_not_what_it_says(website: tuple[Path, str], tmp_path: P
     for url, expected, message in (
         (f"{address}/m.zip", "0" * 64, "is not what was expected: its sha256 is " + digest),
         (f"{address}/gone.zip", digest, "cannot fetch"),
-        (f"{address}/deep.zip", deep, "no model directory"),
-        (f"{address}/up.zip", escaping, "no model directory"),
+        (f"{address}/deep.zip", deep, "not a model directory"),
+        (f"{address}/up.zip", escaping, "not a model directory"),
         (f"{address}/no.zip", no_zip, "no zip file"),
     ):
         with pytest.raises(ModelError, match=message):
