@@ -15,11 +15,8 @@ from livepuppet.provenance.marks import Mark
 from livepuppet.provenance.signing import load_identity
 from livepuppet.registry import PARTS, find_part
 from livepuppet.types import AnyEngine, OpenSource, Screen, Sink, Size
+from livepuppet.video.formats import INPUT_SUFFIXES, RECORDING_SUFFIXES
 
-VIDEO_INPUT_SUFFIXES = frozenset(
-    {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".gif", ".ts", ".wmv", ".3gp", ".y4m", ".ogv"}
-)
-VIDEO_OUTPUT_SUFFIXES = frozenset({".mp4", ".mov", ".mkv"})
 CALL_SIZE: Size = (1280, 720)
 """What every meeting program and every virtual camera driver is happy with."""
 
@@ -80,7 +77,7 @@ def open_source(which: str | int | Path = "auto", *, paced: bool = True, size: S
     number = text.isascii() and text.isdigit()
     if not number and ("://" in text or path.is_file()):
         return find_part("source", "video")(text, paced=paced)
-    if path.suffix.lower() in VIDEO_INPUT_SUFFIXES or (os.sep in text and not text.startswith("/dev/")):
+    if path.suffix.lower() in INPUT_SUFFIXES or (os.sep in text and not text.startswith("/dev/")):
         raise UsageError(f"no such video: {text}", parameter="camera")
     return find_part("source", "camera")(int(text) if number else text, **asked)
 
@@ -107,7 +104,7 @@ def open_sink(
         MissingPartError: what it needs is not installed.
     """
     sink = make_sink(str(text))
-    video = Path(text) if Path(text).suffix.lower() in VIDEO_OUTPUT_SUFFIXES else None
+    video = Path(text) if Path(text).suffix.lower() in RECORDING_SUFFIXES else None
     mark = Mark(watermark=watermark, label=label, corner=label_position, video=not sink.live)
     identity = load_identity(*sign_with) if sign_with else None
     return (MarkedScreen if isinstance(sink, Screen) else MarkedSink)(sink, mark, video=video, identity=identity)
@@ -124,8 +121,8 @@ def make_sink(text: str) -> Sink:
     if text in PARTS["sink"] and text != "file":
         return find_part("sink", text)()
     path = Path(text)
-    if path.suffix.lower() not in VIDEO_OUTPUT_SUFFIXES:
-        known = ", ".join(sorted(VIDEO_OUTPUT_SUFFIXES))
+    if path.suffix.lower() not in RECORDING_SUFFIXES:
+        known = ", ".join(sorted(RECORDING_SUFFIXES))
         raise UsageError(
             f"cannot write to '{text}': an output is window, virtual, none, or a file name ending in {known}", parameter="output"
         )

@@ -26,12 +26,11 @@ from livepuppet.rendering.pipeline import RenderPipeline
 from livepuppet.rendering.tracking import SEARCH_LIMIT_PX, DriverFrame, Reference, ShotReference, best_of_each_shot, track_driver
 from livepuppet.types import AnyEngine, Size
 from livepuppet.version import __version__
+from livepuppet.video.formats import JOINABLE_SUFFIXES
 from livepuppet.video.reader import VideoReader
 
 CHUNK_S = 20.0
 """Length of a chunk: long enough that looking beyond its ends costs little, short enough to be done again."""
-
-JOINABLE = frozenset({".mp4", ".m4v", ".mkv", ".mov", ".webm"})
 
 KEPT = 5
 """Files that a worker on another machine keeps for its next tasks."""
@@ -72,7 +71,7 @@ class ChunkSearch:
 
 def split_into_chunks(job: RenderJob, length: float = CHUNK_S) -> list[VideoChunk]:
     """The chunks of a job's video: [] where it is short, or cannot be split or joined."""
-    joinable = job.output.suffix.lower() in JOINABLE and job.motion is None
+    joinable = job.output.suffix.lower() in JOINABLE_SUFFIXES and job.motion is None
     if not joinable or job.driving.lower().endswith(".npz") or "://" in job.driving:
         return []
     video = VideoReader(job.driving, limit=64)

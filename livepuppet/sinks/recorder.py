@@ -10,7 +10,8 @@ from pathlib import Path
 
 from livepuppet.errors import SinkError, UsageError
 from livepuppet.types import Frame, Size
-from livepuppet.video.writer import CLOCK, H264_SUFFIXES, VideoWriter, h264
+from livepuppet.video.formats import H264_SUFFIXES
+from livepuppet.video.writer import CLOCK, VideoWriter, h264
 
 log = logging.getLogger(__name__)
 

@@ -21,9 +21,9 @@ from livepuppet.errors import RunError, UsageError
 from livepuppet.files import write_atomically
 from livepuppet.synthetic.clips import Clip
 from livepuppet.types import Image
+from livepuppet.video.formats import CLIP_SUFFIXES
 from livepuppet.video.reader import VideoReader
 
-VIDEOS = frozenset((".mp4", ".mov", ".avi", ".mkv", ".webm", ".gif", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ts"))
 PICTURES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"))
 MOST_FRAMES = 128
 """Kept per clip, evenly spaced; a longer clip is thinned."""
@@ -154,7 +154,7 @@ def find_clips(folder: Path) -> list[Path]:
         if any(part.startswith(".") for part in path.relative_to(folder).parts) or not path.is_file():
             continue
         suffix = path.suffix.lower()
-        if suffix in VIDEOS or (suffix == ".npz" and path.name.startswith("clip-")):
+        if suffix in CLIP_SUFFIXES or (suffix == ".npz" and path.name.startswith("clip-")):
             found.add(path)
         elif suffix in PICTURES and path.parent != folder:
             found.add(path.parent)

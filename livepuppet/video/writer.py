@@ -96,9 +96,6 @@ def h264(suffix: str, preset: str) -> VideoFormat:
     return VideoFormat("libx264", "yuv420p", options=_X264 | {"preset": preset}, muxer=_MATROSKA if suffix == ".mkv" else _FRAGMENTS)
 
 
-H264_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
-
-
 def video_format(suffix: str, *, transparent: bool = False) -> VideoFormat:
     """How a finished video of that suffix is encoded.
 
