@@ -277,4 +277,6 @@ def unpack_and_run(function: Callable[..., Any], job: RenderJob, avatar: bytes |
 
 
 def _first_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
     return str(error).splitlines()[0] if str(error) else type(error).__name__

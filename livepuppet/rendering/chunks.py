@@ -1,6 +1,6 @@
 """Long videos made in chunks by several workers: split at key frames, looked at beyond both ends, joined where nobody can see it.
 
-What a worker is asked to do are the functions `whole_film`, `search_piece` and `make_piece`; they take and return plain values only.
+What a worker is asked to do are the functions `render_whole`, `search_chunk` and `render_chunk`; they take and return plain values only.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ LOOK_BACK_S = 0.5
 
 @dataclass(frozen=True)
 class VideoChunk:
-    """A piece of the driving video by its timestamps: from the key frame `first` until before `before`; None: to the end."""
+    """A chunk of the driving video by its timestamps: from the key frame `first` until before `before`; None: to the end."""
 
     first: int
     before: int | None
@@ -63,7 +63,7 @@ class WorkerJob:
 
 @dataclass(frozen=True, eq=False)
 class ChunkSearch:
-    """What the search of one chunk gave: its shots, and whether the first goes on from the piece before."""
+    """What the search of one chunk gave: its shots, and whether the first goes on from the chunk before."""
 
     shots: list[ShotReference]
     continues: bool
@@ -139,11 +139,11 @@ def render_chunk(
     with unpack_job(worker_job) as job:
         rendering = RenderPipeline(job, worker_engine(job.engine, job.device, job.model), session_id=session_id)
         driver = open_driver(job.driving, mirror=job.mirror, progress=SilentProgress(), stop=rendering.stop, cast=cast)
-        name = f"piece-{chunk.first}{job.output.suffix.lower()}"
+        name = f"chunk-{chunk.first}{job.output.suffix.lower()}"
         with tempfile.TemporaryDirectory(prefix="livepuppet-") as temporary:
             path = Path(folder or temporary) / name
             try:
-                report = rendering.piece(driver, references, path, chunk.first - 1, chunk.before)
+                report = rendering.render_chunk(driver, references, path, chunk.first - 1, chunk.before)
             finally:
                 driver.close()
             return report, str(path) if folder else path.read_bytes()
@@ -167,7 +167,7 @@ def first_reference(worker_job: WorkerJob, cast: PeopleTracks | None) -> list[Re
 
 
 def join_chunks(job: RenderJob, paths: list[Path], size: Size, session_id: int) -> int:
-    """Put pieces together, with the sound, into the job's video, and sign it. Returns the number of frames.
+    """Put chunks together, with the sound, into the job's video, and sign it. Returns the number of frames.
 
     The video appears in its place when it is whole.
 
@@ -194,12 +194,12 @@ def join_chunks(job: RenderJob, paths: list[Path], size: Size, session_id: int) 
     return writer.written
 
 
-def merge_searches(pieces: list[ChunkSearch]) -> list[ShotReference]:
+def merge_searches(searches: list[ChunkSearch]) -> list[ShotReference]:
     """The shots of the whole video: those that go on across a join are one."""
     shots: list[ShotReference] = []
-    for piece in pieces:
-        for i, shot in enumerate(piece.shots):
-            if i == 0 and piece.continues and shots:
+    for search in searches:
+        for i, shot in enumerate(search.shots):
+            if i == 0 and search.continues and shots:
                 better = min(shots[-1], shot, key=lambda s: s.distance)
                 shots[-1] = ShotReference(shots[-1].first, shot.last, better.best, better.distance)
             else:

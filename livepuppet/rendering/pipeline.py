@@ -142,7 +142,7 @@ class RenderPipeline:
             remove_note(job.output)
         return RenderResult(writer.written, self.lost, driver.skipped, whole, self._size(avatar, driver), resumed)
 
-    def piece(self, driver: Driver, references: list[Reference], path: Path, after: int, before: int | None) -> RenderResult:
+    def render_chunk(self, driver: Driver, references: list[Reference], path: Path, after: int, before: int | None) -> RenderResult:
         """Make the pictures later than `after` and earlier than `before` as a silent video of their own, to be joined with others."""
         job = self.job
         avatar = self.prepare()
@@ -204,8 +204,8 @@ class RenderPipeline:
             start = max(start, float((after - driver.start_pts) * driver.time_base) - AROUND_S)
         end = job.end
         if before is not None:
-            piece_end = float((before - driver.start_pts) * driver.time_base) + AROUND_S
-            end = piece_end if end is None else min(end, piece_end)
+            chunk_end = float((before - driver.start_pts) * driver.time_base) + AROUND_S
+            end = chunk_end if end is None else min(end, chunk_end)
         driver_frames = driver.driver_frames(self.engine, start, end, tuning.smoothing, images=job.compare, each=each)
         acts = retarget_frames(self.engine, avatar, driver_frames, rest, tuning)
 

@@ -1,4 +1,4 @@
-"""What every engine promises, whatever moves the picture. A new engine is covered by adding its name to parts.py."""
+"""What every engine promises, whatever moves the picture. A new engine is covered by adding its name to registry.py."""
 
 from __future__ import annotations
 

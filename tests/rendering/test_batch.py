@@ -96,7 +96,7 @@ def test_joins_cannot_be_seen(tmp_path: Path, blob_workers: None, shares_disk: b
     assert audio_hash(tmp_path / name) == audio_hash(whole)
     far = [float(np.abs(a - b).mean()) for a, b in zip(images(tmp_path / name), images(whole), strict=True)]
     assert max(far) < 2.0
-    assert not [p for p in tmp_path.iterdir() if "piece" in p.name or p.name.startswith(".") or "joining" in p.name]
+    assert not [p for p in tmp_path.iterdir() if "chunk" in p.name or p.name.startswith(".") or "joining" in p.name]
 
 
 def test_a_cut_at_a_join_begins_a_shot(tmp_path: Path, blob_workers: None) -> None:
@@ -318,7 +318,7 @@ def two_nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_node_of_a_ray_cluster_dies_in_the_middle(tmp_path: Path, two_nodes: Any) -> None:
-    """A video in chunks and a bad row on two nodes; one node is killed once the first pieces are there. Nothing is lost or doubled."""
+    """A video in chunks and a bad row on two nodes; one node is killed once the first chunks are there. Nothing is lost or doubled."""
     import ray
 
     from livepuppet.rendering.executors import RayExecutor
@@ -336,7 +336,7 @@ def test_a_node_of_a_ray_cluster_dies_in_the_middle(tmp_path: Path, two_nodes: A
         killed = threading.Event()
 
         def kill() -> None:
-            while not list(tmp_path.glob(".o-*/piece-*")):
+            while not list(tmp_path.glob(".o-*/chunk-*")):
                 time.sleep(0.05)
             cluster.remove_node(second, allow_graceful=False)
             killed.set()
