@@ -175,7 +175,7 @@ def test_sign_with_a_certificate_of_ones_own(tmp_path: Path, identity: SigningId
         load_identity(tmp_path / "absent.pem", key)
     with pytest.raises(UsageError, match="not a private key"):
         load_identity(certificate, certificate)
-    with pytest.raises(UsageError, match="no certificate"):
+    with pytest.raises(UsageError, match="not a certificate"):
         load_identity(key, key)
     key.write_bytes(own_identity(tmp_path / "other").key)
     with pytest.raises(UsageError, match="does not belong"):

@@ -320,4 +320,4 @@ def _unpack(archive: Path, folder: Path) -> None:
     except ModelError:
         raise
     except (zipfile.BadZipFile, RuntimeError, EOFError) as error:  # RuntimeError: an encrypted one
-        raise ModelError("the archive is not a zip file that can be read") from error
+        raise ModelError("the archive is not a readable zip file") from error

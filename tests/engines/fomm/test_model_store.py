@@ -232,7 +232,7 @@ def test_pulling_what_is_not_what_it_says(website: tuple[Path, str], tmp_path: P
         (f"{address}/gone.zip", digest, "cannot fetch"),
         (f"{address}/deep.zip", deep, "not a model directory"),
         (f"{address}/up.zip", escaping, "not a model directory"),
-        (f"{address}/no.zip", no_zip, "no zip file"),
+        (f"{address}/no.zip", no_zip, "not a readable zip file"),
     ):
         with pytest.raises(ModelError, match=message):
             artifacts.pull_model(url, expected, "pulled")
