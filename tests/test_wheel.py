@@ -32,7 +32,7 @@ def wheel_files() -> dict[str, str]:
 def test_the_wheel_has_every_file_of_the_shipped_model_and_no_checkpoint(wheel_files: dict[str, str]) -> None:
     manifest = artifacts.read_manifest(ROOT / "models" / MODEL).manifest
     assert set(wheel_files) == {f"models/{MODEL}/{name}" for name in (MANIFEST, *manifest.files)}
-    assert all(place == f"livepuppet/{path}" for path, place in wheel_files.items())
+    assert all(place == f"livepuppet/assets/{path}" for path, place in wheel_files.items())
     assert not any("pth" in path for path in wheel_files)
 
 

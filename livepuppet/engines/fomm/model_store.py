@@ -127,7 +127,7 @@ def models_folder() -> Path:
 def shipped_models_folder() -> Path:
     """Where the models lie that come with livepuppet: inside the installed package, or at the top of a checkout."""
     package = Path(__file__).parents[2]
-    installed = package / "models"
+    installed = package / "assets" / "models"
     return installed if installed.is_dir() else package.parent / "models"
 
 
