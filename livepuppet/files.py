@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO
 
-from livepuppet.errors import RunError
+from livepuppet.errors import RunError, UsageError
 
 BLOCK_BYTES = 1 << 20
 
@@ -55,6 +56,39 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         raise RunError(f"cannot write {path}: {error.strerror or error} (what was there before is untouched)") from error
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def refuse_overwriting(read: Iterable[Path], written: Iterable[tuple[str, Path | None]]) -> None:
+    """Nothing that is read may be written, and nothing may be written twice.
+
+    Args:
+        read: files that are read; what does not exist is no file that could be lost.
+        written: each parameter with the file that it writes, None where it writes none; a pattern like 'x_%05d.png' stands for all its
+            numbers.
+
+    Raises:
+        UsageError: two of them are one file, also through links or names in other cases.
+    """
+    sources = [path for path in read if path.exists()]
+    outputs = [(parameter, path) for parameter, path in written if path is not None]
+    for number, (parameter, path) in enumerate(outputs):
+        for source in sources:
+            if is_same_file(path, source):
+                raise UsageError(f"{path} is also read here and would be lost: choose another name", parameter=parameter)
+        for _, before in outputs[:number]:
+            if is_same_file(path, before):
+                raise UsageError(f"{path} is written twice: choose another name", parameter=parameter)
+
+
+def is_same_file(one: Path, other: Path) -> bool:
+    """Whether two paths are one file. one: may be a pattern like 'x_%05d.png'."""
+    number = re.search(r"%0?\d*d", one.name)
+    if number is not None and not one.exists():
+        pattern = re.escape(one.name[: number.start()]) + r"\d+" + re.escape(one.name[number.end() :])
+        return one.parent.resolve() == other.parent.resolve() and re.fullmatch(pattern, other.name) is not None
+    if one.exists() and other.exists():
+        return one.samefile(other)
+    return one.resolve() == other.resolve()
 
 
 def free_name(path: Path) -> Path:

@@ -22,13 +22,14 @@ from livepuppet.cli.options import (
 )
 from livepuppet.errors import SinkError, UsageError
 from livepuppet.factory import make_sink, open_source
-from livepuppet.files import free_name
+from livepuppet.files import free_name, refuse_overwriting
 from livepuppet.live.assembly import assemble_session, interruptible
 from livepuppet.live.session import Limits, Session
 from livepuppet.live.stats import Meter, Statistics
 from livepuppet.provenance.consent import consent_line
 from livepuppet.provenance.marks import sign_video
 from livepuppet.types import Sink, Source
+from livepuppet.vision.portrait import find_portraits
 
 SUMMARY = "Bring a still portrait to life with your webcam, in real time."
 USAGE = """livepuppet [--avatar PATH ...] [--camera WHICH] [--output WHERE]... [options]
@@ -69,6 +70,9 @@ def run(options: argparse.Namespace) -> int:
     identity = identity_for(options)
     sinks = [make_sink(output) for output in options.output]
     videos = [Path(output) for output in options.output if Path(output).suffix]
+    portraits = find_portraits(options.avatar) if options.avatar else []
+    written = [*(("output", path) for path in videos), ("stats", options.stats)]
+    refuse_overwriting([*portraits, Path(options.camera), *(options.sign_with or [])], written)
     watched = any(sink.live for sink in sinks)
     mark = mark_from(options, video=not watched)
     source = open_source(options.camera, paced=watched, fps=options.fps)

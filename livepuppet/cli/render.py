@@ -17,6 +17,7 @@ from livepuppet.cli.options import add_engine_arguments, add_marking_arguments, 
 from livepuppet.cli.progress import open_progress
 from livepuppet.errors import UsageError
 from livepuppet.factory import parse_size
+from livepuppet.files import refuse_overwriting
 from livepuppet.rendering.batch import BatchRow, RenderBatch
 from livepuppet.rendering.driver import ReferenceChoice
 from livepuppet.rendering.executors import count_gpus, open_executor
@@ -228,7 +229,19 @@ def read_rows(path: Path, options: argparse.Namespace) -> list[BatchRow]:
             row.job = job
         except UsageError as error:
             row.reason = str(error)
+    refuse_destructive_rows(rows)
     return rows
+
+
+def refuse_destructive_rows(rows: list[BatchRow]) -> None:
+    """A row whose output is what another row reads fails before anything is begun: rows run in any order, and at once."""
+    read = [path for row in rows if row.job for path in (row.job.avatar, Path(row.job.driving))]
+    for row in rows:
+        if row.job is not None:
+            try:
+                refuse_overwriting(read, [("output", row.job.output), ("motion", row.job.motion)])
+            except UsageError as error:
+                row.job, row.reason = None, str(error)
 
 
 def row_options(cells: dict[str, str], folder: Path, options: argparse.Namespace) -> argparse.Namespace:

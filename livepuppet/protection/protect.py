@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from livepuppet.errors import MissingPartError, NoFaceError, UsageError
 from livepuppet.factory import open_engine
+from livepuppet.files import is_same_file
 from livepuppet.protection.departure import measure_departure
 from livepuppet.protection.landmarks import apply_change, enlarge_face, mislead
 from livepuppet.protection.report import AFTER_JPEG, PROTECTED, ProtectionReport, ReportLine
@@ -108,7 +109,7 @@ def check_outputs(photo: Path, output: Path, sheet_path: Path) -> None:
             raise UsageError(f"cannot write {path}: give a name ending in {', '.join(FORMATS)}")
         if not path.absolute().parent.is_dir():
             raise UsageError(f"cannot write {path}: there is not a folder {path.absolute().parent}")
-        if path.resolve() == photo.resolve() or (path.exists() and photo.exists() and path.samefile(photo)):
+        if is_same_file(path, photo):
             raise UsageError(f"{path} is the photo itself: name another file, and keep the original to yourself")
 
 

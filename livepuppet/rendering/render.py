@@ -7,6 +7,7 @@ from pathlib import Path
 
 from livepuppet.errors import UsageError
 from livepuppet.factory import open_engine
+from livepuppet.files import refuse_overwriting
 from livepuppet.provenance.label import Corner
 from livepuppet.rendering.driver import Progress, ReferenceChoice
 from livepuppet.rendering.job import DEFAULT_CRF, RenderJob, RenderResult
@@ -120,19 +121,11 @@ def render_job(
 
 
 def check_job(job: RenderJob) -> None:
-    """Raises UsageError for what can be seen to be wrong before anything is opened."""
+    """Refuse what can be seen to be wrong before anything is opened.
+
+    Raises:
+        UsageError: times that contradict each other, or an output that would destroy an input or another output.
+    """
     if job.end is not None and job.end <= (job.start or 0.0):
         raise UsageError(f"the end, {job.end:g} s, is not after the start, {job.start or 0:g} s", parameter="end")
-    written = [path for path in (job.output, job.motion) if path is not None]
-    for path in written:
-        if any(is_same_file(path, other) for other in (job.avatar, Path(job.driving))):
-            raise UsageError(f"{path} is also what the video is made from: choose another name", parameter="output")
-    if len(written) == 2 and is_same_file(*written):
-        raise UsageError(f"{job.output} cannot be the video and the motion file at once", parameter="motion")
-
-
-def is_same_file(one: Path, other: Path) -> bool:
-    """Whether two paths are one file, also through links or other cases of the letters."""
-    if one.exists() and other.exists():
-        return one.samefile(other)
-    return one.absolute() == other.absolute()
+    refuse_overwriting([job.avatar, Path(job.driving), *(job.sign_with or ())], [("output", job.output), ("motion", job.motion)])

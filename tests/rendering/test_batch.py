@@ -168,7 +168,7 @@ def test_options_that_do_not_go_together(tmp_path: Path, capsys: pytest.CaptureF
     assert run_render("--avatar", ADA) == 2
     assert "--driving and --output missing" in capsys.readouterr().err
     assert run_render("--avatar", ADA, "--driving", PERFORMANCE, "--output", ADA) == 2
-    assert "is also what the video is made from" in capsys.readouterr().err
+    assert "would be lost" in capsys.readouterr().err
 
 
 def test_rows_take_options_of_their_own(tmp_path: Path) -> None:
