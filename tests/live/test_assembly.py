@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from blob_engine import BlobEngine, driver, portrait
@@ -16,6 +18,7 @@ from rendering_fixtures import ADA, frame_times
 import livepuppet as lp
 from livepuppet.provenance.marked_sink import MarkedSink
 from livepuppet.registry import PARTS
+from livepuppet.video.reader import VideoReader
 
 
 @pytest.fixture
@@ -169,3 +172,60 @@ def test_statistics_are_numbers(puppet: lp.Puppet) -> None:
     with lp.open_source("demo", paced=False) as source, lp.open_sink("none") as sink:
         statistics = lp.run(source, puppet, [sink], frames=5)
     assert json.loads(json.dumps(statistics.as_dict()))["delivered"] == 5
+
+
+def test_a_sink_takes_nothing_but_images(tmp_path: Path) -> None:
+    for name, wrong in WRONG.items():
+        with lp.open_sink(tmp_path / f"{name}.mp4") as sink:
+            for given in (wrong, lp.Frame(wrong, 0, 0.0)):  # type: ignore[arg-type]
+                with pytest.raises(lp.UsageError) as refusal:
+                    sink.write(given)  # type: ignore[arg-type]
+                assert refusal.value.parameter == "image" and "\n" not in str(refusal.value)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("clock", ["captured_at", "media_time"])
+def test_the_last_frame_lasts_as_long_as_the_others(tmp_path: Path, clock: str) -> None:
+    """The rate that a video names is that of the frames' own times, although nobody said it: ten frames 1/10 s apart last one second."""
+    with lp.open_sink(tmp_path / "slow.mp4", watermark=False) as sink:
+        for i in range(10):
+            sink.write(lp.Frame(np.full((96, 128, 3), 120, np.uint8), i, 500 + i / 10, i / 10 if clock == "media_time" else None))
+    with av.open(str(tmp_path / "slow.mp4")) as video:
+        assert video.streams.video[0].average_rate == 10 and video.duration == av.time_base
+
+
+def test_a_single_frame_is_a_video_too(tmp_path: Path) -> None:
+    with lp.open_sink(tmp_path / "one.mp4", watermark=False) as sink:
+        sink.write(lp.Frame(np.full((96, 128, 3), 120, np.uint8), 0, 1.0))
+    assert frame_times(tmp_path / "one.mp4") == [0]
+
+
+def test_an_array_may_be_used_again(tmp_path: Path) -> None:
+    """The encoder runs in a thread of its own, and may come to a frame when the caller has long drawn the next one into the same array."""
+    image = np.zeros((96, 128, 3), np.uint8)
+    with lp.open_sink(tmp_path / "a.mp4", watermark=False) as sink:
+        for i in range(8):
+            image[:] = 30 * i
+            sink.write(image)
+    assert [round(float(frame.image.mean()) / 30) for frame in VideoReader(tmp_path / "a.mp4")] == list(range(8))
+
+
+def test_a_sink_that_is_open_is_not_opened_again(tmp_path: Path, puppet: lp.Puppet) -> None:
+    before = threading.active_count()
+    sink = lp.open_sink(tmp_path / "a.mp4", watermark=False)
+    sink.open((320, 240), 30, lossless=True)
+    sink.write(np.zeros((240, 320, 3), np.uint8))
+    lp.run(lp.open_source("demo", paced=False), puppet, [sink], frames=5)
+    assert threading.active_count() == before
+    assert len(frame_times(tmp_path / "a.mp4")) == 6
+    with pytest.raises(lp.SinkError, match="was closed"):
+        sink.write(np.zeros((240, 320, 3), np.uint8))
+
+
+def test_a_video_has_one_size(tmp_path: Path, puppet: lp.Puppet) -> None:
+    with lp.open_sink(tmp_path / "a.mp4", watermark=False) as sink:
+        sink.write(np.zeros((96, 128, 3), np.uint8))
+        with pytest.raises(lp.UsageError, match="128x96"):
+            sink.write(np.zeros((50, 128, 3), np.uint8))
+        with pytest.raises(lp.SinkError, match="128x96"):
+            lp.run(lp.open_source("demo", paced=False), puppet, [sink], frames=5)
