@@ -14,7 +14,7 @@ from livepuppet.provenance.marked_sink import MarkedScreen, MarkedSink
 from livepuppet.provenance.marks import Mark
 from livepuppet.provenance.signing import load_identity
 from livepuppet.registry import PARTS, find_part
-from livepuppet.types import AnyEngine, OpenSource, Screen, Sink, Size
+from livepuppet.types import OpenEngine, OpenSource, Screen, Sink, Size
 from livepuppet.video.formats import INPUT_SUFFIXES, RECORDING_SUFFIXES
 
 CALL_SIZE: Size = (1280, 720)
@@ -26,8 +26,8 @@ CAMERA_PREFIX = "virtual:"
 log = logging.getLogger("livepuppet")
 
 
-def open_engine(name: str = "landmark", device: str = "auto", model: str | None = None) -> AnyEngine:
-    """Open what moves portraits.
+def open_engine(name: str = "landmark", device: str = "auto", model: str | None = None) -> OpenEngine:
+    """Open what moves portraits. Use it as a context manager, or close it, or let the puppet close it.
 
     Args:
         name: 'landmark', 'fomm', or another part's.

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Literal, overload
 
 from livepuppet.errors import MissingPartError
-from livepuppet.types import AnyEngine, OpenSource, Sink
+from livepuppet.types import OpenEngine, OpenSource, Sink
 
 PartKind = Literal["engine", "source", "sink"]
 
@@ -37,12 +37,12 @@ EXTRAS = {"torch": "torch", "yaml": "torch", "onnx": "torch", "ray": "ray", "c2p
 
 
 @overload
-def find_part(kind: Literal["engine"], name: str) -> Callable[..., AnyEngine]: ...
+def find_part(kind: Literal["engine"], name: str) -> Callable[..., OpenEngine]: ...
 @overload
 def find_part(kind: Literal["source"], name: str) -> Callable[..., OpenSource]: ...
 @overload
 def find_part(kind: Literal["sink"], name: str) -> Callable[..., Sink]: ...
-def find_part(kind: PartKind, name: str) -> Callable[..., AnyEngine | OpenSource | Sink]:
+def find_part(kind: PartKind, name: str) -> Callable[..., OpenEngine | OpenSource | Sink]:
     """The class of a part, imported now.
 
     Raises:
@@ -53,7 +53,7 @@ def find_part(kind: PartKind, name: str) -> Callable[..., AnyEngine | OpenSource
         raise MissingPartError(f"no {kind} named '{name}': choose one of {', '.join(known)}", parameter=kind)
     module, _, attribute = known[name].partition(":")
     try:
-        part: Callable[..., AnyEngine | OpenSource | Sink] = getattr(import_module(module), attribute)
+        part: Callable[..., OpenEngine | OpenSource | Sink] = getattr(import_module(module), attribute)
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing in EXTRAS:

@@ -122,6 +122,8 @@ class Engine(Protocol[A]):
     Threads: `observe` is called by one thread at a time, in the order of the frames. `prepare`, `transfer` and `render` may be called by
     several threads at once, also beside `observe`; every call gives what it would have given alone, whichever avatar and motion the
     others work on. `close` is called when no other call is under way.
+
+    These members are all that a puppet needs of an engine of your own; derive it from `Closing` to use it in a `with` statement.
     """
 
     name: str
@@ -194,7 +196,10 @@ C = TypeVar("C", bound=Closing)
 
 
 class Source(Protocol):
-    """Delivers driving frames. Opened by being constructed (raises SourceError or UsageError), used by one thread."""
+    """Delivers driving frames. Opened by being constructed (raises SourceError or UsageError), read by one thread.
+
+    These members are all that `run` and `Session` need of a source of your own; derive it from `Closing` to use it in a `with` statement.
+    """
 
     name: str
     live: bool
@@ -256,8 +261,23 @@ class OpenSource(Source, Protocol):
 S = TypeVar("S", bound=OpenSource)
 
 
+class OpenEngine(Engine[Any], Protocol):
+    """An engine that `open_engine` opened: also a context manager, which closes it."""
+
+    def __enter__(self: E) -> E: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+
+
+E = TypeVar("E", bound=OpenEngine)
+
+
 class Sink(Protocol):
-    """Takes finished frames. `open` before the first `write`; all calls from one thread; none of them may wait long."""
+    """Takes finished frames. `open` before the first `write`; all calls from one thread; none of them may wait long.
+
+    These members are all that `run` and `Session` need of a sink of your own: they open and close it. Derive it from `Closing` to use it in
+    a `with` statement. What `open_sink` returns opens itself besides, and marks what it is given.
+    """
 
     name: str
     live: bool

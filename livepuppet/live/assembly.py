@@ -9,18 +9,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
+from livepuppet.errors import UsageError
 from livepuppet.factory import open_engine
 from livepuppet.live.avatar_loader import AvatarLoader
 from livepuppet.live.puppet import Puppet
 from livepuppet.live.session import Limits, Session
 from livepuppet.live.stats import Meter, Statistics
 from livepuppet.provenance.marked_sink import MarkedSink
-from livepuppet.types import AnyEngine, Sink, Size, Source, Tuning
+from livepuppet.types import AnyEngine, Image, Sink, Size, Source, Tuning
+from livepuppet.vision.imgproc import checked_image
 from livepuppet.vision.portrait import load_portrait, shipped_avatars
 
 
 def open_puppet(
-    portrait: str | Path,
+    portrait: str | Path | Image,
     engine: str | AnyEngine = "landmark",
     *,
     size: Size | None = None,
@@ -32,7 +34,7 @@ def open_puppet(
     """Open a puppet that is ready to be animated frame by frame. Use it as a context manager, or close it.
 
     Args:
-        portrait: a picture file.
+        portrait: an image file, or an image, RGB uint8 (H, W, 3).
         engine: an engine, or the name of one to be opened.
         size: of the output, width and height; None keeps the portrait's shape.
         tuning: gain, smoothing and the like.
@@ -40,12 +42,14 @@ def open_puppet(
         device, model: for an engine that is named, see `open_engine`.
 
     Raises:
-        PortraitError: the file is not a usable portrait.
+        PortraitError: the portrait cannot be used.
+        UsageError: the image is not RGB uint8.
         What `open_engine` raises.
     """
-    opened = open_engine(engine, device, model) if isinstance(engine, str) else engine
+    image = load_portrait(portrait) if isinstance(portrait, str | Path) else checked_image(portrait, "portrait")
+    opened: AnyEngine = open_engine(engine, device, model) if isinstance(engine, str) else engine
     try:
-        return Puppet(opened, opened.prepare(load_portrait(portrait), size), tuning, hold_s=hold_s)
+        return Puppet(opened, opened.prepare(image, size), tuning, hold_s=hold_s)
     except BaseException:
         if isinstance(engine, str):
             opened.close()
@@ -55,7 +59,7 @@ def open_puppet(
 def run(
     source: Source,
     puppet: Puppet,
-    sinks: Sequence[Sink],
+    sinks: Sequence[Sink] | Sink,
     *,
     seconds: float | None = None,
     frames: int | None = None,
@@ -67,23 +71,30 @@ def run(
     Args:
         source: the driver. A live one drops frames that nobody took in time, a recorded one loses none.
         puppet: what moves.
-        sinks: where the frames go. Those of `open_sink` mark and sign what they are given; your own are given the bare frames.
+        sinks: where the frames go, one or several. Those of `open_sink` mark and sign what they are given; your own are given the bare
+            frames.
         seconds: of the source's own time, after which it ends; None: with the source.
         frames: after so many it ends.
         fps: at most so many frames a second.
         mirror: whether the driver's image is flipped first, as in a mirror; None: where the source is a webcam.
 
     Returns:
-        What was measured: frames, drops, latency, time per stage.
+        What was measured of this run: frames, drops, latency, time per stage.
 
     Raises:
+        UsageError: no sink, or a limit that is not a number above 0.
         SourceError, SinkError: a part failed; what was written until then is whole.
     """
+    sinks = list(sinks) if isinstance(sinks, Sequence) else [sinks]
+    if not sinks:
+        raise UsageError("sinks is empty: give at least one; open_sink('none') takes frames and keeps none", parameter="sinks")
+    limits = Limits(seconds, frames, fps)
+    puppet.meter.reset()
     for sink in sinks:
         if isinstance(sink, MarkedSink):
             sink.engine = puppet.engine.name
     mirrored = source.mirrored if mirror is None else mirror
-    session = Session(source, puppet, sinks, mirror=mirrored, limits=Limits(seconds, frames, fps))
+    session = Session(source, puppet, sinks, mirror=mirrored, limits=limits)
     statistics = session.run()
     if session.failures:
         raise session.failures[0]

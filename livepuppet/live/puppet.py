@@ -14,7 +14,7 @@ from typing import overload
 import cv2
 import numpy as np
 
-from livepuppet.errors import FrameError
+from livepuppet.errors import FrameError, UsageError
 from livepuppet.live.reference import HOLD_STILL_S, BetterReference, HoldStill
 from livepuppet.live.stats import Meter
 from livepuppet.types import AnyEngine, Avatar, Closing, Floats, Frame, Image, Motion, Tuning
@@ -166,15 +166,14 @@ class Puppet(Closing):
 
         Raises:
             PortraitError: the portrait cannot be used.
-            ValueError: a prepared avatar of another size.
+            UsageError: not RGB uint8, or a prepared avatar of another size.
         """
         height, width = self.avatar.image.shape[:2]
         image = load_portrait(avatar) if isinstance(avatar, str | Path) else avatar
         worn: Avatar = self.engine.prepare(checked_image(image, "avatar"), (width, height)) if isinstance(image, np.ndarray) else image
         if worn.image.shape != self.avatar.image.shape:
-            raise ValueError(
-                f"the new avatar is {worn.image.shape}, the present one {self.avatar.image.shape}: prepare it at the same size"
-            )
+            size = f"{worn.image.shape[1]}x{worn.image.shape[0]}"
+            raise UsageError(f"the new avatar is {size}, the present one {width}x{height}: prepare it at the same size", parameter="avatar")
         self._fade = (self._image, self._last_seconds if self._last_seconds is not None else 0.0)
         self._shown, self._ease, self._search = worn.neutral, None, None
         self.avatar = worn

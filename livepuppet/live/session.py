@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from livepuppet.errors import LivepuppetError, SinkError
+from livepuppet.errors import LivepuppetError, SinkError, UsageError
 from livepuppet.live.avatar_loader import AvatarLoader
 from livepuppet.live.control_state import ControlState
 from livepuppet.live.keymap import press_key
@@ -31,29 +31,45 @@ log = logging.getLogger("livepuppet.live.session")
 
 @dataclass(frozen=True)
 class Limits:
-    """When a session ends by itself, and how fast it goes.
+    """When a session ends by itself, and how fast it goes; None sets no limit.
 
     Attributes:
-        seconds: of the source's own time.
-        fps: most frames a second.
+        seconds: of the source's own time (`media_time`, else `captured_at`), more than 0.
+        frames: delivered to the sinks, 1 or more.
+        fps: at most so many frames per second are animated, more than 0; the others are left out.
+
+    Raises:
+        UsageError: a limit that is not such a number.
     """
 
     seconds: float | None = None
     frames: int | None = None
     fps: float | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("seconds", "fps"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):
+                raise UsageError(f"{name} is {value}: give a number above 0, or None for no limit", parameter=name)
+        if self.frames is not None and self.frames < 1:
+            raise UsageError(f"frames is {self.frames}: give a whole number above 0, or None for no limit", parameter="frames")
+
 
 class Session:
-    """Drives one puppet from one source into any number of sinks, until something ends it.
+    """Drives one puppet from one source into any number of sinks, until something ends it. `livepuppet.run` is one with defaults.
 
-    Errors in any thread end `run` with that error, except a sink's: it is reported, the others go on.
+    A capture thread reads the source; the thread that calls `run` animates the newest frame and writes it to every sink. Of a live source,
+    frames that nobody took in time are dropped, of a recording none. A sink that fails is reported and closed, and the others go on; an
+    error of the source or the engine ends the session.
 
     Attributes:
-        new_recording: makes the sink (and says the file's name) that key R starts.
-        mark: the last touch to every finished picture.
-
-    Args:
-        opened: sinks that are open already, at the puppet's size.
+        source, puppet, avatars, meter: as given.
+        controls: what a person adjusts by key: mirror, frozen, crop.
+        mark, new_recording: as given; may be set until `run`.
+        failures: the errors of sinks that failed.
+        delivered: frames that reached the sinks.
+        first_delivered_at: `time.monotonic()` of the first of them; None before.
+        reason: why the session ended, for people.
     """
 
     def __init__(
@@ -71,14 +87,27 @@ class Session:
         opened: Collection[Sink] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Put the parts together; nothing is opened or read before `run`.
+
+        Args:
+            source: the driver.
+            puppet: what moves.
+            sinks: where the frames go; one that is a `Screen` is shown the state and asked for keys.
+            avatars: the portraits that keys 1 to 9 choose among.
+            meter: what is measured; None takes the puppet's.
+            mirror: whether the driver's image is flipped first, as in a mirror.
+            limits: when it ends by itself.
+            new_recording: opens what key R records to, and says the file's name.
+            mark: the last touch to every finished image.
+            opened: those of the sinks that are open already, at the size of the puppet's avatar.
+            clock: monotonic seconds, the clock of `Frame.captured_at`.
+        """
         self.source, self.puppet, self.avatars = source, puppet, avatars
         self.meter = meter or puppet.meter
         self.failures: list[SinkError] = []
-        """What went wrong with sinks while the others went on."""
         self.delivered = 0
         self.first_delivered_at: float | None = None
         self.reason = ""
-        """Why the session ended, for people."""
         self._sinks = list(sinks)
         self._opened = list(opened)
         self._limits = limits or Limits()
@@ -100,7 +129,15 @@ class Session:
     # The run
 
     def run(self) -> Statistics:
-        """Open the sinks, run to the end, close everything. Raises what the source or the engine raised."""
+        """Open the sinks, run to the end, close source and sinks (the puppet stays open).
+
+        Returns:
+            What was measured.
+
+        Raises:
+            SinkError: a sink cannot be opened.
+            SourceError, or what else the source or the engine raised.
+        """
         capture = threading.Thread(target=self._capture, name="livepuppet-capture")
         try:
             self._open_sinks()

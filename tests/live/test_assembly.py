@@ -229,3 +229,34 @@ def test_a_video_has_one_size(tmp_path: Path, puppet: lp.Puppet) -> None:
             sink.write(np.zeros((50, 128, 3), np.uint8))
         with pytest.raises(lp.SinkError, match="128x96"):
             lp.run(lp.open_source("demo", paced=False), puppet, [sink], frames=5)
+
+
+@pytest.mark.parametrize("name", ["landmark", "fomm"])
+def test_engines_are_context_managers(name: str) -> None:
+    with lp.open_engine(name, "cpu") as engine:
+        assert engine.name == name
+
+
+def test_a_puppet_is_opened_from_an_image_too() -> None:
+    with lp.open_puppet(lp.load_portrait(ADA), size=(256, 256)) as puppet:
+        assert puppet.avatar.image.shape == (256, 256, 3)
+    with pytest.raises(lp.UsageError) as refusal:
+        lp.open_puppet(np.zeros((64, 64), np.uint8))
+    assert refusal.value.parameter == "portrait"
+
+
+@pytest.mark.parametrize("limit", [{"seconds": 0.0}, {"seconds": float("nan")}, {"fps": 0.0}, {"fps": -1.0}, {"frames": 0}])
+def test_limits_that_make_no_sense(puppet: lp.Puppet, limit: dict[str, float]) -> None:
+    with lp.open_source("demo", paced=False) as source, pytest.raises(lp.UsageError) as refusal:
+        lp.run(source, puppet, [lp.open_sink("none")], **({"frames": 3} | limit))  # type: ignore[arg-type]
+    assert refusal.value.parameter in limit
+
+
+def test_a_run_without_a_sink_is_refused(puppet: lp.Puppet) -> None:
+    with lp.open_source("demo", paced=False) as source, pytest.raises(lp.UsageError, match="at least one"):
+        lp.run(source, puppet, [])
+
+
+def test_every_run_is_measured_by_itself(puppet: lp.Puppet) -> None:
+    delivered = [lp.run(lp.open_source("demo", paced=False), puppet, lp.open_sink("none"), frames=4).delivered for _ in range(2)]
+    assert delivered == [4, 4]

@@ -14,7 +14,7 @@ from livepuppet.engines.fomm.paste import PasteRegion, build_paste_region, paste
 from livepuppet.engines.fomm.runtime.interface import FommRuntime, PreparedSource
 from livepuppet.engines.fomm.runtime.loading import load_runtime
 from livepuppet.errors import FrameError, ModelError, NoFaceError
-from livepuppet.types import Floats, Image, Motion, Size, Tuning
+from livepuppet.types import Closing, Floats, Image, Motion, Size, Tuning
 from livepuppet.vision.face_landmarks import FaceTracker, Landmarks, find_faces
 from livepuppet.vision.portrait_crop import fit_portrait
 
@@ -35,7 +35,7 @@ class FommAvatar:
     span: float
 
 
-class FommEngine:
+class FommEngine(Closing):
     """device: of runtimes.loading.DEVICES. model: a name of `livepuppet models list`, or a model directory; None takes the shipped one.
 
     A name may end in the form to run, 'vox@onnx-int8'; else the fastest exact one for the device is taken.

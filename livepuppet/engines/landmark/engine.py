@@ -30,7 +30,7 @@ from livepuppet.engines.landmark.raster import (
 from livepuppet.engines.landmark.registration import Registration, body_of
 from livepuppet.engines.landmark.retarget import Likeness
 from livepuppet.errors import NoFaceError
-from livepuppet.types import Floats, Image, Motion, Size, Tuning
+from livepuppet.types import Closing, Floats, Image, Motion, Size, Tuning
 from livepuppet.vision.face_landmarks import FaceTracker, Landmarks, find_faces
 from livepuppet.vision.portrait_crop import fit_portrait
 
@@ -55,7 +55,7 @@ class LandmarkAvatar:
     lashes: Floats
 
 
-class LandmarkEngine:
+class LandmarkEngine(Closing):
     """MediaPipe's face mesh in, a warped portrait out. See `livepuppet.types.Engine`."""
 
     name = "landmark"
