@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import secrets
 import urllib.request
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -13,11 +14,17 @@ from typing import IO
 from livepuppet.errors import RunError, UsageError
 
 BLOCK_BYTES = 1 << 20
+NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
 def config_folder() -> Path:
     """Where choices of the user are kept; LIVEPUPPET_CONFIG names another folder. It need not exist."""
     return _folder("LIVEPUPPET_CONFIG", "user_config_path")
+
+
+def data_folder() -> Path:
+    """Where what the user has made or fetched is kept: models, the signing key. It need not exist."""
+    return _folder("", "user_data_path")
 
 
 def cache_folder() -> Path:
@@ -35,19 +42,22 @@ def _folder(variable: str, kind: str) -> Path:
     return folder
 
 
-def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+def write_atomically(path: Path, write: Callable[[IO[bytes]], object], *, private: bool = False) -> None:
     """Write a file that is whole or untouched, whatever happens: to a neighbour, flushed to disk, then renamed.
+
+    Several processes and threads may write the same file at once; the last one's stays.
 
     Args:
         path: the file; its folder exists.
         write: called with the open binary file.
+        private: whether nobody but this user may read it, at any moment.
 
     Raises:
         RunError: it cannot be written; what was there before is untouched.
     """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished = _neighbour(path)
     try:
-        with unfinished.open("wb") as file:
+        with os.fdopen(os.open(unfinished, NEW_FILE, 0o600 if private else 0o666), "wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
@@ -56,6 +66,11 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         raise RunError(f"cannot write {path}: {error.strerror or error} (what was there before is untouched)") from error
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _neighbour(path: Path) -> Path:
+    """A name in the same folder that nobody else writes to."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
 
 
 def refuse_overwriting(read: Iterable[Path], written: Iterable[tuple[str, Path | None]]) -> None:
@@ -113,7 +128,7 @@ def fetch(address: str, path: Path, sha256: str, *, limit: int, timeout: float =
     Raises:
         RunError: it cannot be had, is too large, or is not the file that was expected.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial = _neighbour(path)
     digest = hashlib.sha256()
     try:
         with urllib.request.urlopen(address, timeout=timeout) as answer, partial.open("wb") as file:

@@ -1,97 +1,112 @@
-"""Files of the user: nothing that is read is written, and a file is whole or untouched."""
+"""Files that are whole or untouched, and downloads that are what was expected."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import shutil
+import stat
+import threading
 from pathlib import Path
+from typing import IO
 
 import pytest
-from rendering_fixtures import ADA, PERFORMANCE, run_render
+from media import files_no_larger_than
 
-from livepuppet.cli import main
-from livepuppet.errors import RunError, UsageError
-from livepuppet.files import fetch, is_same_file, refuse_overwriting, write_atomically
+from livepuppet.errors import RunError
+from livepuppet.files import cache_folder, config_folder, data_folder, fetch, write_atomically
 
-
-def test_one_file_by_other_names(tmp_path: Path) -> None:
-    one = tmp_path / "a.mp4"
-    one.write_bytes(b"x")
-    os.link(one, tmp_path / "hard.mp4")
-    (tmp_path / "soft.mp4").symlink_to(one)
-    for other in (one, tmp_path / "hard.mp4", tmp_path / "soft.mp4", tmp_path / "." / "a.mp4"):
-        assert is_same_file(other, one)
-    assert not is_same_file(tmp_path / "b.mp4", one)
-    assert is_same_file(tmp_path / "x_%05d.png", tmp_path / "x_00017.png")
-    assert not is_same_file(tmp_path / "x_%05d.png", tmp_path / "y_00017.png")
+CONTENT = b"geometry" * 1000
 
 
-def test_what_is_read_or_written_already_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.jpg").write_bytes(b"x")
-    with pytest.raises(UsageError, match="would be lost") as refusal:
-        refuse_overwriting([tmp_path / "a.jpg"], [("output", tmp_path / "o.mp4"), ("motion", tmp_path / "a.jpg")])
-    assert refusal.value.parameter == "motion"
-    with pytest.raises(UsageError, match="written twice"):
-        refuse_overwriting([], [("output", tmp_path / "o.mp4"), ("stats", tmp_path / "o.mp4")])
-    refuse_overwriting([tmp_path / "a.jpg"], [("output", tmp_path / "o.mp4"), ("motion", None)])
+def test_a_file_is_written_whole_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
+    for content in (b"first", b"second"):
+        write_atomically(tmp_path / "note", lambda file, content=content: file.write(content))  # type: ignore[misc]
+    assert (tmp_path / "note").read_bytes() == b"second" and os.listdir(tmp_path) == ["note"]
 
 
-def destructive(folder: Path) -> dict[str, list[str | Path]]:
-    talk, avatar = folder / "talk.mp4", folder / "avatar.jpg"
-    live: list[str | Path] = ["--avatar", avatar, "--seconds", "1", "--size", "128x128"]
-    render: list[str | Path] = ["render", "--driving", talk, "--output"]
-    return {
-        "the camera's video": [*live, "--camera", talk, "--output", talk],
-        "the avatar as statistics": [*live, "--camera", "demo", "--output", "none", "--stats", avatar],
-        "statistics over the output": [*live, "--camera", "demo", "--output", folder / "o.mp4", "--stats", folder / "o.mp4"],
-        "the driving video": [*render, talk, "--avatar", avatar],
-        "the driving video as motion": [*render, folder / "o.mp4", "--avatar", avatar, "--motion", talk],
-        "the avatar as motion": [*render, folder / "o.mp4", "--avatar", avatar, "--motion", avatar],
-        "a numbered picture": [*render, folder / "x_%05d.png", "--avatar", folder / "x_00001.png"],
-    }
+@pytest.mark.skipif(os.name != "posix", reason="no limit on file sizes, no permission bits here")
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
+    (tmp_path / "note").write_bytes(b"before")
+    with files_no_larger_than(100), pytest.raises(RunError, match="untouched"):
+        write_atomically(tmp_path / "note", lambda file: file.write(CONTENT))
+    assert (tmp_path / "note").read_bytes() == b"before" and os.listdir(tmp_path) == ["note"]
 
 
-@pytest.mark.parametrize("kind", destructive(Path()))
-def test_no_command_destroys_what_it_reads(tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
-    shutil.copy(PERFORMANCE, tmp_path / "talk.mp4")
-    shutil.copy(ADA, tmp_path / "avatar.jpg")
-    shutil.copy(ADA, tmp_path / "x_00001.png")
-    before = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in tmp_path.iterdir()}
-    assert main([str(word) for word in destructive(tmp_path)[kind]]) == 2
-    said = capsys.readouterr().err
-    assert "would be lost" in said or "written twice" in said
-    assert {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in tmp_path.iterdir()} == before
+def test_a_failure_of_the_writer_leaves_what_was_there(tmp_path: Path) -> None:
+    def stop(file: IO[bytes]) -> None:
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+    (tmp_path / "note").write_bytes(b"before")
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(tmp_path / "note", stop)
+    assert (tmp_path / "note").read_bytes() == b"before" and os.listdir(tmp_path) == ["note"]
 
 
-def test_a_row_that_would_destroy_another_row_s_input_fails_before_anything_begins(tmp_path: Path) -> None:
-    shutil.copy(PERFORMANCE, tmp_path / "talk.mp4")
-    shutil.copy(ADA, tmp_path / "avatar.jpg")
-    (tmp_path / "jobs.csv").write_text(f"avatar,driving,output\navatar.jpg,talk.mp4,o.mp4\navatar.jpg,{PERFORMANCE},talk.mp4\n")
-    before = (tmp_path / "talk.mp4").read_bytes()
-    assert run_render("--jobs", tmp_path / "jobs.csv", "--size", "64x64", "--end", "0.2", "--workers", "1") == 1
-    assert (tmp_path / "talk.mp4").read_bytes() == before and (tmp_path / "o.mp4").is_file()
-    assert "would be lost" in (tmp_path / "jobs.summary.csv").read_text()
+def test_no_folder_is_said_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="cannot write") as refusal:
+        write_atomically(tmp_path / "nowhere" / "note", lambda file: file.write(b"x"))
+    assert "\n" not in str(refusal.value)
 
 
-def test_a_file_is_whole_or_untouched(tmp_path: Path) -> None:
-    path = tmp_path / "a"
-    write_atomically(path, lambda file: file.write(b"before"))
+def test_threads_may_write_the_same_file_at_once(tmp_path: Path) -> None:
+    """All are inside their writing at the same time; each file is whole."""
+    together, failures = threading.Barrier(4), []
 
-    def fail(file: object) -> None:
-        raise OSError(28, "No space left on device")
+    def write(number: int) -> None:
+        def content(file: IO[bytes]) -> None:
+            together.wait(30)
+            file.write(bytes([number]) * 5000)
+            file.flush()
+            together.wait(30)
 
-    with pytest.raises(RunError, match="No space left"):
-        write_atomically(path, fail)
-    assert path.read_bytes() == b"before" and os.listdir(tmp_path) == ["a"]
+        try:
+            write_atomically(tmp_path / "note", content)
+        except RunError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    written = (tmp_path / "note").read_bytes()
+    assert not failures and len(written) == 5000 and len(set(written)) == 1 and os.listdir(tmp_path) == ["note"]
 
 
-def test_what_is_fetched_is_checked(tmp_path: Path) -> None:
-    (tmp_path / "there").write_bytes(b"content")
-    address, digest = (tmp_path / "there").as_uri(), hashlib.sha256(b"content").hexdigest()
-    fetch(address, tmp_path / "here", digest, limit=100)
-    assert (tmp_path / "here").read_bytes() == b"content"
-    for wrong, limit, says in ((digest, 3, "larger than expected"), ("0" * 64, 100, "its sha256 is")):
-        with pytest.raises(RunError, match=says):
-            fetch(address, tmp_path / "not", wrong, limit=limit)
-    assert not (tmp_path / "not").exists()
+@pytest.mark.skipif(os.name != "posix", reason="no permission bits here")
+def test_a_private_file_is_never_readable_by_others(tmp_path: Path) -> None:
+    modes = []
+
+    def look(file: IO[bytes]) -> None:
+        modes.append(stat.S_IMODE(os.fstat(file.fileno()).st_mode))
+
+    before = os.umask(0)
+    try:
+        write_atomically(tmp_path / "key", look, private=True)
+        write_atomically(tmp_path / "note", look)
+    finally:
+        os.umask(before)
+    assert modes == [0o600, 0o666] and stat.S_IMODE((tmp_path / "key").stat().st_mode) == 0o600
+
+
+def test_a_download_is_kept_only_if_it_is_what_was_expected(tmp_path: Path) -> None:
+    source, digest = tmp_path / "source", hashlib.sha256(CONTENT).hexdigest()
+    source.write_bytes(CONTENT)
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    for wrong in ({"sha256": "0" * 64, "limit": 1 << 20}, {"sha256": digest, "limit": 100}):
+        with pytest.raises(RunError):
+            fetch(source.as_uri(), folder / "it", **wrong)  # type: ignore[arg-type]
+    with pytest.raises(RunError, match="cannot fetch"):
+        fetch((tmp_path / "absent").as_uri(), folder / "it", digest, limit=1 << 20)
+    assert os.listdir(folder) == []
+    fetch(source.as_uri(), folder / "it", digest, limit=1 << 20)
+    assert (folder / "it").read_bytes() == CONTENT and os.listdir(folder) == ["it"]
+
+
+def test_the_folders_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIVEPUPPET_CONFIG", str(tmp_path))
+    assert config_folder() == tmp_path
+    monkeypatch.delenv("LIVEPUPPET_CONFIG")
+    assert all("livepuppet" in str(folder) for folder in (config_folder(), data_folder(), cache_folder()))

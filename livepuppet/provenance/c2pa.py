@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from livepuppet.errors import SinkError
+from livepuppet.errors import RunError, SinkError
 from livepuppet.provenance.signing import SigningIdentity, own_identity
 from livepuppet.version import __version__
 
@@ -129,7 +129,7 @@ def sign_file(path: Path, *, facts: ProvenanceFacts, identity: SigningIdentity |
             builder.sign(signer, kind, source, target)
         shutil.copymode(path, signed)
         os.replace(signed, path)
-    except (c2pa.C2paError, OSError) as error:
+    except (c2pa.C2paError, OSError, RunError) as error:
         raise SinkError(f"{path.name} is whole but carries no credentials, signing failed: {error}") from error
     finally:
         signed.unlink(missing_ok=True)

@@ -6,8 +6,7 @@ import filecmp
 import logging
 from pathlib import Path
 
-import platformdirs
-
+from livepuppet.files import data_folder
 from livepuppet.vision.portrait import ASSETS
 
 log = logging.getLogger("livepuppet.provenance.consent")
@@ -27,7 +26,7 @@ def consent_line(portrait: Path, folder: Path | None = None) -> str | None:
     """
     if is_shipped(portrait):
         return None
-    place = folder or platformdirs.user_data_path("livepuppet", appauthor=False)
+    place = folder or data_folder()
     try:
         place.mkdir(parents=True, exist_ok=True)
         (place / FILE).touch(exist_ok=False)

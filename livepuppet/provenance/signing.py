@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import datetime
 import logging
-import os
-import secrets
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
 from livepuppet.errors import UsageError
+from livepuppet.files import data_folder, write_atomically
 
 log = logging.getLogger("livepuppet.provenance.signing")
 
@@ -39,9 +36,9 @@ def own_identity(folder: Path | None = None) -> SigningIdentity:
     """This user's key; made, readable by nobody else, where there is none or it has expired.
 
     Raises:
-        OSError: its message says what is wrong.
+        OSError, RunError: it cannot be read or kept.
     """
-    path = (folder or platformdirs.user_data_path("livepuppet", appauthor=False) / "credentials") / FILE
+    path = (folder or data_folder() / "credentials") / FILE
     if path.exists():
         try:
             return parse_identity(path.read_bytes(), path.read_bytes(), str(path))
@@ -49,10 +46,7 @@ def own_identity(folder: Path | None = None) -> SigningIdentity:
             log.info("making a new signing key, since the old one cannot be used: %s", error)
     pem = create_identity()
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f"{FILE}.{secrets.token_hex(4)}")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(pem)
-    os.replace(fresh, path)
+    write_atomically(path, lambda file: file.write(pem), private=True)
     return parse_identity(pem, pem, str(path))
 
 

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from livepuppet.errors import ModelError, RunError, UsageError
-from livepuppet.files import fetch
+from livepuppet.files import data_folder, fetch
 
 FORMAT = 1
 MANIFEST = "model.json"
@@ -119,9 +119,7 @@ def models_folder() -> Path:
     """Where the person's own models lie; need not exist. LIVEPUPPET_MODELS overrides the platform's usual place."""
     if chosen := os.environ.get("LIVEPUPPET_MODELS"):
         return Path(chosen).expanduser()
-    import platformdirs
-
-    return platformdirs.user_data_path("livepuppet", appauthor=False) / "models"
+    return data_folder() / "models"
 
 
 def shipped_models_folder() -> Path:
