@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from livepuppet.provenance.verification import VerificationResult, verify
     from livepuppet.rendering.job import RenderResult
     from livepuppet.rendering.render import render
-    from livepuppet.types import Avatar, Closing, Engine, Frame, Image, Motion, Sink, Source, Tuning
+    from livepuppet.types import Avatar, Closing, Engine, Frame, Image, Motion, Screen, Sink, Source, Status, Tuning
     from livepuppet.vision.portrait import load_portrait, shipped_avatars
 
 _HOMES = {
@@ -58,7 +58,7 @@ _HOMES = {
     "provenance.verification": ("VerificationResult", "verify"),
     "rendering.job": ("RenderResult",),
     "rendering.render": ("render",),
-    "types": ("Avatar", "Closing", "Engine", "Frame", "Image", "Motion", "Sink", "Source", "Tuning"),
+    "types": ("Avatar", "Closing", "Engine", "Frame", "Image", "Motion", "Screen", "Sink", "Source", "Status", "Tuning"),
     "vision.portrait": ("load_portrait", "shipped_avatars"),
 }
 """Module -> the public names that live there."""
@@ -81,12 +81,14 @@ __all__ = [
     "Puppet",
     "RenderResult",
     "RunError",
+    "Screen",
     "Session",
     "Sink",
     "SinkError",
     "Source",
     "SourceError",
     "Statistics",
+    "Status",
     "Tuning",
     "UsageError",
     "VerificationResult",

@@ -47,8 +47,8 @@ def test_every_block_of_the_page_runs(title: str, program: str, tmp_path: Path) 
         assert len(times) == 10 and float(times[-1] - times[0]) == pytest.approx(0.9, abs=0.01)
 
 
-def test_the_page_shows_a_source_a_sink_and_an_engine() -> None:
-    assert {f"A {kind} of your own" for kind in ("source", "sink")} | {"An engine of your own"} <= {title for title, _ in BLOCKS}
+def test_the_page_shows_a_part_of_every_kind() -> None:
+    assert {f"A {kind} of your own" for kind in ("source", "sink", "screen")} | {"An engine of your own"} <= {title for title, _ in BLOCKS}
 
 
 def test_every_cell_of_the_notebook_runs(tmp_path: Path) -> None:
