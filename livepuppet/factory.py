@@ -152,5 +152,5 @@ def parse_size(text: str) -> Size:
 
 
 def output_size(asked: Size | None, outputs: Sequence[str]) -> Size | None:
-    """The picture's size: as asked, else what calls expect where a virtual camera is among the outputs, else the portrait's own."""
+    """The output's size: as asked, else what calls expect where a virtual camera is among the outputs, else the portrait's own."""
     return asked or (CALL_SIZE if any(f"{output}:".startswith(CAMERA_PREFIX) for output in outputs) else None)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Image: TypeAlias = NDArray[np.uint8]
-"""A picture: RGB, uint8, shape (H, W, 3), C-contiguous. BGR exists only inside files that talk to OpenCV."""
+"""RGB, uint8, shape (H, W, 3), C-contiguous. BGR exists only inside files that talk to OpenCV."""
 
 Floats: TypeAlias = NDArray[np.float64]
 Size: TypeAlias = tuple[int, int]
@@ -25,12 +25,12 @@ Mouth: TypeAlias = Literal["driver", "avatar", "none"]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Frame:
-    """One picture on its way from a source to the sinks.
+    """One image on its way from a source to the sinks.
 
     Attributes:
         image: RGB uint8 (H, W, 3).
         index: position in the source's count; gaps are frames that were dropped on the way.
-        captured_at: time.monotonic() seconds at which the source had the picture; travels unchanged to the sinks, so capture-to-sink
+        captured_at: time.monotonic() seconds at which the source had the image; travels unchanged to the sinks, so capture-to-sink
             latency is a subtraction.
         media_time: seconds since the start of the recording the frame was read from, growing on when the recording loops; None from a
             camera.
@@ -47,13 +47,13 @@ class Motion:
     """A point in an engine's own space of motions. Two motions of one engine blend linearly (see `blend`).
 
     Attributes:
-        pose: float64 (P,), the rigid part, in units that do not depend on the picture's size (radians, face widths, log scale).
-        expression: float64 (E,), the rest, likewise without pixels.
+        pose: float64 (P,), the rigid part, in units that do not depend on the image's size (radians, face widths, log scale).
+        expression: float64 (E,), everything that is not rigid, likewise without pixels.
         view: yaw, pitch, roll of the head in radians as the camera sees it, all 0 when it looks straight into the lens; yaw > 0 when the
-            head turns to the picture's right side, pitch > 0 when it looks down, roll > 0 when it tilts clockwise in the picture. Zeros
+            head turns to the image's right side, pitch > 0 when it looks down, roll > 0 when it tilts clockwise in the image. Zeros
             where the engine knows no head.
         points: float64 (N, 2), where the engine saw the driver, in pixels of the observed image. For people to look at, and to find the
-            driver's place in the picture; nothing else computes with it.
+            driver's position in the image; nothing else computes with it.
         detail: what the engine wants to carry along besides (the pixels of the driver's mouth, say); never blended or smoothed: the newer
             one wins.
     """
@@ -85,7 +85,7 @@ class Tuning:
 
     Attributes:
         gain: how strongly the driver's motion moves the avatar; 1 = as much as the driver moved, 0 = not at all (0 … 2).
-        smoothing: 0 = none, 1 = the default strength, up to 4. See smoothing.py.
+        smoothing: 0 = none, 1 = the default strength, up to 4. See `vision.smoothing`.
         mouth: the inside of an open mouth: the driver's own, one made from the portrait's palette, or none.
         relative: move by how the driver moved since the reference frame (True), or take the driver's motion as it is (False).
     """
@@ -156,10 +156,10 @@ class Engine(Protocol[A]):
         """The avatar's motion, for the driver's motion since `reference`. driving == reference gives `avatar.neutral`."""
 
     def render(self, avatar: A, motion: Motion, tuning: Tuning) -> Image:
-        """The picture, shaped as `avatar.image`. `avatar.neutral` gives `avatar.image` exactly.
+        """The avatar's image for that motion, shaped as `avatar.image`. `avatar.neutral` gives `avatar.image` exactly.
 
         Raises:
-            FrameError: where this one motion gives no picture (a network computed NaN): whoever called shows the one before.
+            FrameError: this one motion gives no image (a network computed NaN): the caller shows the image before.
         """
 
     def distance(self, avatar: A, driving: Motion) -> float:
@@ -226,15 +226,15 @@ class Source(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Status:
-    """What a window may show beside the picture.
+    """What a window may show beside the frame.
 
     Attributes:
         message: one line, '' for none.
-        driving: the camera picture the driver sees of themselves (never shown by any other sink).
+        driving: the camera's image, in which the driver sees themselves (given to no other sink).
         points: where the engine sees the driver, (N, 2) in pixels of `driving`.
         guide: show the framing guide (no reference yet).
         armed: how much of the 'hold still' has passed, 0 … 1.
-        overlay: opacity of the avatar laid over the camera picture, 0 … 1.
+        overlay: opacity of the avatar laid over the camera's image, 0 … 1.
         statistics, help: lines of text, empty when not asked for.
     """
 

@@ -103,7 +103,7 @@ def run(
 
 @dataclass(frozen=True)
 class PuppetSettings:
-    """What a person chose of engine, avatars and picture.
+    """What a person chose of engine, avatars and output.
 
     Attributes:
         engine, device, model: see `open_engine`.

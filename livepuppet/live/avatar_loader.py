@@ -1,4 +1,4 @@
-"""The portraits at hand, made ready in the background so that changing the avatar never stops the picture."""
+"""The portraits at hand, made ready in the background so that changing the avatar never holds up a frame."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from livepuppet.types import AnyEngine, Avatar, Size
 from livepuppet.vision.portrait import find_portraits, load_portrait
 
 KEPT_READY = 12
-"""Prepared avatars kept; each holds a few pictures of the output's size."""
+"""Prepared avatars kept; each holds a few images of the output's size."""
 
 log = logging.getLogger("livepuppet.live.avatar_loader")
 
@@ -26,7 +26,7 @@ class AvatarLoader:
 
     Args:
         paths: images and folders, as the person gave them.
-        size: of every avatar's picture.
+        size: of every avatar's image.
     """
 
     def __init__(self, engine: AnyEngine, paths: Sequence[Path], size: Size | None = None) -> None:
@@ -70,7 +70,7 @@ class AvatarLoader:
             self.chosen = number
             self._wanted = self.portraits[number]
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="livepuppet-gallery")
+                self._thread = threading.Thread(target=self._work, name="livepuppet-avatars")
                 self._thread.start()
         return f"avatar {number + 1}/{len(self.portraits)}: {self.name}"
 

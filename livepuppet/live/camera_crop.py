@@ -16,9 +16,10 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class CameraCrop:
-    """The part of the camera picture that drives the puppet: `zoom` ≥ 1 times enlarged, moved by a share of the free margin.
+    """The part of the camera's image that drives the puppet: `zoom` times enlarged, and moved within the margin that this leaves.
 
     Attributes:
+        zoom: 1 … MAX_ZOOM.
         x, y: -1 (left, top) … 1 (right, bottom); 0 is centred.
     """
 
@@ -26,16 +27,16 @@ class CameraCrop:
     x: float = 0.0
     y: float = 0.0
 
-    MOST = 4.0
+    MAX_ZOOM = 4.0
 
     def zoomed(self, factor: float) -> CameraCrop:
-        return replace(self, zoom=float(np.clip(self.zoom * factor, 1.0, self.MOST)))
+        return replace(self, zoom=float(np.clip(self.zoom * factor, 1.0, self.MAX_ZOOM)))
 
     def moved(self, dx: float, dy: float) -> CameraCrop:
         return replace(self, x=float(np.clip(self.x + dx, -1, 1)), y=float(np.clip(self.y + dy, -1, 1)))
 
     def box(self, size: Size) -> Box:
-        """The box inside a picture of `size`; it keeps the picture's shape and lies wholly inside."""
+        """The box inside an image of `size`; it keeps the image's shape and lies wholly inside."""
         width, height = size
         w, h = max(1, round(width / self.zoom)), max(1, round(height / self.zoom))
         x0 = round((width - w) * (1 + self.x) / 2)

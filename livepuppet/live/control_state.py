@@ -1,6 +1,6 @@
 """The desk: everything a person adjusts from the window while the puppet moves, and what the window tells them.
 
-The keys of controls.py act on it. It looks at the camera's picture only to put it into `Status.driving`, for the window.
+The keys of `keymap` act on it. It looks at the camera's image only to put it into `Status.driving`, for the window.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class ControlState:
         self.puppet, self.meter, self.avatars = puppet, meter, avatars
         self.mirror = mirror
         self.frozen = False
-        """Others see a still picture."""
+        """Whether others see a still image."""
         self.crop = CameraCrop()
         self._record, self._end, self._clock = record, end, clock
         self._driving: Image | None = None
@@ -53,13 +53,13 @@ class ControlState:
         self._note: tuple[str, float] = ("", 0.0)
 
     def framed(self, image: Image) -> Image:
-        """The part of the camera picture that drives, mirrored if so wished."""
+        """The part of the camera's image that drives, mirrored if so wished."""
         image = self.crop.cut(image)
         self._driving = np.ascontiguousarray(image[:, ::-1]) if self.mirror else image
         return self._driving
 
     def darken(self) -> None:
-        """The camera delivers nothing: its last picture is not shown any longer."""
+        """The camera delivers nothing: its last image is not shown any longer."""
         self._driving = None
 
     def say(self, line: str) -> None:
@@ -68,7 +68,7 @@ class ControlState:
             self._note = (line, self._clock() + NOTE_S)
 
     def status(self, trouble: str, recording: bool) -> Status:
-        """What the window shows beside the picture.
+        """What the window shows beside the frame.
 
         Args:
             trouble: the source's own line.
@@ -103,7 +103,7 @@ class ControlState:
             return "no face in sight: move into the picture"
         return "" if condition.referenced else "look ahead and hold still"
 
-    # What the keys do (controls.py)
+    # What the keys do (see keymap.py)
 
     def choose_avatar(self, number: int) -> str:
         return self.avatars.choose(number) if self.avatars else ONE_AVATAR

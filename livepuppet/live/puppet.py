@@ -1,7 +1,7 @@
 """The puppet: an engine, an avatar, a reference and a tuning. The only state that outlives a frame.
 
 `animate` takes a driving frame and returns the avatar's frame. Whatever changes abruptly (a new reference, a face that comes back, the end
-of idling) goes through one ease, from the motion shown last to the motion wanted now, so that the picture never jumps.
+of idling) goes through one ease, from the motion shown last to the motion wanted now, so that the avatar never jumps.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class Puppet(Closing):
         return self._finish(frame, self._wanted(), now)
 
     def rest(self, index: int, captured_at: float) -> Frame:
-        """A frame while the source delivers nothing (a lost camera): hold, then idle. Never the camera's picture."""
+        """A frame while the source delivers nothing (a lost camera): hold, then idle. Never the camera's image."""
         frame = Frame(self._image, index, captured_at)
         self._last_seconds = captured_at
         self._hold.lost()
@@ -158,7 +158,7 @@ class Puppet(Closing):
         self.searching, self._search = on, None
 
     def wear(self, avatar: Avatar | str | Path | Image) -> None:
-        """Change the avatar; the pictures cross-fade.
+        """Change the avatar; the images cross-fade.
 
         Args:
             avatar: a portrait's path or image (RGB uint8), made ready now at the present size (a second or two), or an avatar that this
@@ -232,12 +232,12 @@ class Puppet(Closing):
         self._shown = self._eased(wanted, now)
         with self.meter.stage("render"):
             try:
-                picture = self.engine.render(self.avatar, self._shown, self.tuning)
+                image = self.engine.render(self.avatar, self._shown, self.tuning)
             except FrameError:
                 return replace(frame, image=self._image)
-            picture = self._faded(picture, now)
-        self._image = picture
-        return replace(frame, image=picture)
+            image = self._faded(image, now)
+        self._image = image
+        return replace(frame, image=image)
 
     def _faded(self, image: Image, now: float) -> Image:
         if self._fade is None:

@@ -1,6 +1,6 @@
 """The loop: a capture thread fills the channel, the main thread animates the newest frame and hands it to every sink.
 
-The camera's own picture goes into `Status.driving`, which only a screen ever sees. No other sink gets anything but what the puppet drew.
+The camera's own image goes into `Status.driving`, which only a screen ever sees. No other sink gets anything but what the puppet drew.
 """
 
 from __future__ import annotations

@@ -63,7 +63,12 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """How one quantity was distributed, in milliseconds. count, mean and worst: whole run; percentiles: the newest KEPT."""
+    """How one quantity was distributed, in milliseconds.
+
+    Attributes:
+        count, mean, worst: of the whole run.
+        p50, p95, p99: percentiles of the newest KEPT values.
+    """
 
     count: int = 0
     mean: float = 0.0
@@ -79,7 +84,8 @@ class Statistics:
 
     Attributes:
         seconds: from the first frame taken to the last delivered.
-        fps: pictures delivered per second, over the last two seconds.
+        taken, delivered, dropped: frames that the puppet took, that reached the sinks, and that were left out between source and puppet.
+        fps: frames delivered per second, over the last two seconds.
         mean_fps: since the start.
         source_fps: what the source produced, dropped frames included.
         latency: capture to sink.

@@ -26,7 +26,7 @@ def test_zooming_and_panning_stop_at_their_ends() -> None:
     crop = CameraCrop()
     for _ in range(100):
         crop = crop.zoomed(1.1).moved(0.1, -0.1)
-    assert (crop.zoom, crop.x, crop.y) == (CameraCrop.MOST, 1.0, -1.0)
+    assert (crop.zoom, crop.x, crop.y) == (CameraCrop.MAX_ZOOM, 1.0, -1.0)
     for _ in range(100):
         crop = crop.zoomed(0.9)
     assert crop.zoom == 1.0
