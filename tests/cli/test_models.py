@@ -201,4 +201,4 @@ def test_an_int8_form_is_made_compared_and_run(tmp_path: Path, capsys: pytest.Ca
     assert main(["models", "verify", "tiny"]) == 0
     assert "onnx-int8: loads and runs (cpu, int8" in capsys.readouterr().out
     assert main([*arguments[:-1], str(tmp_path / "none.mp4"), "--replace"]) == 2
-    assert "0 pictures to calibrate on" in capsys.readouterr().err
+    assert "no such video" in capsys.readouterr().err
