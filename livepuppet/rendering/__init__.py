@@ -1,1 +1,1 @@
-"""livepuppet.rendering.pipeline."""
+"""A portrait and a driving video in, a finished video out: frame by frame, resumable, in chunks and batches."""

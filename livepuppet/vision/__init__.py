@@ -1,1 +1,1 @@
-"""livepuppet.vision."""
+"""What looks at images: face landmarks, portraits, segmentation, smoothing of motion, typefaces."""

@@ -1,1 +1,1 @@
-"""livepuppet.engines.fomm.export."""
+"""From a checkpoint to ONNX and TorchScript: folded, joined, quantised, compared with PyTorch. Never imported by the live path."""
