@@ -22,7 +22,7 @@ from livepuppet.version import __version__
 log = logging.getLogger("livepuppet.provenance.c2pa")
 
 ASSERTION = "org.livepuppet.generation"
-"""Label of our own assertion; its data is `Facts.statement`."""
+"""Label of our own assertion; its data is `ProvenanceFacts.statement`."""
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 OFFLINE = {
     "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},

@@ -39,7 +39,7 @@ class TrainingClip:
     """One clip that can be drawn from.
 
     Attributes:
-        path: frames of a recorded clip (see `Frames`), or a synthetic clip's own file.
+        path: frames of a recorded clip (see `FrameStore`), or a synthetic clip's own file.
         identity: what clips of one person share (`id_sampling`): the part of the name before '#', as the original has it.
     """
 

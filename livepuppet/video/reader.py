@@ -57,7 +57,7 @@ class VideoReader:
     Attributes:
         size: width and height of the upright pictures, square pixels.
         fps: average frames per second.
-        time_base: seconds per unit of `Picture.pts`.
+        time_base: seconds per unit of `DecodedFrame.pts`.
         start_pts: of the first frame.
         duration: seconds, None where unknown.
         frame_count: as the file claims, None where it does not.
