@@ -458,15 +458,15 @@ def test_two_processes_train_as_one(data: Path, tmp_path: Path) -> None:
         "import sys, torch\n"
         "from dataclasses import replace\n"
         "from pathlib import Path\n"
-        "from livepuppet.training.run import Order, train\n"
-        "from training_fixtures import SMALL\n"
+        "from livepuppet.training.run import TrainConfig, train\n"
+        "from training_fixtures import SMALL_RECIPE\n"
         "import os\n"
-        f"trainer = train(Order({str(data)!r}, SMALL, Path({str(tmp_path / 'run')!r}), say_every=1))\n"
+        f"trainer = train(TrainConfig({str(data)!r}, SMALL_RECIPE, Path({str(tmp_path / 'run')!r}), say_every=1))\n"
         f"torch.save(trainer.model.generator.state_dict(), Path({str(tmp_path)!r}) / ('rank' + os.environ['RANK'] + '.pt'))\n"
     )
     (tmp_path / "program.py").write_text(program)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29713"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, Path(__file__).parents[:2])), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, Path(__file__).parents[1:3])), "OMP_NUM_THREADS": "1"}
     result = subprocess.run([*launcher, str(tmp_path / "program.py")], env=environment, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr[-2000:]
     one, other = (torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in range(2))
