@@ -25,6 +25,14 @@ class PersonSegmenter:
         """How likely each pixel of the image (RGB uint8 (H, W, 3)) shows a person."""
         return np.asarray(self._graph.process(image).segmentation_mask, np.float32)
 
+    def closer(self, image: Image, box: tuple[int, int, int, int]) -> PersonMask:
+        """The same for a part of the image (left, top, right, bottom in pixels, inside it), where the model, which sees 256 x 256
+        pixels of whatever it is given, sees more of it; 0 elsewhere."""
+        left, top, right, bottom = box
+        out = np.zeros(image.shape[:2], np.float32)
+        out[top:bottom, left:right] = self(np.ascontiguousarray(image[top:bottom, left:right]))
+        return out
+
     def close(self) -> None:
         """Free the model. May be called twice."""
         self._graph.close()

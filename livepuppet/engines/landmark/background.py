@@ -30,12 +30,34 @@ class BackgroundPlate:
     fall: float = 1.0
 
 
-def segment_person(image: Image) -> NDArray[np.float32] | None:
-    """How likely each pixel is a person (H, W), 0 … 1; None where the installed MediaPipe has no such model."""
+CLOSE_UP = 1.7
+"""Face widths to every side of the face that the segmentation looks at once more, where the whole picture is much larger."""
+
+
+def segment_person(image: Image, middle: Floats, face_width: float) -> NDArray[np.float32] | None:
+    """How likely each pixel is a person (H, W), 0 … 1; None where the installed MediaPipe has no such model.
+
+    Args:
+        middle: (2,) of the face, pixels. A face that is small in the picture is looked at twice, from afar and close up.
+    """
     if not carries_models():
         return None
+    height, width = image.shape[:2]
+    low = np.maximum(np.floor(middle - CLOSE_UP * face_width), 0).astype(int)
+    high = np.minimum(np.ceil(middle + CLOSE_UP * face_width), [width, height]).astype(int)
     with PersonSegmenter() as segment:
-        return segment(image)
+        likely = segment(image)
+        if (high - low).max() > 0.75 * max(width, height) or (high - low).min() < 32:
+            return likely
+        box = int(low[0]), int(low[1]), int(high[0]), int(high[1])
+        close = segment.closer(image, box)
+    fade = np.zeros(likely.shape, np.float32)
+    edge = max(1, round(0.3 * face_width))
+    top, left = (box[1] + edge if box[1] > 0 else 0), (box[0] + edge if box[0] > 0 else 0)
+    bottom, right = (box[3] - edge if box[3] < height else height), (box[2] - edge if box[2] < width else width)
+    fade[top:bottom, left:right] = 1
+    weight = cv2.blur(fade, (2 * edge - 1, 2 * edge - 1))
+    return np.asarray(likely + weight * (close - likely), dtype=np.float32)
 
 
 def build_background_plate(image: Image, face_hull: NDArray[np.int32], face_width: float, grid: Grid) -> BackgroundPlate:
@@ -44,7 +66,7 @@ def build_background_plate(image: Image, face_hull: NDArray[np.int32], face_widt
     Args:
         grid: the raster's.
     """
-    likely = segment_person(image)
+    likely = segment_person(image, face_hull.mean(0), face_width)
     if likely is None or trusted_background(likely, face_hull) < 0.9:
         return BackgroundPlate(image, None)
     person = person_outline(image, likely, face_hull, face_width)
@@ -71,8 +93,9 @@ def trusted_background(likely: NDArray[np.float32], face_hull: NDArray[np.int32]
     return float((likely[inside] > 0.4).mean()) if inside.any() else 0.0
 
 
-OUTLINE_SIDE_PX = 256
-"""The outline is drawn at this size: the segmentation model sees no more."""
+OUTLINE_PX = (256, 512, 80)
+"""The outline is drawn in a picture of the first size, which is what the segmentation model sees, or, so that a small face has a width of
+the third, of up to the second."""
 
 
 def person_outline(image: Image, likely: NDArray[np.float32], face_hull: NDArray[np.int32], face_width: float) -> NDArray[np.uint8]:
@@ -81,7 +104,8 @@ def person_outline(image: Image, likely: NDArray[np.float32], face_hull: NDArray
     The colours are weighed by GrabCut (Rother et al., SIGGRAPH 2004), near the model's outline only.
     """
     height, width = likely.shape
-    scale = min(1.0, OUTLINE_SIDE_PX / max(height, width))
+    usual, most, face = OUTLINE_PX
+    scale = min(1.0, max(usual / max(height, width), min(most / max(height, width), face / face_width)))
     size = max(8, round(width * scale)), max(8, round(height * scale))
     small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
     guess = np.asarray(cv2.resize(likely, size, interpolation=cv2.INTER_AREA))

@@ -10,11 +10,13 @@ import numpy as np
 
 from livepuppet.engines.landmark import retarget
 from livepuppet.engines.landmark.background import BackgroundPlate, build_background_plate
+from livepuppet.engines.landmark.body_tracking import BodyTracker
 from livepuppet.engines.landmark.eyes import measure_eyes
 from livepuppet.engines.landmark.face_model import OVAL
 from livepuppet.engines.landmark.idle import idle_vectors
+from livepuppet.engines.landmark.lattice import CONTROLS
 from livepuppet.engines.landmark.lids import draw_lash_lines, hidden_eyes, lash_colours, lid_sources, set_eyeballs, shift_gaze
-from livepuppet.engines.landmark.mesh import PosedMesh, WarpMesh, build_warp_mesh, down_of, pose_warp_mesh
+from livepuppet.engines.landmark.mesh import PosedMesh, WarpMesh, build_warp_mesh, pose_warp_mesh
 from livepuppet.engines.landmark.mouth import DriverMouth, cut_mouth, mouth_presence, paint_mouth, skin_colour
 from livepuppet.engines.landmark.raster import (
     Grid,
@@ -27,7 +29,7 @@ from livepuppet.engines.landmark.raster import (
     to_grid,
     triangle_ids,
 )
-from livepuppet.engines.landmark.registration import Registration, body_of
+from livepuppet.engines.landmark.registration import Registration
 from livepuppet.engines.landmark.retarget import Likeness
 from livepuppet.errors import NoFaceError
 from livepuppet.types import Closing, Floats, Image, Motion, Size, Tuning
@@ -64,6 +66,7 @@ class LandmarkEngine(Closing):
         """device is accepted for the sake of the other engines: this one computes on the CPU."""
         self._tracker: FaceTracker | None = None
         self._registration = Registration()
+        self._body = BodyTracker()
         if device not in ("auto", "cpu"):
             log.info("the landmark engine needs no %s: it computes on the CPU", device)
 
@@ -90,8 +93,8 @@ class LandmarkEngine(Closing):
             return None
         height, width = image.shape[:2]
         placed = retarget.fit_head_pose(landmarks)
-        seen = self._registration.refine(image, landmarks, placed)
-        motion = retarget.measure_motion(landmarks, seen.placed, seen.anchor, width, height)
+        placed = self._registration.refine(image, landmarks, placed)
+        motion = retarget.measure_motion(landmarks, placed, self._body.follow(image, landmarks, placed), width, height)
         return Motion(motion.pose, motion.expression, motion.view, motion.points, cut_mouth(image, landmarks))
 
     def transfer(self, avatar: LandmarkAvatar, reference: Motion, driving: Motion, tuning: Tuning) -> Motion:
@@ -117,7 +120,7 @@ class LandmarkEngine(Closing):
         return Motion(pose, expression, view)
 
     def close(self) -> None:
-        self._registration.close()
+        self._body.close()
         if self._tracker is not None:
             self._tracker.close()
             self._tracker = None
@@ -127,10 +130,10 @@ def build_avatar(image: Image, landmarks: Landmarks) -> LandmarkAvatar:
     """The portrait at output size with its landmarks -> everything that does not change from frame to frame."""
     height, width = image.shape[:2]
     placed = retarget.fit_head_pose(landmarks)
-    observed = retarget.measure_motion(landmarks, placed, body_of(placed), width, height)
+    observed = retarget.measure_motion(landmarks, placed, np.zeros((CONTROLS, 2)), width, height)
     low, high = landmarks[:, :2].min(0), landmarks[:, :2].max(0)
     room = np.concatenate([low, [width, height] - high]) / placed.scale + 0.3
-    net = build_warp_mesh(landmarks, down_of(landmarks))
+    net = build_warp_mesh(landmarks)
     grid = build_grid(width, height)
     hull = cv2.convexHull(np.round(landmarks[OVAL, :2]).astype(np.int32))[:, 0]
     backdrop = build_background_plate(image, hull, placed.scale, grid)

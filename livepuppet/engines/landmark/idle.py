@@ -6,6 +6,7 @@ import numpy as np
 
 from livepuppet.engines.landmark.eyes import EYES_SIZE
 from livepuppet.engines.landmark.face_model import COUNT
+from livepuppet.engines.landmark.lattice import lattice_shift
 from livepuppet.types import Floats
 
 BREATH_HZ = 0.23
@@ -14,11 +15,11 @@ BLINK_SECONDS = 0.32
 
 
 def sway(seconds: float) -> Floats:
-    """The head's and the body's pose (8,), see retarget: under a degree, under 1 % of the face; slow waves whose periods never meet."""
+    """The pose (POSE_SIZE,), see retarget: under a degree, under 1 % of the face; slow waves whose periods never meet."""
     wave = 2 * np.pi * seconds * np.array([BREATH_HZ, 0.071, 0.113, 0.047, 0.089])
     breath, *slow = np.sin(wave)
     turn = np.radians([0.35 * breath + 0.3 * slow[0], 0.8 * slow[1], 0.35 * slow[2]])
-    return np.concatenate([turn, [0.004 * slow[3], 0.004 * breath, 0.002 * breath, 0.0, 0.006 * breath]])
+    return np.concatenate([turn, [0.004 * slow[3], 0.004 * breath, 0.002 * breath], lattice_shift(np.array([0.0, 0.006 * breath]))])
 
 
 def blink(seconds: float) -> float:

@@ -7,43 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from livepuppet.engines.landmark.face_model import CHIN, COUNT, EYES, FOREHEAD, LID_FOLD, LOWER_LID, MOUTH, OVAL, TRIANGLES, UPPER_LID
+from livepuppet.engines.landmark.face_model import COUNT, EYES, LID_FOLD, LOWER_LID, MOUTH, OVAL, TRIANGLES, UPPER_LID
+from livepuppet.engines.landmark.lattice import CONTROLS, EAR_SIZE, EARS, RINGS, directions, down_of, lattice_weights, measure_face
 from livepuppet.engines.landmark.retarget import Likeness, pose_face, rotation_matrix
 from livepuppet.types import Floats, Motion
-
-
-@dataclass(frozen=True)
-class Ring:
-    """One ring.
-
-    Attributes:
-        size: times the face's rim.
-        behind: depth behind the rim, face widths.
-        above, beside, below: how far it follows the head's turning and shifting over the forehead (hair, hats), at the ears (long hair) and
-            under the chin.
-        chin: its share of the rim's expression.
-    """
-
-    size: float
-    behind: float
-    above: tuple[float, float]
-    beside: tuple[float, float]
-    below: tuple[float, float]
-    chin: float
-
-
-RINGS = (
-    Ring(1.14, 0.11, (1.0, 1.0), (1.0, 1.0), (0.75, 0.80), 0.70),
-    Ring(1.4, 0.28, (1.0, 1.0), (1.0, 1.0), (0.20, 0.25), 0.20),
-    Ring(1.8, 0.35, (1.0, 1.0), (0.8, 0.85), (0.02, 0.05), 0.0),
-    Ring(2.4, 0.35, (0.95, 1.0), (0.35, 0.45), (0.0, 0.0), 0.0),
-    Ring(3.4, 0.35, (0.5, 0.6), (0.0, 0.0), (0.0, 0.0), 0.0),
-    Ring(4.6, 0.35, (0.0, 0.0), (0.0, 0.0), (0.0, 0.0), 0.0),
-)
-
-
-EARS, EAR_SIZE = 0.5, 1.6
-"""Beside the face, rings smaller than the second lie this much less far behind it: ears stand beside the cheeks, hair behind them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +20,8 @@ class WarpMesh:
     points (V, 3): where they are in the portrait, pixels; the first 478 are the face. triangles (T, 3), ordered skin, rings, eyes, mouth.
 
     Attributes:
-        eyes, mouth: the ranges of those triangles. turning, shifting, body, chin (R, 1): how far ring points follow. rims (R,): their
-            points on the face's rim.
+        eyes, mouth: the ranges of those triangles. turning, shifting, chin (R, 1): how far ring points follow. lattice (R, CONTROLS):
+            what the lattice's control points count for them. rims (R,): their points on the face's rim.
     """
 
     points: Floats
@@ -63,27 +30,26 @@ class WarpMesh:
     mouth: range
     turning: Floats
     shifting: Floats
-    body: Floats
+    lattice: Floats
     chin: Floats
     rims: NDArray[np.int64]
 
 
-def build_warp_mesh(face: Floats, down: Floats) -> WarpMesh:
-    """face: landmarks (478, 3) in pixels; down (2,): the direction from forehead to chin in the picture, length 1."""
+def build_warp_mesh(face: Floats) -> WarpMesh:
+    """face: landmarks (478, 3) in pixels."""
     width = float(np.linalg.norm(face[OVAL].max(0) - face[OVAL].min(0)) / 1.6)
     centre = face[OVAL].mean(0)
     out = face[OVAL] - centre
-    slope = out[:, :2] @ down / np.maximum(np.linalg.norm(out[:, :2], axis=1), 1e-6)
-    below, above = smooth(np.clip((slope - 0.15) / 0.5, 0, 1)), smooth(np.clip((-slope - 0.2) / 0.5, 0, 1))
-    beside = 1 - below - above
-    points, turning, shifting, body, chin = [], [], [], [], []
+    above, beside, below = directions(out[:, :2], down_of(face))
+    measure = measure_face(face)
+    points, turning, shifting, lattice, chin = [], [], [], [], []
     for ring in RINGS:
         at = centre + ring.size * out
         at[:, 2] = face[OVAL, 2] + width * ring.behind * (1 - EARS * beside * (ring.size < EAR_SIZE))
         points.append(at)
         turning.append(ring.above[0] * above + ring.beside[0] * beside + ring.below[0] * below)
         shifting.append(ring.above[1] * above + ring.beside[1] * beside + ring.below[1] * below)
-        body.append((1 - shifting[-1]) * below_chin(at, face, down) * (ring.size < RINGS[-1].size))
+        lattice.append(lattice_weights(measure(at)) * (ring.size < RINGS[-1].size))
         chin.append(np.full(len(OVAL), ring.chin))
     skin_and_rings = np.concatenate([TRIANGLES, ring_triangles()])
     ends = np.cumsum([len(skin_and_rings), len(EYES[0]), len(EYES[1]), len(MOUTH)])
@@ -94,16 +60,10 @@ def build_warp_mesh(face: Floats, down: Floats) -> WarpMesh:
         mouth=range(ends[2], ends[3]),
         turning=np.concatenate(turning)[:, None],
         shifting=np.concatenate(shifting)[:, None],
-        body=np.concatenate(body)[:, None],
+        lattice=np.concatenate(lattice),
         chin=np.concatenate(chin)[:, None],
         rims=np.tile(OVAL, len(RINGS)),
     )
-
-
-def below_chin(points: Floats, face: Floats, down: Floats) -> Floats:
-    """1 well below the chin, where there are shoulders and clothes; 0 from the mouth up (N,)."""
-    height = float(np.linalg.norm(face[CHIN, :2] - face[FOREHEAD, :2]))
-    return smooth(np.clip(((points[:, :2] - face[CHIN, :2]) @ down / height + 0.15) / 0.35, 0, 1))
 
 
 def ring_triangles() -> NDArray[np.int32]:
@@ -119,17 +79,6 @@ def ring_triangles() -> NDArray[np.int32]:
             out.append((point(ring, i), point(ring + 1, i), point(ring, i + 1)))
             out.append((point(ring, i + 1), point(ring + 1, i), point(ring + 1, i + 1)))
     return np.array(out, dtype=np.int32)
-
-
-def smooth(x: Floats) -> Floats:
-    """0 … 1 -> 0 … 1 with level ends (smoothstep)."""
-    return np.asarray(x * x * (3 - 2 * x))
-
-
-def down_of(face: Floats) -> Floats:
-    """The direction from forehead to chin in the picture (2,), length 1."""
-    along = face[CHIN, :2] - face[FOREHEAD, :2]
-    return np.asarray(along / max(float(np.linalg.norm(along)), 1e-6))
 
 
 LID_RISE = 0.15
@@ -159,9 +108,10 @@ def pose_warp_mesh(net: WarpMesh, likeness: Likeness, motion: Motion) -> PosedMe
     face = set_lids(face, net.points[:COUNT], likeness, rotation, scale, eyes[:2])
     ring = net.points[COUNT:]
     turned = scale * (ring - placed.position) @ rotation.T + placed.position
-    shift, body = (np.append(motion.pose[i : i + 2], 0.0) * placed.scale for i in (3, 6))
+    shift = np.append(motion.pose[3:5], 0.0) * placed.scale
+    bent = np.c_[net.lattice @ motion.pose[6:].reshape(CONTROLS, 2) * placed.scale, np.zeros(len(ring))]
     change = (shape - placed.shape)[net.rims] @ (rotation @ placed.rotation).T * (placed.scale * scale)
-    moved = ring + net.turning * (turned - ring) + net.shifting * shift + net.body * body + net.chin * change
+    moved = ring + net.turning * (turned - ring) + net.shifting * shift + bent + net.chin * change
     return PosedMesh(np.concatenate([face, moved]), shape, eyes[:2], eyes[2:].reshape(2, 2))
 
 

@@ -1,8 +1,8 @@
-"""The head's and the body's place from the picture itself: small patches over bone, hair and clothes, followed to a fraction of a pixel.
+"""The head's place from the picture itself: small patches over bone and hair, followed to a fraction of a pixel.
 
 A landmark network moves all its points a little when the mouth opens, and trembles. Texture over bone does not: patches that a keyframe
 remembers are found again in each frame (Lucas and Kanade, IJCAI 1981, in pyramids), and the pose is the one that explains them best,
-with the landmarks' own pose as the prior. The body is followed in the same way below the chin, as a shift in the picture.
+with the landmarks' own pose as the prior.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from livepuppet.engines.landmark.face_model import CHIN, FOREHEAD, LEFT_EDGE, OVAL, RIGHT_EDGE
+from livepuppet.engines.landmark.face_model import FOREHEAD, LEFT_EDGE, OVAL, RIGHT_EDGE
 from livepuppet.engines.landmark.retarget import HeadPose, rotation_matrix, rotation_vector
 from livepuppet.types import Floats, Image
-from livepuppet.vision.face_landmarks import Landmarks, carries_models
-from livepuppet.vision.segmentation import PersonMask, PersonSegmenter
+from livepuppet.vision.face_landmarks import Landmarks
 
 Patch = NDArray[np.uint8]
 
@@ -25,10 +24,7 @@ FACE_PX = 112
 """The face's width in a patch."""
 HEAD_BOX = (-0.85, -1.05, 0.85, 0.75)
 """Left, top, right, bottom of the head's patch in the face's own frame, face widths about its origin."""
-BODY_BOX = (-1.6, 0.05, 1.6, 1.2)
-"""The same for the body's, below the chin and as wide as both shoulders."""
 FEATURES = 90
-BODY_FEATURES = 80
 
 PRIOR = np.array([0.02, 0.03, 0.012, 0.012, 0.012, 0.012])
 """How far the landmarks' pose may be off: rotation (radians), shift (face widths), log scale."""
@@ -36,16 +32,9 @@ FEATURE_NOISE = 0.006
 """Face widths: how well one patch is found; neighbours err together, so this is more than a lone patch's error."""
 OUTLIER = 0.012
 """Face widths: a patch off by this counts half."""
-BODY_OUTLIER_PX = 3.0
-"""Pixels of the body's patch: a feature farther from where the body's similarity has it belongs to something else."""
-BODY_TRUST = (0.15, 0.30)
-"""Below and above these ratios of features that agree, the body's own motion counts for nothing, and in full."""
-LEAST_FEATURES = 6
 NEW_VIEW = (0.13, 0.10)
 """A keyframe serves views within this rotation (radians) and this log scale."""
 KEYFRAMES = 12
-OUTLINE = np.ones((7, 7), np.uint8)
-"""How far beyond the person, in pixels of the body's patch, the outline of shoulders is still a feature."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,27 +42,14 @@ class Keyframe:
     """A view to come back to.
 
     Attributes:
-        head, body: its patches. features (N, 2) in the head's patch and points (N, 3) in the face's own frame.
-        placed: the head's pose. anchor (2,): where the body was, pixels of the image. to_body (2, 3): image to the body's patch.
-            body_features (M, 2) in that patch.
+        head: its patch. features (N, 2) in the patch and points (N, 3) in the face's own frame.
+        placed: the head's pose.
     """
 
     head: Patch
     features: NDArray[np.float32]
     points: Floats
     placed: HeadPose
-    body: Patch
-    body_features: NDArray[np.float32]
-    to_body: Floats
-    anchor: Floats
-
-
-@dataclass(frozen=True, eq=False)
-class RegisteredHead:
-    """The refined pose, and where the body is (2,), pixels of the image."""
-
-    placed: HeadPose
-    anchor: Floats
 
 
 class Registration:
@@ -83,27 +59,15 @@ class Registration:
         self._keyframes: list[Keyframe] = []
         self._shape: tuple[int, ...] = ()
         self._failures = 0
-        self._body_shift = np.zeros(2)
-        self._last: Keyframe | None = None
-        self._before: RegisteredHead | None = None
-        self._segmenter: PersonSegmenter | None = None
 
-    def refine(self, image: Image, landmarks: Landmarks, placed: HeadPose) -> RegisteredHead:
-        """The pose and the body's place in this image; `placed` is the landmarks' own pose."""
-        if image.shape != self._shape:
-            self._keyframes, self._shape, self._before = [], image.shape, None
-        if self._failures > 8:  # another person, another light: what was remembered is of no use
-            self._keyframes, self._last = [], None
-        self._before = self._register(image, landmarks, placed)
-        return self._before
-
-    def _register(self, image: Image, landmarks: Landmarks, placed: HeadPose) -> RegisteredHead:
+    def refine(self, image: Image, landmarks: Landmarks, placed: HeadPose) -> HeadPose:
+        """The head's pose in this image; `placed` is the landmarks' own."""
+        if image.shape != self._shape or self._failures > 8:  # another person, another light: what was remembered is of no use
+            self._keyframes, self._shape = [], image.shape
         if not self._keyframes:
             self._failures = 0
-            anchor = body_of(placed)
-            if self._before is not None:
-                anchor = self._before.anchor + BODY_FOLLOWS * (placed.position - self._before.placed.position)[:2]
-            return self._remember(image, landmarks, placed, anchor)
+            self._keyframes.append(make_keyframe(image, landmarks, placed))
+            return placed
         keyframe = min(self._keyframes, key=lambda k: unlike(k.placed, placed))
         to_patch = head_matrix(placed)
         head = patch(image, to_patch, box_size(HEAD_BOX))
@@ -112,67 +76,15 @@ class Registration:
         self._failures = 0 if share > 0.4 else self._failures + 1
         if share <= 0.25:
             refined = placed
-        anchor = self._follow_body(image, keyframe, refined)
         if unlike(keyframe.placed, refined) > (1 if share > 0.4 else 0.5) and len(self._keyframes) < KEYFRAMES:
-            return self._remember(image, landmarks, refined, anchor)
-        return RegisteredHead(refined, anchor)
-
-    def _remember(self, image: Image, landmarks: Landmarks, placed: HeadPose, anchor: Floats) -> RegisteredHead:
-        self._keyframes.append(make_keyframe(image, landmarks, placed, anchor, self._person(image)))
-        return RegisteredHead(placed, anchor)
-
-    def _follow_body(self, image: Image, keyframe: Keyframe, placed: HeadPose) -> Floats:
-        """Where the body is: its anchor moved by the similarity that most of its features agree on; where few do, with a part of the head.
-
-        The features are looked for where the body was last, so that a change of keyframe loses nothing.
-        """
-        scale = FACE_PX / keyframe.placed.scale
-        guess = keyframe.anchor + BODY_FOLLOWS * (placed.position[:2] - keyframe.placed.position[:2])
-        features = keyframe.body_features
-        if len(features) < LEAST_FEATURES:
-            return guess
-        if keyframe is not self._last:
-            self._body_shift = np.zeros(2) if self._before is None else self._before.anchor - keyframe.anchor
-            self._last = keyframe
-        now = patch(image, keyframe.to_body, box_size(BODY_BOX))
-        found, kept = follow(keyframe.body, now, features, features + (self._body_shift * scale).astype(np.float32))
-        if kept.sum() < LEAST_FEATURES:
-            return guess
-        similarity, agreed = cv2.estimateAffinePartial2D(features[kept], found[kept], ransacReprojThreshold=BODY_OUTLIER_PX, maxIters=300)
-        if similarity is None:
-            return guess
-        anchor = keyframe.to_body[:, :2] @ keyframe.anchor + keyframe.to_body[:, 2]
-        self._body_shift = (similarity[:, :2] @ anchor + similarity[:, 2] - anchor) / scale
-        low, high = BODY_TRUST
-        trust = float(np.clip((agreed.sum() / len(features) - low) / (high - low), 0, 1))
-        return np.asarray(guess + trust * (keyframe.anchor + self._body_shift - guess))
-
-    def _person(self, image: Image) -> PersonMask | None:
-        """How likely each pixel shows the driver; None where there is no model for it."""
-        if self._segmenter is None and carries_models():
-            self._segmenter = PersonSegmenter()
-        return None if self._segmenter is None else self._segmenter(image)
-
-    def close(self) -> None:
-        """Free the model. May be called twice."""
-        if self._segmenter is not None:
-            self._segmenter.close()
-            self._segmenter = None
-
-
-BODY_FOLLOWS = 0.5
-"""The body's share of the head's shift, where the body itself cannot be seen."""
+            self._keyframes.append(make_keyframe(image, landmarks, refined))
+        return refined
 
 
 def unlike(one: HeadPose, other: HeadPose) -> float:
     """How different two views of the head are; above 1 they need keyframes of their own."""
     turned = float(np.linalg.norm(rotation_vector(one.rotation @ other.rotation.T)))
     return float(max(turned / NEW_VIEW[0], abs(np.log(one.scale / other.scale)) / NEW_VIEW[1]))
-
-
-def body_of(placed: HeadPose) -> Floats:
-    """A point on the chest straight below the head in the picture (2,)."""
-    return np.asarray(placed.position[:2] + np.array([0.0, 1.2 * placed.scale]))
 
 
 def box_size(box: tuple[float, float, float, float]) -> tuple[int, int]:
@@ -187,13 +99,6 @@ def head_matrix(placed: HeadPose) -> Floats:
     linear = k * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     corner = -np.array(HEAD_BOX[:2]) * FACE_PX
     return np.asarray(np.c_[linear, corner - linear @ placed.position[:2]])
-
-
-def body_matrix(placed: HeadPose, landmarks: Landmarks) -> Floats:
-    """(2, 3): image -> body patch, below the chin, upright in the picture."""
-    k = FACE_PX / placed.scale
-    middle = np.array([placed.position[0], landmarks[CHIN, 1]])
-    return np.asarray(np.c_[k * np.eye(2), -np.array(BODY_BOX[:2]) * FACE_PX - k * middle])
 
 
 def unmap(points: NDArray[np.float32], matrix: Floats) -> Floats:
@@ -241,32 +146,16 @@ def follow(
     return np.asarray(found, dtype=np.float32), (status.ravel() > 0) & inside
 
 
-def make_keyframe(image: Image, landmarks: Landmarks, placed: HeadPose, anchor: Floats, person: PersonMask | None = None) -> Keyframe:
-    """Choose what to follow: corners over bone, nose, ears and hair; below the chin whatever the clothes and their outline offer.
-
-    Args:
-        person: how likely each pixel shows the driver; None takes what is behind them along.
-    """
+def make_keyframe(image: Image, landmarks: Landmarks, placed: HeadPose) -> Keyframe:
+    """Choose what to follow: corners over bone, nose, ears and hair."""
     matrix = head_matrix(placed)
     head = patch(image, matrix, box_size(HEAD_BOX))
     at = landmarks[:, :2] @ matrix[:, :2].T + matrix[:, 2]
     features = corners(head, head_mask(at, head.shape), FEATURES)
-    to_body = body_matrix(placed, landmarks)
-    body = patch(image, to_body, box_size(BODY_BOX))
-    shown = np.full(body.shape, 255, np.uint8)
-    inverse = unmap(np.array([[0, 0], body.shape[::-1]], np.float32), to_body)
-    limit = (np.array(image.shape[1::-1]) - inverse[0]) / (inverse[1] - inverse[0]) * body.shape[::-1] - 8
-    shown[max(0, int(limit[1])) :] = 0  # below the picture's edge there is nothing to follow
-    shown[:, max(0, int(limit[0])) :] = 0
-    start = -inverse[0] / (inverse[1] - inverse[0]) * body.shape[::-1] + 8
-    shown[:, : max(0, int(start[0]))] = 0
-    if person is not None:
-        inside = (cv2.warpAffine(person, to_body, body.shape[::-1]) > 0.5).astype(np.uint8)
-        shown[cv2.dilate(inside, OUTLINE) == 0] = 0
     depth = depths(at, landmarks[:, 2], features, placed.scale)
     in_image = np.c_[unmap(features, matrix), depth]
     points = (in_image - placed.position) @ placed.rotation / placed.scale
-    return Keyframe(head, features, points, placed, body, corners(body, shown, BODY_FEATURES), to_body, anchor)
+    return Keyframe(head, features, points, placed)
 
 
 def corners(of: Patch, mask: NDArray[np.uint8], most: int) -> NDArray[np.float32]:

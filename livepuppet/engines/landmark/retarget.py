@@ -1,11 +1,12 @@
 """From landmarks to motion: the head's pose, the face's expression, and what both become on another face.
 
-A driver's motion has pose = rotation vector (3), position (2), log size (1) and the body's place (2), in quarters of the image's longer
-side, which is about a face width. Its expression is the face in its own frame (see face_model.py) minus the average face, (478 x 3).
+A driver's motion has pose = rotation vector (3), position (2), log size (1) and the displacement of the lattice around the face (see
+lattice.py, CONTROLS x 2), in quarters of the image's longer side, which is about a face width. Its expression is the face in its own frame
+(see face_model.py) minus the average face, (478 x 3).
 
-An avatar's motion has pose = rotation vector (3), shift (2, face widths), log scale (1) and the body's shift (2, face widths); its
-expression is the points' shifts in the portrait's own frame (478 x 3), then the closing of both lids and the shift of the gaze. All zero
-leave the portrait as it is.
+An avatar's motion has pose = rotation vector (3), shift (2, face widths), log scale (1) and the lattice's displacement (CONTROLS x 2, face
+widths); its expression is the points' shifts in the portrait's own frame (478 x 3), then the closing of both lids and the shift of
+the gaze. All zero leave the portrait as it is.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ import numpy as np
 
 from livepuppet.engines.landmark.eyes import EYES_SIZE, Eyes, measure_eyes, retarget_eyes
 from livepuppet.engines.landmark.face_model import COUNT, LOWER_LIP, NOSE, OVAL, RIGID, TEMPLATE, UPPER_LIP
+from livepuppet.engines.landmark.lattice import CONTROLS, lattice_shift
 from livepuppet.types import Floats, Motion, Tuning
 from livepuppet.vision.face_landmarks import Landmarks
 
 POSE_UNIT = 0.25
 """Positions and sizes of the driver are in this share of the image's longer side."""
+POSE_SIZE = 6 + 2 * CONTROLS
 ORIGIN = TEMPLATE[RIGID].mean(0)
 MODEL = TEMPLATE - ORIGIN
 """The average face about the middle of its rigid points: turning it there moves its position least."""
@@ -82,12 +85,16 @@ def view_angles(rotation: Floats) -> Floats:
     return np.array([np.arctan2(nose[0], -nose[2]), np.arctan2(nose[1], np.hypot(nose[0], nose[2])), np.arctan2(right[1], right[0])])
 
 
-def measure_motion(landmarks: Landmarks, placed: HeadPose, body: Floats, width: int, height: int) -> Motion:
-    """The driver's motion (without detail). landmarks, placed, body (2,): in pixels of an image of this size."""
+def measure_motion(landmarks: Landmarks, placed: HeadPose, displacement: Floats, width: int, height: int) -> Motion:
+    """The driver's motion (without detail).
+
+    Args:
+        landmarks, placed, displacement: of the face, the head and the lattice (CONTROLS, 2), in pixels of an image of this size.
+    """
     unit = max(width, height) * POSE_UNIT
     middle = np.array([width / 2, height / 2])
-    places = (placed.position[:2] - middle) / unit, (body - middle) / unit
-    pose = np.concatenate([rotation_vector(placed.rotation), places[0], [np.log(placed.scale / unit)], places[1]])
+    place = (placed.position[:2] - middle) / unit
+    pose = np.concatenate([rotation_vector(placed.rotation), place, [np.log(placed.scale / unit)], displacement.ravel() / unit])
     shape = (landmarks - placed.position) @ placed.rotation / placed.scale
     return Motion(pose, (shape - MODEL).ravel(), view_angles(placed.rotation), landmarks[:, :2].copy())
 
@@ -128,8 +135,8 @@ SCALE_LIMIT = 0.35
 """Log scale."""
 NOISE = 0.005
 """Face widths: how far a landmark trembles; a change of this size is halved, a smaller one vanishes."""
-BODY_LIMIT = 0.5
-"""Face widths."""
+BODY_LIMIT = 0.7
+"""Face widths: the lattice never moves farther."""
 
 
 def soft_limit(value: float, low: float, high: float) -> float:
@@ -174,10 +181,12 @@ def retarget_motion(likeness: Likeness, reference: Motion, driving: Motion, tuni
     )
     per_width = gain / np.exp(reference.pose[5])
     shift = (driving.pose[3:5] - reference.pose[3:5]) * per_width
-    body = (driving.pose[6:8] - reference.pose[6:8]) * per_width
+    lattice = (driving.pose[6:] - reference.pose[6:]) * per_width
+    if lattice.size == 2:  # recorded when the body was known to shift as a whole only
+        lattice = lattice_shift(lattice)
     left, top, right, bottom = likeness.room
     shift = np.array([soft_limit(shift[0], -left, right), soft_limit(shift[1], -top, bottom)])
-    body = np.array([soft_limit(amount, -BODY_LIMIT, BODY_LIMIT) for amount in body])
+    lattice = BODY_LIMIT * np.tanh(lattice / BODY_LIMIT)
     scale = soft_limit((driving.pose[5] - reference.pose[5]) * gain, -SCALE_LIMIT, SCALE_LIMIT)
 
     change = now - rest
@@ -187,7 +196,7 @@ def retarget_motion(likeness: Likeness, reference: Motion, driving: Motion, tuni
     change *= 1 + (width - 1) * LOWER_FACE
     eyes = retarget_eyes(likeness.eyes, measure_eyes(rest), measure_eyes(now), gain)
     return Motion(
-        np.concatenate([rotation, shift, [scale], body]),
+        np.concatenate([rotation, shift, [scale], lattice]),
         np.concatenate([change.ravel(), eyes]),
         view_angles(rotation_matrix(rotation) @ likeness.placed.rotation),
         driving.points,
@@ -215,7 +224,7 @@ def absolute_reference(likeness: Likeness, driving: Motion) -> Motion:
 
 def neutral_vectors(observed: Motion) -> Motion:
     """The avatar's motion that changes nothing."""
-    return Motion(np.zeros(8), np.zeros(COUNT * 3 + EYES_SIZE), observed.view.copy())
+    return Motion(np.zeros(POSE_SIZE), np.zeros(COUNT * 3 + EYES_SIZE), observed.view.copy())
 
 
 def pose_face(likeness: Likeness, motion: Motion) -> tuple[Floats, Floats, Floats]:

@@ -10,7 +10,7 @@ import pytest
 from livepuppet.engines.landmark import retarget
 from livepuppet.engines.landmark.eyes import measure_eyes
 from livepuppet.engines.landmark.face_model import COUNT, LOWER_LIP, UPPER_LIP
-from livepuppet.engines.landmark.registration import body_of
+from livepuppet.engines.landmark.lattice import CONTROLS, lattice_shift
 from livepuppet.engines.landmark.retarget import MODEL, Likeness, rotation_matrix, rotation_vector
 from livepuppet.types import Floats, Motion, Tuning
 
@@ -26,7 +26,7 @@ def landmarks(turn: Floats = NONE, scale: float = 150.0, x: float = 320.0, y: fl
 
 def observed(points: Floats) -> Motion:
     placed = retarget.fit_head_pose(points)
-    return retarget.measure_motion(points, placed, body_of(placed), *SIZE)
+    return retarget.measure_motion(points, placed, np.zeros((CONTROLS, 2)), *SIZE)
 
 
 def likeness(yaw_degrees: float = 0.0) -> Likeness:
@@ -146,3 +146,25 @@ def test_distance_grows_with_what_differs() -> None:
     near, far = observed(landmarks(np.array([0, 0.1, 0]))), observed(landmarks(np.array([0, 0.5, 0])))
     assert retarget.pose_distance(own, own.observed) == pytest.approx(0, abs=1e-6)
     assert 0 < retarget.pose_distance(own, near) < retarget.pose_distance(own, far)
+
+
+def test_the_lattice_transfers_in_face_widths_and_keeps_within_bounds() -> None:
+    displacement = np.random.default_rng(4).normal(0, 0.05, (CONTROLS, 2))
+    for scale in (60.0, 240.0):
+        rest = observed(landmarks(scale=scale))
+        driving = replace(rest, pose=np.concatenate([rest.pose[:6], displacement.ravel() * scale / (max(SIZE) * retarget.POSE_UNIT)]))
+        moved = retarget.retarget_motion(likeness(), rest, driving, Tuning()).pose
+        assert moved[6:] == pytest.approx(displacement.ravel(), abs=0.002)
+        assert not moved[:6].any()
+        far = replace(rest, pose=np.concatenate([rest.pose[:6], np.full(2 * CONTROLS, 9.0)]))
+        assert np.abs(retarget.retarget_motion(likeness(), rest, far, Tuning()).pose[6:]).max() <= retarget.BODY_LIMIT
+
+
+def test_recordings_that_know_the_body_as_one_shift_still_move_it() -> None:
+    rest = observed(landmarks())
+    old = replace(rest, pose=np.concatenate([rest.pose[:6], [0.0, 0.0]]))
+    unit = 150.0 / (max(SIZE) * retarget.POSE_UNIT)
+    driving = replace(old, pose=old.pose + np.array([0, 0, 0, 0, 0, 0, 0.1 * unit, -0.05 * unit]))
+    moved = retarget.retarget_motion(likeness(), old, driving, Tuning()).pose
+    assert moved[6:] == pytest.approx(lattice_shift(np.array([0.1, -0.05])), abs=0.002)
+    assert moved.shape == (retarget.POSE_SIZE,)

@@ -1,0 +1,305 @@
+"""What of the driver moves besides the head: hair, neck, shoulders and clothes, against the first view of them.
+
+Each frame is brought to the first view by what is known so far (the head's pose and the displacement of the frame before), so that little
+is left to find. Dense optical flow (DIS, Kroeger et al., ECCV 2016) finds the rest, and a lattice is fitted to it: each patch of the
+picture counts by its structure tensor, so that an edge speaks only of what happens across it, by how well the flow explains it, and
+whether it shows the driver. Where nothing is seen, the lattice bends smoothly from what is, towards a part of the head's shift.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from livepuppet.engines.landmark.face_model import OVAL
+from livepuppet.engines.landmark.lattice import (
+    BODY,
+    BOTTOM,
+    COLUMNS,
+    CONTROLS,
+    LATTICE,
+    LEFT,
+    RIGHT,
+    ROWS,
+    TOP,
+    FaceMeasure,
+    Surroundings,
+    lattice_weights,
+    measure_face,
+    surroundings,
+)
+from livepuppet.engines.landmark.retarget import HeadPose, rotation_vector
+from livepuppet.types import Floats, Image
+from livepuppet.vision.face_landmarks import Landmarks, carries_models
+from livepuppet.vision.segmentation import PersonSegmenter
+
+Patch = NDArray[np.uint8]
+Field = NDArray[np.float32]
+
+HALF_PX = 22.5
+"""Pixels of the patch per half rim."""
+WIDTH_PX, HEIGHT_PX = round((RIGHT - LEFT) * HALF_PX), round((BOTTOM - TOP) * HALF_PX)
+CELL_PX = 6
+"""The flow is summed up in cells of this side."""
+NEW_VIEW = 0.16
+"""Radians: a view of the driver serves heads turned by less than this from it."""
+VIEWS = 8
+BODY_FOLLOWS = 0.5
+"""The body's share of the head's shift, where the body itself cannot be seen."""
+NOISE_LEVELS = 18.0
+"""Grey levels: a patch that the flow explains this badly counts half."""
+OUTLIER_PX = 2.0
+"""Pixels of the patch: flow that the lattice misses by this counts half."""
+TEXTURE = 30.0
+"""Squared grey levels per pixel: cells with this much structure count half of those with plenty."""
+STIFFNESS = 0.015
+"""How strongly the lattice resists bending, in textured cells per control point."""
+PULL = 0.003
+"""How strongly it is drawn towards what is expected where nothing is seen, in the same unit."""
+LEAST_SEEN = 0.25
+"""Below this share of the cells that the flow explains, another person or light is in the picture."""
+
+
+@dataclass(frozen=True, eq=False)
+class _View:
+    """The driver, brought to the first view.
+
+    Attributes:
+        turned: the head's rotation. patch (h, w); tensor: its gradients' products xx, xy, yy (h, w, 3); person (h, w), 0 … 1.
+    """
+
+    turned: Floats
+    patch: Patch
+    tensor: Field
+    person: Field
+
+
+@dataclass(frozen=True, eq=False)
+class _Origin:
+    """The first view: the head's pose, the lattice's control points (CONTROLS, 3) in pixels of the image and how they follow the head."""
+
+    placed: HeadPose
+    measure: FaceMeasure
+    controls: Floats
+    follows: Surroundings
+
+
+class BodyTracker:
+    """Follows one driver's surroundings of the face. One thread, one stream of frames."""
+
+    def __init__(self) -> None:
+        self._origin: _Origin | None = None
+        self._views: list[_View] = []
+        self._shape: tuple[int, ...] = ()
+        self._displacement = np.zeros((CONTROLS, 2))
+        self._base = np.zeros((CONTROLS, 2))
+        self._failures = 0
+        self._segmenter: PersonSegmenter | None = None
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._flow.setFinestScale(1)
+        self._flow.setVariationalRefinementIterations(2)
+
+    def follow(self, image: Image, landmarks: Landmarks, placed: HeadPose) -> Floats:
+        """The lattice's displacement (CONTROLS, 2) beyond the head's share since tracking began, in pixels of the first view.
+
+        Args:
+            placed: the head's pose in this image.
+        """
+        if image.shape != self._shape or self._failures > 8:
+            self._base = self._base + self._displacement
+            self._displacement = np.zeros((CONTROLS, 2))
+            self._origin, self._views, self._shape, self._failures = None, [], image.shape, 0
+        if self._origin is None:
+            measure = measure_face(landmarks)
+            places = measure.pixels(LATTICE)
+            follows = surroundings(places, landmarks)
+            self._origin = _Origin(placed, measure, np.c_[places, follows.depth], follows)
+            self._remember(image, landmarks, placed)
+            return self._base
+        origin = self._origin
+        expected = follow_head(origin, placed)
+        patch, inside = self._rectify(image, expected + self._displacement, origin)
+        view = min(self._views, key=lambda v: float(np.linalg.norm(rotation_vector(v.turned @ placed.rotation.T))))
+        step, seen = self._fit(view, patch, inside, origin, placed)
+        self._displacement = self._displacement + step
+        self._failures = 0 if seen > LEAST_SEEN else self._failures + 1
+        if (
+            len(self._views) < VIEWS
+            and seen > 2 * LEAST_SEEN
+            and float(np.linalg.norm(rotation_vector(view.turned @ placed.rotation.T))) > NEW_VIEW
+        ):
+            self._remember(image, landmarks, placed)
+        return self._base + self._displacement
+
+    def close(self) -> None:
+        """Free the model. May be called twice."""
+        if self._segmenter is not None:
+            self._segmenter.close()
+            self._segmenter = None
+
+    def _remember(self, image: Image, landmarks: Landmarks, placed: HeadPose) -> None:
+        assert self._origin is not None
+        places = follow_head(self._origin, placed) + self._displacement
+        patch, inside = self._rectify(image, places, self._origin)
+        self._views.append(make_view(placed.rotation, patch, inside * self._person(image, places, landmarks)))
+
+    def _rectify(self, image: Image, places: Floats, origin: _Origin) -> tuple[Patch, Field]:
+        """The picture with the control points (CONTROLS, 2) brought back to the lattice, and where it was inside the picture (h, w)."""
+        k = HALF_PX / float(origin.measure.half[0])
+        height, width = image.shape[:2]
+        low = np.clip(np.floor(places.min(0)) - 2, 0, [width - 16, height - 16]).astype(int)
+        high = np.clip(np.ceil(places.max(0)) + 3, low + 16, [width, height]).astype(int)
+        cut = image[low[1] : high[1], low[0] : high[0]]
+        ratio = np.ones(2)
+        if k < 0.7:  # average first: a thinned-out picture would shimmer
+            size = max(8, round(cut.shape[1] * k)), max(8, round(cut.shape[0] * k))
+            ratio = np.array([size[0] / cut.shape[1], size[1] / cut.shape[0]])
+            cut = np.asarray(cv2.resize(cut, size, interpolation=cv2.INTER_AREA))
+        grey = cv2.cvtColor(cut, cv2.COLOR_RGB2GRAY)
+        x, y = (spread((places[:, i] - low[i] + 0.5) * ratio[i] - 0.5) for i in (0, 1))
+        patch = cv2.remap(grey, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        inside = (x > 1) & (y > 1) & (x < grey.shape[1] - 2) & (y < grey.shape[0] - 2)
+        return flatten(np.asarray(patch, np.uint8)), inside.astype(np.float32)
+
+    def _person(self, image: Image, places: Floats, landmarks: Landmarks) -> Field:
+        """Where the rectified picture shows the driver, without the face (HEIGHT_PX, WIDTH_PX), 0 … 1."""
+        x, y = spread(places[:, 0]), spread(places[:, 1])
+        if self._segmenter is None and carries_models():
+            self._segmenter = PersonSegmenter()
+        if self._segmenter is None:
+            likely = silhouette(image.shape, landmarks)
+        else:
+            low = np.clip(np.floor(places.min(0)), 0, np.array(image.shape[1::-1]) - 16).astype(int)
+            high = np.clip(np.ceil(places.max(0)), low + 16, image.shape[1::-1]).astype(int)
+            likely = self._segmenter.closer(image, (int(low[0]), int(low[1]), int(high[0]), int(high[1])))
+        face = np.zeros(image.shape[:2], np.float32)
+        cv2.fillConvexPoly(face, cv2.convexHull(np.round(landmarks[OVAL, :2]).astype(np.int32)), (1.0,))
+        shown = cv2.remap(likely * (1 - face), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        grown = cv2.dilate((np.asarray(shown) > 0.5).astype(np.uint8), np.ones((3, 3), np.uint8))
+        return grown.astype(np.float32)
+
+    def _fit(self, view: _View, patch: Patch, inside: Field, origin: _Origin, placed: HeadPose) -> tuple[Floats, float]:
+        """What the lattice's displacement (CONTROLS, 2), pixels of the first view, changes by, and the share of cells that agree."""
+        flow = self._flow.calc(view.patch, patch, None)
+        x, y = GRID_X + flow[..., 0], GRID_Y + flow[..., 1]
+        back = cv2.remap(patch, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        off = cv2.absdiff(np.asarray(back, np.uint8), view.patch).astype(np.float32)
+        weight = view.person * inside / (1 + (off / NOISE_LEVELS) ** 2)
+        tensor = pool(view.tensor * weight[..., None])
+        amount = pool(weight)
+        moved = pool(flow * weight[..., None]) / np.maximum(amount, 1e-3)[..., None]
+        strength = tensor[..., 0] + tensor[..., 2] + 1e-3
+        normal = tensor / (strength + TEXTURE * amount)[..., None]
+        even = 0.05 * (normal[..., 0] + normal[..., 2])
+        xx, xy, yy = (v.ravel() for v in (normal[..., 0] + even, normal[..., 1], normal[..., 2] + even))
+        u = moved.reshape(-1, 2)
+        px = HALF_PX / origin.measure.half
+        before = (self._displacement * px).ravel(order="F")
+        guess = self._expected(origin, placed) * px
+        bend, pull = STIFFNESS * BENDING, PULL * (0.2 + BODY)
+        agree = np.ones(len(u))
+        step = np.zeros((CONTROLS, 2))
+        for _ in range(2):
+            a = [(CELLS * (agree * t)[:, None]).T @ CELLS for t in (xx, xy, yy)]
+            matrix = np.block([[a[0] + bend + np.diag(pull), a[1]], [a[1], a[2] + bend + np.diag(pull)]])
+            right = np.concatenate([CELLS.T @ (agree * (xx * u[:, 0] + xy * u[:, 1])), CELLS.T @ (agree * (xy * u[:, 0] + yy * u[:, 1]))])
+            for axis in (0, 1):
+                part = slice(axis * CONTROLS, (axis + 1) * CONTROLS)
+                right[part] += -bend @ before[part] + pull * (guess[:, axis] - before[part])
+            step = cv2.solve(matrix, right[:, None], flags=cv2.DECOMP_CHOLESKY)[1].reshape(2, CONTROLS).T
+            error = CELLS @ step - u
+            across = np.sqrt(
+                np.maximum((xx * error[:, 0] + 2 * xy * error[:, 1]) * error[:, 0] + yy * error[:, 1] ** 2, 0) / (xx + yy + 1e-9)
+            )
+            agree = 1 / (1 + (across / OUTLIER_PX) ** 2) ** 2
+        full = float(pool(view.person * inside).sum())
+        seen = float((amount.ravel() * agree).sum() / max(full, 1e-3)) if full > 4 else 1.0
+        return np.asarray(step / px), seen
+
+    def _expected(self, origin: _Origin, placed: HeadPose) -> Floats:
+        """The displacement (CONTROLS, 2) of a body that follows the head by BODY_FOLLOWS."""
+        shift = (placed.position - origin.placed.position)[:2]
+        return np.asarray((BODY * (1 - origin.follows.shifting))[:, None] * BODY_FOLLOWS * shift)
+
+
+def follow_head(origin: _Origin, placed: HeadPose) -> Floats:
+    """Where the head's pose alone takes the control points (CONTROLS, 2), pixels of the image."""
+    first, at = origin.placed, origin.controls
+    rotation = placed.rotation @ first.rotation.T
+    turned = placed.scale / first.scale * (at - first.position) @ rotation.T + first.position
+    shift = placed.position - first.position
+    moved = at + origin.follows.turning[:, None] * (turned - at) + origin.follows.shifting[:, None] * shift
+    return np.asarray(moved[:, :2])
+
+
+def make_view(turned: Floats, patch: Patch, person: Field) -> _View:
+    """The patch with its gradients' products."""
+    x = cv2.Scharr(patch, cv2.CV_32F, 1, 0) / 32
+    y = cv2.Scharr(patch, cv2.CV_32F, 0, 1) / 32
+    return _View(turned, patch, np.stack([x * x, x * y, y * y], 2), person)
+
+
+def silhouette(shape: tuple[int, ...], landmarks: Landmarks) -> Field:
+    """Where a driver probably is (H, W), 0 or 1, without a model that could tell: head, neck, and shoulders that slope."""
+    measure = measure_face(landmarks)
+    outline = np.array(
+        [[-1.2, -1.5], [1.2, -1.5], [1.2, 0.9], [1.6, 1.4], [2.6, 1.9], [2.9, 4], [-2.9, 4], [-2.6, 1.9], [-1.6, 1.4], [-1.2, 0.9]]
+    )
+    out = np.zeros(shape[:2], np.float32)
+    cv2.fillPoly(out, [np.round(measure.pixels(outline)).astype(np.int32)], (1.0,))
+    return out
+
+
+def flatten(grey: Patch) -> Patch:
+    """Grey minus its own blur, about 128: a passing shadow or the camera's exposure moves nothing."""
+    return np.asarray(cv2.addWeighted(grey, 1.6, cv2.blur(grey, (15, 15)), -1.6, 128), dtype=np.uint8)
+
+
+def pool(values: Field) -> Field:
+    """Means over cells."""
+    return np.asarray(cv2.resize(values, (WIDTH_PX // CELL_PX, HEIGHT_PX // CELL_PX), interpolation=cv2.INTER_AREA), dtype=np.float32)
+
+
+def spread(values: Floats) -> Field:
+    """Values (CONTROLS,) at every pixel of the patch (HEIGHT_PX, WIDTH_PX)."""
+    return np.asarray(DOWNWARDS @ values.reshape(ROWS, COLUMNS).astype(np.float32) @ ACROSS.T, dtype=np.float32)
+
+
+def _hats(count: int, controls: int) -> Field:
+    """(count, controls): linear interpolation at the middles of `count` pixels."""
+    at = (np.arange(count) + 0.5) / count * (controls - 1)
+    return np.maximum(1 - np.abs(at[:, None] - np.arange(controls)), 0).astype(np.float32)
+
+
+def _bending() -> Floats:
+    """(CONTROLS, CONTROLS): the sum of squared second differences along rows, columns and diagonals as a quadratic form."""
+    out = np.zeros((CONTROLS, CONTROLS))
+
+    def add(parts: list[tuple[int, int, float]], weight: float) -> None:
+        row = np.zeros(CONTROLS)
+        for j, i, value in parts:
+            row[j * COLUMNS + i] += value
+        out[:] += weight * np.outer(row, row)
+
+    for j in range(ROWS):
+        for i in range(COLUMNS):
+            if 0 < i < COLUMNS - 1:
+                add([(j, i - 1, 1), (j, i, -2), (j, i + 1, 1)], 1.0)
+            if 0 < j < ROWS - 1:
+                add([(j - 1, i, 1), (j, i, -2), (j + 1, i, 1)], 1.0)
+            if i < COLUMNS - 1 and j < ROWS - 1:
+                add([(j, i, 1), (j, i + 1, -1), (j + 1, i, -1), (j + 1, i + 1, 1)], 2.0)
+    return out
+
+
+ACROSS, DOWNWARDS = _hats(WIDTH_PX, COLUMNS), _hats(HEIGHT_PX, ROWS)
+GRID_X, GRID_Y = np.meshgrid(np.arange(WIDTH_PX, dtype=np.float32), np.arange(HEIGHT_PX, dtype=np.float32))
+BENDING = _bending()
+_cell_x, _cell_y = np.meshgrid(
+    (np.arange(WIDTH_PX // CELL_PX) + 0.5) / (WIDTH_PX // CELL_PX), (np.arange(HEIGHT_PX // CELL_PX) + 0.5) / (HEIGHT_PX // CELL_PX)
+)
+CELLS = lattice_weights(np.stack([LEFT + (RIGHT - LEFT) * _cell_x.ravel(), TOP + (BOTTOM - TOP) * _cell_y.ravel()], 1)).astype(np.float32)
+"""(cells, CONTROLS): the control points' weights at the cells' middles."""
