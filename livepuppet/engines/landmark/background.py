@@ -8,23 +8,30 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from livepuppet.engines.landmark.matte import person_colours, refine_matte
 from livepuppet.engines.landmark.raster import Grid
 from livepuppet.types import Floats, Image
 from livepuppet.vision.face_landmarks import carries_models
 from livepuppet.vision.segmentation import PersonSegmenter
 
-RIM = (0.015, 0.06)
-"""Face widths outside the person's outline: up to the first, pixels move with the person; beyond the second they stay. Soft between."""
+RIM = 0.012
+"""Face widths beyond the last trace of the person that the background is made anew: cameras and codecs smear edges."""
 
 
 @dataclass(frozen=True, eq=False)
 class BackgroundPlate:
-    """plate: the portrait without the person (H, W, 3). person: 1 where pixels move with the person, 0 where they stay, on the raster's
-    grid with `above` more rows on top (a head that the photo cuts off is rounded there); None where the whole picture moves as one
-    sheet, because the person could not be told from the background. fall: how far the head may come down, face widths: hardly,
-    where the photo cuts it off."""
+    """What is behind a portrait's person, and who that is.
+
+    Attributes:
+        plate: the portrait without the person (H, W, 3).
+        layers: the person's own colours and matte, RGBA (H, W, 4); None where the whole picture moves as one sheet, because the person
+            could not be told from the background.
+        person: the matte on the raster's grid, 0 … 1, with `above` more rows on top: a head that the photo cuts off is rounded there.
+        fall: how far the head may come down, face widths: hardly, where the photo cuts it off.
+    """
 
     plate: Image
+    layers: NDArray[np.uint8] | None
     person: NDArray[np.float32] | None
     above: int = 0
     fall: float = 1.0
@@ -68,20 +75,21 @@ def build_background_plate(image: Image, face_hull: NDArray[np.int32], face_widt
     """
     likely = segment_person(image, face_hull.mean(0), face_width)
     if likely is None or trusted_background(likely, face_hull) < 0.9:
-        return BackgroundPlate(image, None)
+        return BackgroundPlate(image, None, None)
     person = person_outline(image, likely, face_hull, face_width)
-    person |= find_strands(image, person, face_hull.mean(0), face_width)
-    distance = cv2.distanceTransform(1 - person, cv2.DIST_L2, 5)
-    inner, outer = RIM[0] * face_width, RIM[1] * face_width
-    near = np.clip((outer - distance) / max(outer - inner, 1.0), 0, 1)
-    soft = (near * near * (3 - 2 * near)).astype(np.float32)
-    plate = continue_behind(image, (distance <= inner).astype(np.uint8), face_width)
-    soft = np.asarray(cv2.blur(soft, (grid.step, grid.step)), dtype=np.float32)
+    matte = refine_matte(image, person, find_strands(image, person, face_hull.mean(0), face_width), face_width)
+    traces = np.asarray(cv2.dilate((matte > 8).astype(np.uint8), disc_kernel(RIM * face_width)), np.uint8)
+    plate = continue_behind(image, traces, face_width)
+    soft = np.asarray(cv2.blur(matte, (grid.step, grid.step)), dtype=np.float32) / 255
     on_grid = np.asarray(cv2.remap(soft, grid.x, grid.y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), dtype=np.float32)
     above = head_dome(on_grid[1], face_width / grid.step)
     cut = (person[0] > 0).sum() / face_width
     return BackgroundPlate(
-        plate, np.concatenate([above, on_grid[1:]]), len(above) - 1, 1.0 - 0.85 * float(np.clip((cut - 0.3) / 0.3, 0, 1))
+        plate,
+        np.dstack([person_colours(image, matte, plate), matte]),
+        np.concatenate([above, on_grid[1:]]),
+        len(above) - 1,
+        1.0 - 0.85 * float(np.clip((cut - 0.3) / 0.3, 0, 1)),
     )
 
 
@@ -201,7 +209,7 @@ def head_dome(edge: NDArray[np.float32], face_width: float) -> NDArray[np.float3
     cut = np.flatnonzero(np.diff(np.concatenate([[False], edge > 0.5, [False]]).astype(np.int8)))
     x, height = np.arange(len(edge)), np.arange(rows, 0, -1)[:, None]
     for start, end in zip(cut[::2], cut[1::2], strict=True):
-        half = max(0.5, (end - start) / 2 - RIM[0] * face_width)
+        half = max(0.5, (end - start) / 2)
         radius = max(HEAD_RADIUS * face_width, half)
         rise = min(radius - np.sqrt(radius**2 - half**2), DOME * face_width)
         across = np.clip(1 - ((x - (start + end - 1) / 2) / half) ** 2, 0, 1)

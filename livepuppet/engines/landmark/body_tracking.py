@@ -26,10 +26,10 @@ from livepuppet.engines.landmark.lattice import (
     ROWS,
     TOP,
     FaceMeasure,
-    Surroundings,
+    HeadShares,
+    head_shares,
     lattice_weights,
-    measure_face,
-    surroundings,
+    rim_measure,
 )
 from livepuppet.engines.landmark.retarget import HeadPose, rotation_vector
 from livepuppet.types import Floats, Image
@@ -39,10 +39,10 @@ from livepuppet.vision.segmentation import PersonSegmenter
 Patch = NDArray[np.uint8]
 Field = NDArray[np.float32]
 
-HALF_PX = 22.5
+HALF_PX = 30.0
 """Pixels of the patch per half rim."""
 WIDTH_PX, HEIGHT_PX = round((RIGHT - LEFT) * HALF_PX), round((BOTTOM - TOP) * HALF_PX)
-CELL_PX = 6
+CELL_PX = 8
 """The flow is summed up in cells of this side."""
 NEW_VIEW = 0.16
 """Radians: a view of the driver serves heads turned by less than this from it."""
@@ -55,12 +55,16 @@ OUTLIER_PX = 2.0
 """Pixels of the patch: flow that the lattice misses by this counts half."""
 TEXTURE = 30.0
 """Squared grey levels per pixel: cells with this much structure count half of those with plenty."""
-STIFFNESS = 0.015
+STIFFNESS = 0.008
 """How strongly the lattice resists bending, in textured cells per control point."""
-PULL = 0.003
+PULL = 0.001
 """How strongly it is drawn towards what is expected where nothing is seen, in the same unit."""
 LEAST_SEEN = 0.25
 """Below this share of the cells that the flow explains, another person or light is in the picture."""
+FARTHEST = 0.8
+"""Face widths: no control point is displaced by more."""
+RELAX = 0.2
+"""What of the way to the expected displacement is gone in each frame that says nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +88,7 @@ class _Origin:
     placed: HeadPose
     measure: FaceMeasure
     controls: Floats
-    follows: Surroundings
+    follows: HeadShares
 
 
 class BodyTracker:
@@ -113,9 +117,9 @@ class BodyTracker:
             self._displacement = np.zeros((CONTROLS, 2))
             self._origin, self._views, self._shape, self._failures = None, [], image.shape, 0
         if self._origin is None:
-            measure = measure_face(landmarks)
+            measure = rim_measure(landmarks)
             places = measure.pixels(LATTICE)
-            follows = surroundings(places, landmarks)
+            follows = head_shares(places, landmarks)
             self._origin = _Origin(placed, measure, np.c_[places, follows.depth], follows)
             self._remember(image, landmarks, placed)
             return self._base
@@ -124,7 +128,10 @@ class BodyTracker:
         patch, inside = self._rectify(image, expected + self._displacement, origin)
         view = min(self._views, key=lambda v: float(np.linalg.norm(rotation_vector(v.turned @ placed.rotation.T))))
         step, seen = self._fit(view, patch, inside, origin, placed)
-        self._displacement = self._displacement + step
+        trust = float(np.clip(seen / LEAST_SEEN - 0.5, 0, 1))
+        relax = RELAX * (self._expected(origin, placed) - self._displacement)
+        most = FARTHEST * origin.placed.scale
+        self._displacement = np.clip(self._displacement + trust * step + (1 - trust) * relax, -most - self._base, most - self._base)
         self._failures = 0 if seen > LEAST_SEEN else self._failures + 1
         if (
             len(self._views) < VIEWS
@@ -162,7 +169,7 @@ class BodyTracker:
         x, y = (spread((places[:, i] - low[i] + 0.5) * ratio[i] - 0.5) for i in (0, 1))
         patch = cv2.remap(grey, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         inside = (x > 1) & (y > 1) & (x < grey.shape[1] - 2) & (y < grey.shape[0] - 2)
-        return flatten(np.asarray(patch, np.uint8)), inside.astype(np.float32)
+        return remove_shading(np.asarray(patch, np.uint8)), inside.astype(np.float32)
 
     def _person(self, image: Image, places: Floats, landmarks: Landmarks) -> Field:
         """Where the rectified picture shows the driver, without the face (HEIGHT_PX, WIDTH_PX), 0 … 1."""
@@ -183,7 +190,7 @@ class BodyTracker:
 
     def _fit(self, view: _View, patch: Patch, inside: Field, origin: _Origin, placed: HeadPose) -> tuple[Floats, float]:
         """What the lattice's displacement (CONTROLS, 2), pixels of the first view, changes by, and the share of cells that agree."""
-        flow = self._flow.calc(view.patch, patch, None)
+        flow = np.asarray(self._flow.calc(view.patch, patch, np.zeros((HEIGHT_PX, WIDTH_PX, 2), np.float32)), np.float32)
         x, y = GRID_X + flow[..., 0], GRID_Y + flow[..., 1]
         back = cv2.remap(patch, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         off = cv2.absdiff(np.asarray(back, np.uint8), view.patch).astype(np.float32)
@@ -209,7 +216,7 @@ class BodyTracker:
             for axis in (0, 1):
                 part = slice(axis * CONTROLS, (axis + 1) * CONTROLS)
                 right[part] += -bend @ before[part] + pull * (guess[:, axis] - before[part])
-            step = cv2.solve(matrix, right[:, None], flags=cv2.DECOMP_CHOLESKY)[1].reshape(2, CONTROLS).T
+            step = np.asarray(cv2.solve(matrix, right[:, None], flags=cv2.DECOMP_CHOLESKY)[1], np.float64).reshape(2, CONTROLS).T
             error = CELLS @ step - u
             across = np.sqrt(
                 np.maximum((xx * error[:, 0] + 2 * xy * error[:, 1]) * error[:, 0] + yy * error[:, 1] ** 2, 0) / (xx + yy + 1e-9)
@@ -244,7 +251,7 @@ def make_view(turned: Floats, patch: Patch, person: Field) -> _View:
 
 def silhouette(shape: tuple[int, ...], landmarks: Landmarks) -> Field:
     """Where a driver probably is (H, W), 0 or 1, without a model that could tell: head, neck, and shoulders that slope."""
-    measure = measure_face(landmarks)
+    measure = rim_measure(landmarks)
     outline = np.array(
         [[-1.2, -1.5], [1.2, -1.5], [1.2, 0.9], [1.6, 1.4], [2.6, 1.9], [2.9, 4], [-2.9, 4], [-2.6, 1.9], [-1.6, 1.4], [-1.2, 0.9]]
     )
@@ -253,7 +260,7 @@ def silhouette(shape: tuple[int, ...], landmarks: Landmarks) -> Field:
     return out
 
 
-def flatten(grey: Patch) -> Patch:
+def remove_shading(grey: Patch) -> Patch:
     """Grey minus its own blur, about 128: a passing shadow or the camera's exposure moves nothing."""
     return np.asarray(cv2.addWeighted(grey, 1.6, cv2.blur(grey, (15, 15)), -1.6, 128), dtype=np.uint8)
 

@@ -12,11 +12,12 @@ from livepuppet.engines.landmark import retarget
 from livepuppet.engines.landmark.background import BackgroundPlate, build_background_plate
 from livepuppet.engines.landmark.body_tracking import BodyTracker
 from livepuppet.engines.landmark.eyes import measure_eyes
-from livepuppet.engines.landmark.face_model import OVAL
+from livepuppet.engines.landmark.face_model import COUNT, OVAL
+from livepuppet.engines.landmark.hidden_side import HiddenSide, fill_hidden_side, find_hidden_side
 from livepuppet.engines.landmark.idle import idle_vectors
 from livepuppet.engines.landmark.lattice import CONTROLS
 from livepuppet.engines.landmark.lids import draw_lash_lines, hidden_eyes, lash_colours, lid_sources, set_eyeballs, shift_gaze
-from livepuppet.engines.landmark.mesh import PosedMesh, WarpMesh, build_warp_mesh, pose_warp_mesh
+from livepuppet.engines.landmark.mesh import PosedMesh, WarpMesh, build_warp_mesh, outline_sources, pose_warp_mesh
 from livepuppet.engines.landmark.mouth import DriverMouth, cut_mouth, mouth_presence, paint_mouth, skin_colour
 from livepuppet.engines.landmark.raster import (
     Grid,
@@ -24,7 +25,9 @@ from livepuppet.engines.landmark.raster import (
     areas,
     build_grid,
     compose_map,
+    enlarge_map,
     sample_affines,
+    sample_image,
     soften_map,
     to_grid,
     triangle_ids,
@@ -55,6 +58,7 @@ class LandmarkAvatar:
     backdrop: BackgroundPlate
     skin: Floats
     lashes: Floats
+    hidden_side: HiddenSide | None
 
 
 class LandmarkEngine(Closing):
@@ -143,7 +147,7 @@ def build_avatar(image: Image, landmarks: Landmarks) -> LandmarkAvatar:
     image.setflags(write=False)
     return LandmarkAvatar(
         image, retarget.neutral_vectors(observed), landmarks, likeness, net, upright, grid, backdrop,
-        skin_colour(image, landmarks), lash_colours(image, landmarks),
+        skin_colour(image, landmarks), lash_colours(image, landmarks), find_hidden_side(image, landmarks),
     )  # fmt: skip
 
 
@@ -152,16 +156,21 @@ def warp(avatar: LandmarkAvatar, posed: PosedMesh, motion: Motion) -> Image:
     net, grid = avatar.net, avatar.grid
     ids = triangle_ids(posed.points, net.triangles, avatar.upright, hidden_eyes(net, posed), grid)
     table = affines(posed.points, lid_sources(net.points, posed.closing), net.triangles)
+    table[net.collar.start : net.collar.stop] = affines(
+        posed.points, outline_sources(net), net.triangles[net.collar.start : net.collar.stop]
+    )[:-1]
     set_eyeballs(table, net, avatar.likeness.placed, posed, motion)
     x, y = sample_affines(ids, table, grid)
     shift_gaze(x, y, ids, net, avatar.likeness.eyes, posed.gaze)
     x, y = soften_map(x), soften_map(y)
-    person = avatar.backdrop.person
-    share = None
-    if person is not None:
+    layers, person = avatar.backdrop.layers, avatar.backdrop.person
+    if layers is None or person is None:
+        picture = sample_image(avatar.image, enlarge_map(x, grid), enlarge_map(y, grid))
+    else:
         across, down = to_grid(x, y, grid)
-        moved = cv2.remap(person, across, down + np.float32(avatar.backdrop.above), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        share = np.asarray(moved, dtype=np.float32)
-    picture = compose_map(avatar.image, x, y, share, avatar.backdrop.plate, grid)
+        share = cv2.remap(person, across, down + np.float32(avatar.backdrop.above), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        picture = compose_map(layers, x, y, np.asarray(share, dtype=np.float32), avatar.backdrop.plate, grid)
+    if avatar.hidden_side is not None:
+        fill_hidden_side(picture, avatar.image, avatar.hidden_side, posed.points[:COUNT], ids, grid)
     draw_lash_lines(picture, avatar.lashes, posed)
     return picture

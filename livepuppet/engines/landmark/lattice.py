@@ -17,7 +17,7 @@ import numpy as np
 from livepuppet.engines.landmark.face_model import CHIN, FOREHEAD, LEFT_EDGE, OVAL, RIGHT_EDGE
 from livepuppet.types import Floats
 
-COLUMNS, ROWS = 7, 7
+COLUMNS, ROWS = 9, 9
 LEFT, TOP, RIGHT, BOTTOM = -3.2, -2.0, 3.2, 2.8
 """The lattice's edges, in half rims."""
 CONTROLS = COLUMNS * ROWS
@@ -75,7 +75,7 @@ class FaceMeasure:
         return np.asarray(places * self.half + self.centre)
 
 
-def measure_face(face: Floats) -> FaceMeasure:
+def rim_measure(face: Floats) -> FaceMeasure:
     """face: landmarks (478, 3) in pixels."""
     centre = face[OVAL, :2].mean(0)
     width = float(np.linalg.norm(face[LEFT_EDGE] - face[RIGHT_EDGE]))
@@ -93,7 +93,7 @@ def lattice_weights(places: Floats) -> Floats:
 
 
 @dataclass(frozen=True, eq=False)
-class Surroundings:
+class HeadShares:
     """How points around a face follow its head: depth (N,) pixels, turning and shifting (N,), both 0 … 1."""
 
     depth: Floats
@@ -101,9 +101,9 @@ class Surroundings:
     shifting: Floats
 
 
-def surroundings(points: Floats, face: Floats) -> Surroundings:
+def head_shares(points: Floats, face: Floats) -> HeadShares:
     """How points (N, 2), pixels of the picture in which the face has the landmarks (478, 3), follow that face's head."""
-    measure = measure_face(face)
+    measure = rim_measure(face)
     rim = face[OVAL] - np.append(measure.centre, 0.0)
     out = points - measure.centre
     around = np.arctan2(rim[:, 1], rim[:, 0])
@@ -123,13 +123,13 @@ def surroundings(points: Floats, face: Floats) -> Surroundings:
         for kind in (0, 1)
     ]
     behind = np.interp(size, sizes, [0.0, *(ring.behind for ring in RINGS)]) * (1 - EARS * beside * (size < EAR_SIZE))
-    return Surroundings(depth + measure.width * behind, np.asarray(shares[0]), np.asarray(shares[1]))
+    return HeadShares(depth + measure.width * behind, np.asarray(shares[0]), np.asarray(shares[1]))
 
 
 def directions(out: Floats, down: Floats) -> tuple[Floats, Floats, Floats]:
     """How far points (N, 2), relative to the face's middle, are above, beside and below the face; each (N,), together 1."""
     slope = out @ down / np.maximum(np.linalg.norm(out, axis=1), 1e-6)
-    below, above = smooth(np.clip((slope - 0.15) / 0.5, 0, 1)), smooth(np.clip((-slope - 0.2) / 0.5, 0, 1))
+    below, above = smooth(np.clip((slope - 0.3) / 0.45, 0, 1)), smooth(np.clip((-slope - 0.2) / 0.5, 0, 1))
     return above, 1 - below - above, below
 
 

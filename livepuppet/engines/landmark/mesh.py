@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from livepuppet.engines.landmark.face_model import COUNT, EYES, LID_FOLD, LOWER_LID, MOUTH, OVAL, TRIANGLES, UPPER_LID
-from livepuppet.engines.landmark.lattice import CONTROLS, EAR_SIZE, EARS, RINGS, directions, down_of, lattice_weights, measure_face
+from livepuppet.engines.landmark.lattice import CONTROLS, EAR_SIZE, EARS, RINGS, directions, down_of, lattice_weights, rim_measure
 from livepuppet.engines.landmark.retarget import Likeness, pose_face, rotation_matrix
 from livepuppet.types import Floats, Motion
 
@@ -20,19 +21,24 @@ class WarpMesh:
     points (V, 3): where they are in the portrait, pixels; the first 478 are the face. triangles (T, 3), ordered skin, rings, eyes, mouth.
 
     Attributes:
-        eyes, mouth: the ranges of those triangles. turning, shifting, chin (R, 1): how far ring points follow. lattice (R, CONTROLS):
-            what the lattice's control points count for them. rims (R,): their points on the face's rim.
+        eyes, mouth, collar: the ranges of those triangles; the collar joins the face's rim to the first ring.
+        turning, shifting, chin (R, 1): how far ring points follow.
+        lattice (R, CONTROLS): what the lattice's control points count for them.
+        rims (R,): their points on the face's rim.
+        outline (36, 2): the face's outline in the portrait where the rim is, pixels; farther out where a turned cheek hides the rim.
     """
 
     points: Floats
     triangles: NDArray[np.int32]
     eyes: tuple[range, range]
     mouth: range
+    collar: range
     turning: Floats
     shifting: Floats
     lattice: Floats
     chin: Floats
     rims: NDArray[np.int64]
+    outline: Floats
 
 
 def build_warp_mesh(face: Floats) -> WarpMesh:
@@ -41,10 +47,11 @@ def build_warp_mesh(face: Floats) -> WarpMesh:
     centre = face[OVAL].mean(0)
     out = face[OVAL] - centre
     above, beside, below = directions(out[:, :2], down_of(face))
-    measure = measure_face(face)
+    measure = rim_measure(face)
+    beyond = silhouette_ratio(face, centre[:2], out[:, :2])[:, None]
     points, turning, shifting, lattice, chin = [], [], [], [], []
     for ring in RINGS:
-        at = centre + ring.size * out
+        at = centre + ring.size * out * np.c_[beyond, beyond, np.ones_like(beyond)]
         at[:, 2] = face[OVAL, 2] + width * ring.behind * (1 - EARS * beside * (ring.size < EAR_SIZE))
         points.append(at)
         turning.append(ring.above[0] * above + ring.beside[0] * beside + ring.below[0] * below)
@@ -58,12 +65,35 @@ def build_warp_mesh(face: Floats) -> WarpMesh:
         triangles=np.concatenate([skin_and_rings, EYES[0], EYES[1], MOUTH]).astype(np.int32),
         eyes=(range(ends[0], ends[1]), range(ends[1], ends[2])),
         mouth=range(ends[2], ends[3]),
+        collar=range(len(TRIANGLES), len(TRIANGLES) + 2 * len(OVAL)),
         turning=np.concatenate(turning)[:, None],
         shifting=np.concatenate(shifting)[:, None],
         lattice=np.concatenate(lattice),
         chin=np.concatenate(chin)[:, None],
         rims=np.tile(OVAL, len(RINGS)),
+        outline=centre[:2] + 1.01 * beyond * out[:, :2],
     )
+
+
+def outline_sources(net: WarpMesh) -> Floats:
+    """Where the collar's triangles take their pixels from (V, 3): outside the face's outline, never from a cheek that hides the rim."""
+    out = net.points.copy()
+    out[OVAL, :2] = net.outline
+    return out
+
+
+def silhouette_ratio(face: Floats, centre: Floats, out: Floats) -> Floats:
+    """How much farther than the rim (36, 2; relative to the centre) the face's outline lies in the rim's directions (36,), at least 1."""
+    hull = cv2.convexHull(face[:COUNT, :2].astype(np.float32))[:, 0].astype(np.float64) - centre
+    reach = np.zeros(len(out))
+    for one, other in zip(hull, np.roll(hull, -1, axis=0), strict=True):
+        along = other - one
+        crossed = out[:, 0] * along[1] - out[:, 1] * along[0]
+        crossed = np.where(np.abs(crossed) < 1e-9, 1e-9, crossed)
+        times = (one[0] * along[1] - one[1] * along[0]) / crossed
+        part = (one[0] * out[:, 1] - one[1] * out[:, 0]) / crossed
+        reach = np.maximum(reach, np.where((part >= -1e-6) & (part <= 1 + 1e-6) & (times > 0), times, 0))
+    return np.maximum(reach, 1.0)
 
 
 def ring_triangles() -> NDArray[np.int32]:

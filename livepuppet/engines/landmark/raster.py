@@ -122,13 +122,14 @@ TILE_PX = 80
 """About the side of a tile, see `compose`."""
 
 
-def compose_map(image: Image, x: Field, y: Field, share: Field | None, plate: Image, grid: Grid) -> Image:
-    """The picture: image sampled at x, y (on the grid), laid over the plate where `share` (on the grid) is below 1.
+def compose_map(layers: NDArray[np.uint8], x: Field, y: Field, share: Field, plate: Image, grid: Grid) -> Image:
+    """The picture: layers (RGBA) sampled at x, y (on the grid), laid over the plate where the person's matte is below 1.
 
-    Work is done where it shows: one remap over the box that moves, and blending only in the tiles that the share's edge runs through.
+    Work is done where it shows: one remap over the box that moves, and blending only in the tiles that the matte's edge runs through.
+
+    Args:
+        share: about the matte there, on the grid; it alone counts above the layers' upper edge.
     """
-    if share is None:
-        return sample_image(image, enlarge_map(x, grid), enlarge_map(y, grid))
     tile = max(1, TILE_PX // grid.step)
     most, least = tile_extremes(share, tile)
     rows, columns = np.flatnonzero(most.max(1) > 0), np.flatnonzero(most.max(0) > 0)
@@ -137,7 +138,8 @@ def compose_map(image: Image, x: Field, y: Field, share: Field | None, plate: Im
         return out
     top, bottom, left, right = rows[0] * tile, (rows[-1] + 1) * tile, columns[0] * tile, (columns[-1] + 1) * tile
     box = slice(top, bottom), slice(left, right)
-    moved = sample_image(image, enlarge_map(x, grid, *box), enlarge_map(y, grid, *box))
+    full_y = enlarge_map(y, grid, *box)
+    moved = sample_image(layers, enlarge_map(x, grid, *box), full_y)
     kind = np.where(most <= 0, 0, np.where(least >= 1, 1, 2))  # plate, image, both
     step = grid.step
     for row in range(rows[0], rows[-1] + 1):
@@ -150,10 +152,13 @@ def compose_map(image: Image, x: Field, y: Field, share: Field | None, plate: Im
             y0, x0 = (high.start - top) * step, (wide.start - left) * step
             here = moved[y0 : y0 + there.shape[0], x0 : x0 + there.shape[1]]
             if kind[row, start] == 1:
-                there[:] = here
+                there[:] = here[..., :3]
             else:
-                weight = enlarge_map(share, grid, high, wide)
-                there[:] = cv2.blendLinear(here, there, weight, 1 - weight)
+                weight = here[..., 3].astype(np.float32) / 255
+                over = full_y[y0 : y0 + there.shape[0], x0 : x0 + there.shape[1]] < 0
+                if over.any():
+                    weight[over] = enlarge_map(share, grid, high, wide)[over]
+                there[:] = cv2.blendLinear(np.ascontiguousarray(here[..., :3]), there, weight, 1 - weight)
     return out
 
 
@@ -170,7 +175,7 @@ def tile_extremes(share: Field, tile: int) -> tuple[Field, Field]:
 
 
 def sample_image(image: Image, x: Field, y: Field) -> Image:
-    """The image at these places, (h, w, 3); beyond its edges it is mirrored."""
+    """The image (H, W, channels) at these places (h, w); beyond its edges it is mirrored."""
     return np.asarray(cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101), dtype=np.uint8)
 
 

@@ -153,7 +153,7 @@ def soft_limit(value: float, low: float, high: float) -> float:
 def turn_limits(yaw: float) -> tuple[float, float]:
     """How far a portrait that already looks aside by `yaw` may turn (radians): little towards the side that the photo does not show."""
     aside = abs(yaw)
-    back = np.radians(42) * max(0.15, 1 - aside / np.radians(25))
+    back = np.radians(42) * max(0.4, 1 - aside / np.radians(50))
     away = max(np.radians(9), np.radians(42) - 0.8 * aside)
     return (-float(back), float(away)) if yaw > 0 else (-float(away), float(back))
 

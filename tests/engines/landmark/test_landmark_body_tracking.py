@@ -11,7 +11,7 @@ import pytest
 from livepuppet.engines.landmark import retarget
 from livepuppet.engines.landmark.body_tracking import BodyTracker, silhouette
 from livepuppet.engines.landmark.face_model import CHIN
-from livepuppet.engines.landmark.lattice import LATTICE, measure_face
+from livepuppet.engines.landmark.lattice import LATTICE, rim_measure
 from livepuppet.types import Floats, Image
 from livepuppet.vision.face_landmarks import Landmarks, find_faces
 
@@ -36,7 +36,7 @@ def below_the_chin(portrait: Image, landmarks: Landmarks, by: tuple[int, int]) -
 
 def shoulders(displacement: Floats, portrait: Image, landmarks: Landmarks) -> Floats:
     """The displacement (2,) of the control points over shoulders that the picture shows."""
-    at = measure_face(landmarks).pixels(LATTICE)
+    at = rim_measure(landmarks).pixels(LATTICE)
     inside = (LATTICE[:, 1] > 1.2) & (np.abs(LATTICE[:, 0]) < 1.8) & (at[:, 1] < portrait.shape[0]) & (at[:, 0] > 0) & (at[:, 0] < 512)
     return np.asarray(np.median(displacement[inside], axis=0))
 

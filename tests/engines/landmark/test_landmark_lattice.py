@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from livepuppet.engines.landmark.face_model import CHIN, FOREHEAD, OVAL
-from livepuppet.engines.landmark.lattice import BODY, LATTICE, lattice_shift, lattice_weights, measure_face, surroundings
+from livepuppet.engines.landmark.lattice import BODY, LATTICE, head_shares, lattice_shift, lattice_weights, rim_measure
 from livepuppet.engines.landmark.mesh import build_warp_mesh
 from livepuppet.engines.landmark.retarget import MODEL
 from livepuppet.types import Floats
@@ -27,7 +27,7 @@ def test_beyond_the_lattice_its_edge_goes_on() -> None:
 
 
 def test_places_are_in_half_rims() -> None:
-    measure = measure_face(FACE)
+    measure = rim_measure(FACE)
     places = measure(FACE)
     assert places[OVAL, 0].min() == pytest.approx(-1, abs=0.1) and places[OVAL, 0].max() == pytest.approx(1, abs=0.1)
     assert places[CHIN, 1] - places[FOREHEAD, 1] == pytest.approx(2, abs=0.05)
@@ -36,7 +36,7 @@ def test_places_are_in_half_rims() -> None:
 
 def test_the_rings_of_the_net_follow_as_places_do() -> None:
     net = build_warp_mesh(FACE)
-    follows = surroundings(net.points[478:, :2], FACE)
+    follows = head_shares(net.points[478:, :2], FACE)
     assert np.abs(follows.turning - net.turning[:, 0]).max() < 0.03
     assert np.abs(follows.shifting - net.shifting[:, 0]).max() < 0.03
     assert np.abs(follows.depth - net.points[478:, 2]).max() < 0.06 * 150

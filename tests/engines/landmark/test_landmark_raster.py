@@ -89,21 +89,30 @@ def test_parts_of_a_picture_are_those_of_the_whole(size: tuple[int, int]) -> Non
 def test_composing_tiles_equals_blending_everything(size: tuple[int, int]) -> None:
     grid = build_grid(*size)
     image, plate = picture(*size), picture(*size)[::-1].copy()
-    distance = np.hypot(grid.x - size[0] / 2, grid.y - size[1] / 2)
-    share = np.clip((110 - distance) / 20, 0, 1).astype(np.float32)
-    out = compose_map(image, grid.x, grid.y, share, plate, grid).astype(int)
-    alpha = enlarge_map(share, grid)[..., None]
-    expected = image * alpha + plate * (1 - alpha)
-    assert np.abs(out - expected).max() <= 1.5
+    x, y = np.meshgrid(np.arange(size[0], dtype=np.float32), np.arange(size[1], dtype=np.float32))
+    alpha = np.clip((110 - np.hypot(x - size[0] / 2, y - size[1] / 2)) / 20, 0, 1)
+    matte = np.rint(alpha * 255).astype(np.uint8)
+    share = np.clip((110 - np.hypot(grid.x - size[0] / 2, grid.y - size[1] / 2)) / 20, 0, 1).astype(np.float32)
+    out = compose_map(np.dstack([image, matte]), grid.x, grid.y, share, plate, grid).astype(int)
+    expected = image * alpha[..., None] + plate * (1 - alpha[..., None])
+    assert np.abs(out - expected).max() <= 2.5
     assert np.array_equal(out[:20], plate[:20])
 
 
-def test_without_a_person_there_is_only_the_plate_and_without_a_share_only_the_image() -> None:
+def test_above_the_picture_only_the_share_counts() -> None:
     grid = build_grid(200, 100)
     image, plate = picture(200, 100), picture(200, 100)[::-1].copy()
-    nobody = np.zeros(grid.x.shape, np.float32)
-    assert np.array_equal(compose_map(image, grid.x, grid.y, nobody, plate, grid), plate)
-    assert np.abs(compose_map(image, grid.x, grid.y, None, plate, grid).astype(int) - image).max() <= 1
+    share = np.where(grid.y < 10, np.float32(0), np.float32(1))
+    out = compose_map(np.dstack([image, np.full((100, 200), 255, np.uint8)]), grid.x, grid.y - 20, share, plate, grid)
+    assert np.array_equal(out[:8], plate[:8]), "nothing of the mirrored head above it"
+    assert np.abs(out[25:95].astype(int) - image[5:75]).max() <= 1
+
+
+def test_without_a_person_there_is_only_the_plate() -> None:
+    grid = build_grid(200, 100)
+    image, plate = picture(200, 100), picture(200, 100)[::-1].copy()
+    layers = np.dstack([image, np.zeros((100, 200), np.uint8)])
+    assert np.array_equal(compose_map(layers, grid.x, grid.y, np.zeros(grid.x.shape, np.float32), plate, grid), plate)
 
 
 def test_the_extremes_of_a_tile_see_its_neighbours() -> None:

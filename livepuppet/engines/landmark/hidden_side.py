@@ -1,0 +1,111 @@
+"""The side of a face that a three-quarter portrait hides: when the head turns it into view, it is filled from the other side.
+
+The mesh is symmetric, so every triangle has a mirror image. One that the portrait shows edge-on or from behind has no texture of its own;
+where it comes to face the camera it takes its twin's, in its own side's light. Faces are only about symmetric, so nothing is mirrored that
+the portrait itself shows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from livepuppet.engines.landmark.face_model import COUNT, TEMPLATE, TRIANGLES
+from livepuppet.engines.landmark.lattice import smooth
+from livepuppet.engines.landmark.raster import Grid, affines, enlarge_map, sample_affines
+from livepuppet.types import Floats, Image
+
+MIRROR: NDArray[np.int64] = np.linalg.norm((TEMPLATE * [-1, 1, 1])[:, None] - TEMPLATE[None], axis=2).argmin(1)
+"""(478,): each landmark's twin on the other side."""
+SHOWN = (0.05, 0.40)
+"""Cosines of the angle to the camera at which skin starts to have texture in the portrait, and has all of it."""
+TURNED = (0.06, 0.26)
+"""By how much more (cosine) it must face the camera than in the portrait, to begin to take its twin's, and to have it."""
+LEAST = 0.25
+"""A portrait none of whose points is hidden by more than this has two sides of its own."""
+LIGHT = (0.6, 1.6)
+"""Limits of the ratio of both sides' light, per channel."""
+
+
+@dataclass(frozen=True, eq=False)
+class HiddenSide:
+    """What a portrait hides of its face.
+
+    Attributes:
+        hidden (478,): how much better the portrait shows a point's twin, 0 … 1.
+        facing (478,): cosine of the angle to the camera in the portrait.
+        light (3,): the hidden side's colours as multiples of the other's.
+        sources (478, 3): each point's twin in the portrait, pixels.
+    """
+
+    hidden: Floats
+    facing: Floats
+    light: Floats
+    sources: Floats
+
+
+def find_hidden_side(image: Image, landmarks: Floats) -> HiddenSide | None:
+    """What of this portrait's face is hidden; None where both sides are shown alike."""
+    facing = facing_camera(landmarks)
+    shown = smooth(np.clip((facing - SHOWN[0]) / (SHOWN[1] - SHOWN[0]), 0, 1))
+    hidden = np.clip(shown[MIRROR] - shown, 0, 1)
+    if hidden.max() < LEAST:
+        return None
+    height, width = image.shape[:2]
+    soft = cv2.blur(image, (2 * max(1, round(0.01 * float(np.ptp(landmarks[:, 1])))) + 1,) * 2)
+    at = np.clip(np.round(landmarks[:, :2]).astype(int), 0, [width - 1, height - 1])
+    colours = soft[at[:, 1], at[:, 0]].astype(np.float64) + 8
+    dim_side = hidden > LEAST / 2
+    beside = (shown > 0.6) & (shown[MIRROR] > 0.6) & (np.sign(TEMPLATE[:, 0]) == np.sign(np.median(TEMPLATE[dim_side, 0])))
+    beside &= np.abs(TEMPLATE[:, 0]) > 0.04
+    ratio = np.median(colours[beside] / colours[MIRROR[beside]], axis=0) if beside.sum() >= 8 else np.ones(3)
+    return HiddenSide(hidden, facing, np.clip(ratio, *LIGHT), landmarks[MIRROR])
+
+
+def facing_camera(points: Floats) -> Floats:
+    """The cosine of the angle between the skin at each point (478, 3) and the direction to the camera, (478,)."""
+    corners = points[OUTWARDS]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    each = np.stack([np.bincount(OUTWARDS.ravel(), np.repeat(normals[:, axis], 3), COUNT) for axis in range(3)], 1)
+    return np.asarray(-each[:, 2] / np.maximum(np.linalg.norm(each, axis=1), 1e-9))
+
+
+def _outwards() -> NDArray[np.int32]:
+    """The mesh's triangles, each in the order that makes its normal point out of the average head."""
+    corners = TEMPLATE[TRIANGLES]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    inside = TEMPLATE.mean(0) + np.array([0, 0, 0.4])
+    inwards = ((corners.mean(1) - inside) * normals).sum(1) < 0
+    return np.asarray(np.where(inwards[:, None], TRIANGLES[:, ::-1], TRIANGLES), dtype=np.int32)
+
+
+OUTWARDS = _outwards()
+
+
+def fill_hidden_side(out: Image, image: Image, side: HiddenSide, posed: Floats, ids: NDArray[np.int32], grid: Grid) -> None:
+    """Paint what has come into view into `out` (in place).
+
+    Args:
+        image: the portrait. posed: the face's points in `out` (478, 3). ids: which triangle shows at each place of the grid.
+    """
+    turned = smooth(np.clip((facing_camera(posed) - side.facing - TURNED[0]) / (TURNED[1] - TURNED[0]), 0, 1))
+    each = (side.hidden * turned)[TRIANGLES].mean(1)
+    if each.max() < 0.02:
+        return
+    skin = ids < len(TRIANGLES)
+    weight = np.where(skin, each.astype(np.float32)[np.where(skin, ids, 0)], np.float32(0))
+    weight = np.asarray(cv2.blur(weight, (3, 3)), np.float32)
+    rows, columns = np.flatnonzero(weight.max(1) > 0.01), np.flatnonzero(weight.max(0) > 0.01)
+    if not len(rows) or not len(columns):
+        return
+    table = affines(posed, side.sources, TRIANGLES)
+    x, y = sample_affines(np.where(skin, ids, len(TRIANGLES)), table, grid)
+    box = slice(max(0, int(rows[0]) - 1), int(rows[-1])), slice(max(0, int(columns[0]) - 1), int(columns[-1]))
+    full = enlarge_map(weight, grid, *box)
+    region = out[box[0].start * grid.step :, box[1].start * grid.step :][: full.shape[0], : full.shape[1]]
+    mirrored = cv2.remap(image, enlarge_map(x, grid, *box), enlarge_map(y, grid, *box), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    lit = np.clip(mirrored.astype(np.float32) * side.light.astype(np.float32), 0, 255)
+    region[:] = np.rint(region + full[..., None] * (lit - region)).astype(np.uint8)
