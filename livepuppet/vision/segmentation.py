@@ -5,10 +5,12 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TypeAlias
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from livepuppet.types import Image
+from livepuppet.types import Floats, Image
+from livepuppet.vision.face_landmarks import carries_models
 from livepuppet.vision.mediapipe_solutions import SolutionGraph
 
 PersonMask: TypeAlias = NDArray[np.float32]
@@ -42,3 +44,29 @@ class PersonSegmenter:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+def find_person(image: Image, face: Floats) -> PersonMask:
+    """How likely each pixel of the image shows the person with this face; its rough silhouette where no model can tell.
+
+    Args:
+        face: landmarks (N, 2 or 3), pixels.
+    """
+    if not carries_models():
+        return silhouette(image.shape, face)
+    with PersonSegmenter() as segment:
+        return segment(image)
+
+
+OUTLINE: Floats = np.array(
+    [[-1.2, -1.5], [1.2, -1.5], [1.2, 0.9], [1.6, 1.4], [2.6, 1.9], [2.9, 4], [-2.9, 4], [-2.6, 1.9], [-1.6, 1.4], [-1.2, 0.9]]
+)
+"""A person's outline, in halves of the face's box about its middle: head, neck, and shoulders that slope."""
+
+
+def silhouette(shape: tuple[int, ...], face: Floats) -> PersonMask:
+    """Where a person probably is (H, W), 0 or 1, in an image of this shape; face: landmarks (N, 2 or 3), pixels."""
+    low, high = face[:, :2].min(0), face[:, :2].max(0)
+    out = np.zeros(shape[:2], np.float32)
+    cv2.fillPoly(out, [np.round(OUTLINE * (high - low) / 2 + (low + high) / 2).astype(np.int32)], (1.0,))
+    return out

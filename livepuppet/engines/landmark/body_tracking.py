@@ -34,7 +34,7 @@ from livepuppet.engines.landmark.lattice import (
 from livepuppet.engines.landmark.retarget import HeadPose, rotation_vector
 from livepuppet.types import Floats, Image
 from livepuppet.vision.face_landmarks import Landmarks, carries_models
-from livepuppet.vision.segmentation import PersonSegmenter
+from livepuppet.vision.segmentation import PersonSegmenter, silhouette
 
 Patch = NDArray[np.uint8]
 Field = NDArray[np.float32]
@@ -247,17 +247,6 @@ def make_view(turned: Floats, patch: Patch, person: Field) -> _View:
     x = cv2.Scharr(patch, cv2.CV_32F, 1, 0) / 32
     y = cv2.Scharr(patch, cv2.CV_32F, 0, 1) / 32
     return _View(turned, patch, np.stack([x * x, x * y, y * y], 2), person)
-
-
-def silhouette(shape: tuple[int, ...], landmarks: Landmarks) -> Field:
-    """Where a driver probably is (H, W), 0 or 1, without a model that could tell: head, neck, and shoulders that slope."""
-    measure = rim_measure(landmarks)
-    outline = np.array(
-        [[-1.2, -1.5], [1.2, -1.5], [1.2, 0.9], [1.6, 1.4], [2.6, 1.9], [2.9, 4], [-2.9, 4], [-2.6, 1.9], [-1.6, 1.4], [-1.2, 0.9]]
-    )
-    out = np.zeros(shape[:2], np.float32)
-    cv2.fillPoly(out, [np.round(measure.pixels(outline)).astype(np.int32)], (1.0,))
-    return out
 
 
 def remove_shading(grey: Patch) -> Patch:

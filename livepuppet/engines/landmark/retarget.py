@@ -189,7 +189,7 @@ def retarget_motion(likeness: Likeness, reference: Motion, driving: Motion, tuni
     lattice = BODY_LIMIT * np.tanh(lattice / BODY_LIMIT)
     scale = soft_limit((driving.pose[5] - reference.pose[5]) * gain, -SCALE_LIMIT, SCALE_LIMIT)
 
-    change = now - rest
+    change = now - with_opening_of(rest, likeness.placed.shape)
     size = np.square(change).sum(1, keepdims=True)
     change *= size / (size + NOISE**2) * WEIGHTS * gain
     width = np.clip(width_ratio(likeness.placed.shape) / width_ratio(rest), 0.75, 1.25)
@@ -202,6 +202,44 @@ def retarget_motion(likeness: Likeness, reference: Motion, driving: Motion, tuni
         driving.points,
         driving.detail,
     )
+
+
+AJAR = 0.012
+"""Face widths: lips this far apart may be shut; only larger differences of two mouths' openings count in full."""
+JAW = 0.75
+"""The lower lip's part of an opening."""
+_lip_line = (TEMPLATE[UPPER_LIP] + TEMPLATE[LOWER_LIP]) / 2 - ORIGIN
+_below_lips = MODEL[:, 1] - np.interp(MODEL[:, 0], _lip_line[:, 0], _lip_line[:, 1])
+_inner_lips = np.isin(np.arange(COUNT), np.concatenate([UPPER_LIP, LOWER_LIP]))
+_down = np.isin(np.arange(COUNT), LOWER_LIP) | (~_inner_lips & (_below_lips > 0))
+OPENS = np.where(
+    _down,
+    JAW * np.where(_below_lips < 0.12, 1.0, np.clip(1.3 - 2.5 * _below_lips, 0.0, 1.0)),
+    -(1 - JAW) * np.clip(1 + _below_lips / 0.14, 0, 1),
+)
+"""(478,): how far down each point goes as the lips part by 1 straight below or above it; the nose stays, the chin follows the lower lip."""
+OPENS[MODEL[:, 1] < MODEL[2, 1]] = 0  # from the base of the nose up nothing opens
+
+
+def lip_gaps(shape: Floats) -> Floats:
+    """How far the lips' inner edges are apart (11,), from the picture's left corner to the right one, face widths; shape (478, 3)."""
+    return np.asarray(np.maximum(shape[LOWER_LIP, 1] - shape[UPPER_LIP, 1], 0.0))
+
+
+def with_opening_of(rest: Floats, portrait: Floats) -> Floats:
+    """The driver's face at rest (478, 3), with the lips as far apart as the portrait's (478, 3) in its own face widths.
+
+    What lips do is then absolute: shut is shut and open is open on both, whatever the mouth did in the reference frame.
+    """
+    more = lip_gaps(rest) - lip_gaps(portrait)
+    more = more * more**2 / (more**2 + AJAR**2)
+    if np.abs(more).max() < 1e-4:
+        return rest
+    across = (rest[UPPER_LIP, 0] + rest[LOWER_LIP, 0]) / 2
+    order = np.argsort(across)
+    closer = rest.copy()
+    closer[:, 1] -= OPENS * np.interp(rest[:, 0], across[order], more[order])
+    return closer
 
 
 def pose_distance(likeness: Likeness, driving: Motion) -> float:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from livepuppet.engines.landmark.background import (
     build_background_plate,
     continue_behind,
-    fill_background,
     find_strands,
     head_dome,
     person_outline,
@@ -21,6 +20,7 @@ from livepuppet.engines.landmark.background import (
 from livepuppet.engines.landmark.raster import build_grid
 from livepuppet.types import Image
 from livepuppet.vision.face_landmarks import carries_models
+from livepuppet.vision.inpainting import fill_background
 
 STRIPES = np.ascontiguousarray(np.broadcast_to((np.arange(300) // 10 % 2 * 160 + 40).astype(np.uint8)[None, :, None], (240, 300, 3)))
 

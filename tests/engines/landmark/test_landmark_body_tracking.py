@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from livepuppet.engines.landmark import retarget
-from livepuppet.engines.landmark.body_tracking import BodyTracker, silhouette
+from livepuppet.engines.landmark.body_tracking import BodyTracker
 from livepuppet.engines.landmark.face_model import CHIN
 from livepuppet.engines.landmark.lattice import LATTICE, rim_measure
 from livepuppet.types import Floats, Image
 from livepuppet.vision.face_landmarks import Landmarks, find_faces
+from livepuppet.vision.segmentation import silhouette
 
 
 @pytest.fixture(scope="module")

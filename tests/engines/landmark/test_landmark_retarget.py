@@ -168,3 +168,35 @@ def test_recordings_that_know_the_body_as_one_shift_still_move_it() -> None:
     moved = retarget.retarget_motion(likeness(), old, driving, Tuning()).pose
     assert moved[6:] == pytest.approx(lattice_shift(np.array([0.1, -0.05])), abs=0.002)
     assert moved.shape == (retarget.POSE_SIZE,)
+
+
+def parted(by: float) -> Floats:
+    """The change (478, 3) of a mouth whose lips are `by` face widths farther apart in the middle."""
+    change = np.zeros((COUNT, 3))
+    change[:, 1] = retarget.OPENS * np.interp(MODEL[:, 0], MODEL[UPPER_LIP, 0], by * np.sin(np.linspace(0, np.pi, 11)))
+    return change
+
+
+@pytest.mark.parametrize("at_reference", [0.0, 0.08, 0.15])
+@pytest.mark.parametrize("now", [0.0, 0.05, 0.12])
+def test_lips_are_as_far_apart_as_the_drivers_whatever_they_were_in_the_reference(at_reference: float, now: float) -> None:
+    own = likeness()
+    rest, driving = observed(landmarks(change=parted(at_reference))), observed(landmarks(change=parted(now)))
+    moved = retarget.retarget_motion(own, rest, driving, Tuning())
+    _, shape, _ = retarget.pose_face(own, moved)
+    theirs = retarget.lip_gaps(MODEL + driving.expression.reshape(COUNT, 3)).max()
+    assert retarget.lip_gaps(shape).max() == pytest.approx(theirs, abs=0.012)
+
+
+def test_a_driver_with_shut_lips_shuts_a_portraits() -> None:
+    placed = retarget.fit_head_pose(landmarks(change=parted(0.08)))
+    own = replace(likeness(), placed=placed)
+    shut = observed(landmarks())
+    _, shape, _ = retarget.pose_face(own, retarget.retarget_motion(own, shut, shut, Tuning()))
+    assert retarget.lip_gaps(shape).max() < 0.015
+
+
+def test_opening_lips_moves_the_jaw_and_neither_nose_nor_eyes() -> None:
+    assert not retarget.OPENS[[1, 4, 33, 263, 10]].any()
+    assert (retarget.OPENS[LOWER_LIP[1:-1]] > 0.7).all() and (retarget.OPENS[UPPER_LIP[1:-1]] < -0.15).all()
+    assert 0.2 < retarget.OPENS[152] <= 0.75
