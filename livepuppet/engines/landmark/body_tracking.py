@@ -28,6 +28,7 @@ from livepuppet.engines.landmark.lattice import (
     FaceMeasure,
     HeadShares,
     head_shares,
+    lattice_counts,
     lattice_weights,
     rim_measure,
 )
@@ -55,8 +56,9 @@ OUTLIER_PX = 2.0
 """Pixels of the patch: flow that the lattice misses by this counts half."""
 TEXTURE = 30.0
 """Squared grey levels per pixel: cells with this much structure count half of those with plenty."""
-STIFFNESS = 0.008
-"""How strongly the lattice resists bending, in textured cells per control point."""
+STIFFNESS, HEAD_STIFFNESS = 0.008, 0.3
+"""How strongly the lattice resists bending over the body and around the head, in textured cells per control point: clothes fold, a skull
+does not."""
 PULL = 0.001
 """How strongly it is drawn towards what is expected where nothing is seen, in the same unit."""
 LEAST_SEEN = 0.25
@@ -124,8 +126,7 @@ class BodyTracker:
             self._remember(image, landmarks, placed)
             return self._base
         origin = self._origin
-        expected = follow_head(origin, placed)
-        patch, inside = self._rectify(image, expected + self._displacement, origin)
+        patch, inside = self._rectify(image, self._places(placed, origin), origin)
         view = min(self._views, key=lambda v: float(np.linalg.norm(rotation_vector(v.turned @ placed.rotation.T))))
         step, seen = self._fit(view, patch, inside, origin, placed)
         trust = float(np.clip(seen / LEAST_SEEN - 0.5, 0, 1))
@@ -149,16 +150,20 @@ class BodyTracker:
 
     def _remember(self, image: Image, landmarks: Landmarks, placed: HeadPose) -> None:
         assert self._origin is not None
-        places = follow_head(self._origin, placed) + self._displacement
+        places = self._places(placed, self._origin)
         patch, inside = self._rectify(image, places, self._origin)
         self._views.append(make_view(placed.rotation, patch, inside * self._person(image, places, landmarks)))
 
-    def _rectify(self, image: Image, places: Floats, origin: _Origin) -> tuple[Patch, Field]:
-        """The picture with the control points (CONTROLS, 2) brought back to the lattice, and where it was inside the picture (h, w)."""
+    def _places(self, placed: HeadPose, origin: _Origin) -> tuple[Field, Field]:
+        """x and y of every pixel of the patch in the image (HEIGHT_PX, WIDTH_PX), as far as known."""
+        expected = follow_head(origin, placed)
+        x, y = (spread(expected[:, i]) + COUNTS * spread(self._displacement[:, i]) for i in (0, 1))
+        return x, y
+
+    def _rectify(self, image: Image, places: tuple[Field, Field], origin: _Origin) -> tuple[Patch, Field]:
+        """The picture brought back to the first view from the places of its pixels, and where it was inside the picture (h, w)."""
         k = HALF_PX / float(origin.measure.half[0])
-        height, width = image.shape[:2]
-        low = np.clip(np.floor(places.min(0)) - 2, 0, [width - 16, height - 16]).astype(int)
-        high = np.clip(np.ceil(places.max(0)) + 3, low + 16, [width, height]).astype(int)
+        low, high = box_of(places, image)
         cut = image[low[1] : high[1], low[0] : high[0]]
         ratio = np.ones(2)
         if k < 0.7:  # average first: a thinned-out picture would shimmer
@@ -166,25 +171,23 @@ class BodyTracker:
             ratio = np.array([size[0] / cut.shape[1], size[1] / cut.shape[0]])
             cut = np.asarray(cv2.resize(cut, size, interpolation=cv2.INTER_AREA))
         grey = cv2.cvtColor(cut, cv2.COLOR_RGB2GRAY)
-        x, y = (spread((places[:, i] - low[i] + 0.5) * ratio[i] - 0.5) for i in (0, 1))
+        x, y = (np.asarray((places[i] - np.float32(low[i] - 0.5)) * np.float32(ratio[i]) - np.float32(0.5), np.float32) for i in (0, 1))
         patch = cv2.remap(grey, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         inside = (x > 1) & (y > 1) & (x < grey.shape[1] - 2) & (y < grey.shape[0] - 2)
         return remove_shading(np.asarray(patch, np.uint8)), inside.astype(np.float32)
 
-    def _person(self, image: Image, places: Floats, landmarks: Landmarks) -> Field:
+    def _person(self, image: Image, places: tuple[Field, Field], landmarks: Landmarks) -> Field:
         """Where the rectified picture shows the driver, without the face (HEIGHT_PX, WIDTH_PX), 0 … 1."""
-        x, y = spread(places[:, 0]), spread(places[:, 1])
         if self._segmenter is None and carries_models():
             self._segmenter = PersonSegmenter()
         if self._segmenter is None:
             likely = silhouette(image.shape, landmarks)
         else:
-            low = np.clip(np.floor(places.min(0)), 0, np.array(image.shape[1::-1]) - 16).astype(int)
-            high = np.clip(np.ceil(places.max(0)), low + 16, image.shape[1::-1]).astype(int)
+            low, high = box_of(places, image)
             likely = self._segmenter.closer(image, (int(low[0]), int(low[1]), int(high[0]), int(high[1])))
         face = np.zeros(image.shape[:2], np.float32)
         cv2.fillConvexPoly(face, cv2.convexHull(np.round(landmarks[OVAL, :2]).astype(np.int32)), (1.0,))
-        shown = cv2.remap(likely * (1 - face), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        shown = cv2.remap(likely * (1 - face), *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
         grown = cv2.dilate((np.asarray(shown) > 0.5).astype(np.uint8), np.ones((3, 3), np.uint8))
         return grown.astype(np.float32)
 
@@ -206,7 +209,7 @@ class BodyTracker:
         px = HALF_PX / origin.measure.half
         before = (self._displacement * px).ravel(order="F")
         guess = self._expected(origin, placed) * px
-        bend, pull = STIFFNESS * BENDING, PULL * (0.2 + BODY)
+        bend, pull = BENDING, PULL * (0.2 + BODY)
         agree = np.ones(len(u))
         step = np.zeros((CONTROLS, 2))
         for _ in range(2):
@@ -230,6 +233,14 @@ class BodyTracker:
         """The displacement (CONTROLS, 2) of a body that follows the head by BODY_FOLLOWS."""
         shift = (placed.position - origin.placed.position)[:2]
         return np.asarray((BODY * (1 - origin.follows.shifting))[:, None] * BODY_FOLLOWS * shift)
+
+
+def box_of(places: tuple[Field, Field], image: Image) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The upper left and lower right corner (2,) of the part of the image that holds the places, at least 16 pixels wide and high."""
+    size = np.array(image.shape[1::-1])
+    low = np.clip(np.floor([values.min() for values in places]) - 2, 0, np.maximum(size - 16, 0)).astype(np.int64)
+    high = np.clip(np.ceil([values.max() for values in places]) + 3, low + 16, np.maximum(size, low + 16)).astype(np.int64)
+    return low, high
 
 
 def follow_head(origin: _Origin, placed: HeadPose) -> Floats:
@@ -271,14 +282,15 @@ def _hats(count: int, controls: int) -> Field:
 
 
 def _bending() -> Floats:
-    """(CONTROLS, CONTROLS): the sum of squared second differences along rows, columns and diagonals as a quadratic form."""
+    """(CONTROLS, CONTROLS): resistance to bending (squared second differences along rows, columns, diagonals) as a quadratic form."""
     out = np.zeros((CONTROLS, CONTROLS))
 
     def add(parts: list[tuple[int, int, float]], weight: float) -> None:
         row = np.zeros(CONTROLS)
         for j, i, value in parts:
             row[j * COLUMNS + i] += value
-        out[:] += weight * np.outer(row, row)
+        body = float(BODY[[j * COLUMNS + i for j, i, _ in parts]].mean())
+        out[:] += weight * (HEAD_STIFFNESS ** (1 - body) * STIFFNESS**body) * np.outer(row, row)
 
     for j in range(ROWS):
         for i in range(COLUMNS):
@@ -294,8 +306,11 @@ def _bending() -> Floats:
 ACROSS, DOWNWARDS = _hats(WIDTH_PX, COLUMNS), _hats(HEIGHT_PX, ROWS)
 GRID_X, GRID_Y = np.meshgrid(np.arange(WIDTH_PX, dtype=np.float32), np.arange(HEIGHT_PX, dtype=np.float32))
 BENDING = _bending()
-_cell_x, _cell_y = np.meshgrid(
-    (np.arange(WIDTH_PX // CELL_PX) + 0.5) / (WIDTH_PX // CELL_PX), (np.arange(HEIGHT_PX // CELL_PX) + 0.5) / (HEIGHT_PX // CELL_PX)
-)
-CELLS = lattice_weights(np.stack([LEFT + (RIGHT - LEFT) * _cell_x.ravel(), TOP + (BOTTOM - TOP) * _cell_y.ravel()], 1)).astype(np.float32)
+_columns, _rows = WIDTH_PX // CELL_PX, HEIGHT_PX // CELL_PX
+_cells = np.stack(np.meshgrid((np.arange(_columns) + 0.5) / _columns, (np.arange(_rows) + 0.5) / _rows), -1).reshape(-1, 2)
+_cells = _cells * [RIGHT - LEFT, BOTTOM - TOP] + [LEFT, TOP]
+CELLS = (lattice_weights(_cells) * lattice_counts(_cells)[:, None]).astype(np.float32)
 """(cells, CONTROLS): the control points' weights at the cells' middles."""
+_pixels = np.stack([(GRID_X.ravel() + 0.5) / WIDTH_PX, (GRID_Y.ravel() + 0.5) / HEIGHT_PX], 1) * [RIGHT - LEFT, BOTTOM - TOP] + [LEFT, TOP]
+COUNTS = lattice_counts(_pixels).reshape(HEIGHT_PX, WIDTH_PX).astype(np.float32)
+"""How much of the lattice's displacement applies at every pixel of the patch."""

@@ -29,7 +29,7 @@ from livepuppet.engines.landmark.raster import (
     sample_affines,
     sample_image,
     soften_map,
-    stretch_to_edges,
+    stretch_to_edge,
     to_grid,
     triangle_ids,
 )
@@ -164,7 +164,7 @@ def warp(avatar: LandmarkAvatar, posed: PosedMesh, motion: Motion) -> Image:
     x, y = sample_affines(ids, table, grid)
     shift_gaze(x, y, ids, net, avatar.likeness.eyes, posed.gaze)
     x, y = soften_map(x), soften_map(y)
-    stretch_to_edges(x, y, grid)
+    stretch_to_edge(y, grid)
     layers, person = avatar.backdrop.layers, avatar.backdrop.person
     if layers is None or person is None:
         picture = sample_image(avatar.image, enlarge_map(x, grid), enlarge_map(y, grid))

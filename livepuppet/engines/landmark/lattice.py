@@ -83,6 +83,19 @@ def rim_measure(face: Floats) -> FaceMeasure:
     return FaceMeasure(centre, np.array([max(width, 0.6 * tall), max(tall, 0.8 * width)]) / 2, max(width, 0.6 * tall))
 
 
+FADE = {"over": (1.0, 1.7), "below": (0.9, 1.4)}
+"""Distances from the rim's middle, in half rims, at which the lattice begins to count and counts in full: the face itself is the mesh's,
+and ears and hairline must not come apart from it."""
+
+
+def lattice_counts(places: Floats) -> Floats:
+    """(N,): how much of the lattice's displacement applies at places (N, 2)."""
+    distance = np.linalg.norm(places, axis=1)
+    below = smooth(np.clip((places[:, 1] / np.maximum(distance, 1e-6) - 0.3) / 0.45, 0, 1))
+    over, under = (smooth(np.clip((distance - low) / (high - low), 0, 1)) for low, high in FADE.values())
+    return np.asarray(over + below * (under - over))
+
+
 def lattice_weights(places: Floats) -> Floats:
     """(N, CONTROLS): what each control point counts at places (N, 2), bilinear; beyond the lattice its edge goes on."""
     column = np.clip((places[:, 0] - LEFT) / (RIGHT - LEFT) * (COLUMNS - 1), 0, COLUMNS - 1)

@@ -9,7 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livepuppet.engines.landmark.face_model import COUNT, EYES, LID_FOLD, LOWER_LID, MOUTH, OVAL, TRIANGLES, UPPER_LID
-from livepuppet.engines.landmark.lattice import CONTROLS, EAR_SIZE, EARS, RINGS, directions, down_of, lattice_weights, rim_measure
+from livepuppet.engines.landmark.lattice import (
+    CONTROLS,
+    EAR_SIZE,
+    EARS,
+    RINGS,
+    directions,
+    down_of,
+    lattice_counts,
+    lattice_weights,
+    rim_measure,
+)
 from livepuppet.engines.landmark.retarget import Likeness, pose_face, rotation_matrix
 from livepuppet.types import Floats, Motion
 
@@ -56,7 +66,7 @@ def build_warp_mesh(face: Floats) -> WarpMesh:
         points.append(at)
         turning.append(ring.above[0] * above + ring.beside[0] * beside + ring.below[0] * below)
         shifting.append(ring.above[1] * above + ring.beside[1] * beside + ring.below[1] * below)
-        lattice.append(lattice_weights(measure(at)) * (ring.size < RINGS[-1].size))
+        lattice.append(lattice_weights(measure(at)) * lattice_counts(measure(at))[:, None] * (ring.size < RINGS[-1].size))
         chin.append(np.full(len(OVAL), ring.chin))
     skin_and_rings = np.concatenate([TRIANGLES, ring_triangles()])
     ends = np.cumsum([len(skin_and_rings), len(EYES[0]), len(EYES[1]), len(MOUTH)])

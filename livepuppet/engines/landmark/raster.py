@@ -186,22 +186,20 @@ def soften_map(values: Field) -> Field:
     return out
 
 
-STRETCH = 3.0
-"""How far inwards, as a multiple of what is missing at an edge, the picture is stretched to fill it."""
+STRETCH = (3.0, 0.2)
+"""How far upwards, as a multiple of what is missing at the lower edge and at most as a share of the height, the picture is drawn out."""
 
 
-def stretch_to_edges(x: Field, y: Field, grid: Grid) -> None:
-    """Let the lower, left and right edge show what the image has there, where its content has moved away from them (in place).
+def stretch_to_edge(y: Field, grid: Grid) -> None:
+    """Let the lower edge show what the image has there, where its content has moved up from it (in place).
 
-    A body cut off by the photo's edge is drawn out a little instead of going on as its own mirror image.
+    A body that the photo cuts off is drawn out a little instead of going on as its own mirror image.
     """
-    for values, size, low in ((y, grid.height, False), (x.T, grid.width, False), (x.T, grid.width, True)):
-        lines = values[::-1] if low else values
-        missing = -lines[-2] if low else lines[-2] - (size - 1)
-        across = np.flatnonzero(missing > 0)
-        if not len(across):
-            continue
-        reach = int(min(len(lines), np.ceil(STRETCH * missing.max() / grid.step) + 2))
-        share = np.clip((np.arange(reach, dtype=np.float32) + 1) / max(reach - 2, 1), 0, 1)
-        share = (share * share * (3 - 2 * share))[:, None] * missing[across]
-        lines[-reach:, across] += share if low else -share
+    missing = np.maximum(y[-2] - (grid.height - 1), 0)
+    if not missing.any():
+        return
+    times, most = STRETCH
+    reach = int(min(most * len(y), np.ceil(times * missing.max() / grid.step)) + 2)
+    missing = np.minimum(missing, (reach - 2) * grid.step / times)
+    share = np.clip((np.arange(reach, dtype=np.float32) + 1) / max(reach - 2, 1), 0, 1)
+    y[-reach:] -= (share * share * (3 - 2 * share))[:, None] * missing

@@ -52,7 +52,8 @@ def test_a_body_that_moves_is_followed_step_by_step(portrait: Image, landmarks: 
         found = tracker.follow(below_the_chin(portrait, landmarks, (x, y)), landmarks, placed)
     tracker.close()
     assert shoulders(found, portrait, landmarks) == pytest.approx(by, abs=0.035 * placed.scale)
-    assert np.abs(found[LATTICE[:, 1] < -0.7]).max() < 0.03 * placed.scale, "the hair stays"
+    hair = (LATTICE[:, 1] < -0.7) & (np.abs(LATTICE[:, 0]) < 1.3)
+    assert np.abs(found[hair]).max() < max(0.02 * placed.scale, 0.15 * np.abs(by).max()), "the hair stays"
 
 
 def test_a_picture_that_moves_as_a_whole_bends_nothing(portrait: Image, landmarks: Landmarks) -> None:
