@@ -86,6 +86,7 @@ def run(options: argparse.Namespace) -> int:
         engine = session.puppet.engine
         cleanup.callback(engine.close)
         session.mark = mark.apply
+        session.controls.mark = mark
         session.new_recording = lambda: _new_recording(videos)
         _mention_consent(session)
         with interruptible():
