@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -188,12 +188,12 @@ class AvatarLoader:
 
 
 def unique_names(portraits: Sequence[Path]) -> tuple[str, ...]:
-    """The stems of the files; with the ending where two have the same, and with a number where even that is the same."""
-    stems = Counter(path.stem for path in portraits)
-    seen: Counter[str] = Counter()
-    names = []
+    """The stems of the files, with a number where one has come before."""
+    names: list[str] = []
     for path in portraits:
-        name = path.stem if stems[path.stem] == 1 else path.name
-        seen[name] += 1
-        names.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+        name, number = path.stem, 1
+        while name in names:
+            number += 1
+            name = f"{path.stem} ({number})"
+        names.append(name)
     return tuple(names)

@@ -30,7 +30,7 @@ class SessionSetting(ABC):
         group: where it stands in the studio: 'avatar', 'motion', 'camera', 'output' or 'view'.
         read: its present value.
         write: changes it, given a checked value; returns a line to show for a moment, '' for none.
-        private: belongs to the preview window, not to the page.
+        window_only: it shows something in the preview window.
     """
 
     name: str
@@ -39,7 +39,7 @@ class SessionSetting(ABC):
     group: str
     read: Callable[[ControlState], Value]
     write: Callable[[ControlState, Any], str]
-    private: bool = False
+    window_only: bool = False
 
     kind = ""
 
@@ -61,7 +61,8 @@ class SessionSetting(ABC):
 
     def described(self) -> dict[str, object]:
         """For programs: plain values."""
-        return {"name": self.name, "label": self.label, "help": self.help, "group": self.group, "kind": self.kind}
+        described = {name: getattr(self, name) for name in ("name", "label", "help", "group", "kind")}
+        return described | {"window_only": self.window_only}
 
     def _refusal(self, expected: str, value: object) -> UsageError:
         return UsageError(f"{self.name} is {expected}, not {value!r}", parameter=self.name)
@@ -180,7 +181,7 @@ class Action:
     """Something that happens once.
 
     Attributes:
-        name, label, help, private: as a setting's.
+        name, label, help: as a setting's.
         act: does it; returns a line to show, '' for none.
     """
 
@@ -188,4 +189,3 @@ class Action:
     label: str
     help: str
     act: Callable[[ControlState], str]
-    private: bool = False

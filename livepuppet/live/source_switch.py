@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
-from livepuppet.errors import LivepuppetError, RunError
+from livepuppet.errors import LivepuppetError
 from livepuppet.types import Closing, Frame, Source
 
 
@@ -16,7 +16,7 @@ class SourceSwitch(Closing):
     A source that ends or fails leaves the switch waiting for the next one, so that the session can be helped out of it.
 
     Attributes:
-        chosen: by its name among `names`.
+        name, fps, mirrored: the present source's.
         names: what can be chosen.
     """
 
@@ -25,8 +25,11 @@ class SourceSwitch(Closing):
     def __init__(
         self, chosen: str, opened: Source, open_by_name: Callable[[str], Source], list_names: Callable[[], tuple[str, ...]]
     ) -> None:
-        self.chosen, self.names = chosen, list_names()
+        self.names = list_names()
+        self._chosen = chosen
+        self._wanted = ""
         self._present = opened
+        self.name, self.fps, self.mirrored = opened.name, opened.fps, opened.mirrored
         self._open, self._list = open_by_name, list_names
         self._turned = threading.Condition()
         self._opening: threading.Thread | None = None
@@ -37,16 +40,9 @@ class SourceSwitch(Closing):
         self._index = 0
 
     @property
-    def name(self) -> str:
-        return self._present.name
-
-    @property
-    def fps(self) -> float:
-        return self._present.fps
-
-    @property
-    def mirrored(self) -> bool:
-        return self._present.mirrored
+    def chosen(self) -> str:
+        """By its name among `names`; at once what was chosen last, and again the present one where that cannot be opened."""
+        return self._wanted or self._chosen
 
     @property
     def trouble(self) -> str:
@@ -57,14 +53,14 @@ class SourceSwitch(Closing):
         self.names = self._list()
 
     def choose(self, name: str) -> str:
-        """Open another source in the background; returns a line for the person."""
+        """Open another source in the background; the last wish counts. Returns a line for the person."""
         with self._turned:
             if self._closed:
                 return ""
-            if self._opening is not None:
-                return "one moment: a camera is being opened"
-            self._opening = threading.Thread(target=self._turn, args=(name,), name="livepuppet-camera-switch")
-            self._opening.start()
+            self._wanted = name
+            if self._opening is None:
+                self._opening = threading.Thread(target=self._turn, name="livepuppet-camera-switch")
+                self._opening.start()
         return f"opening {name}"
 
     def changed(self) -> bool:
@@ -111,24 +107,27 @@ class SourceSwitch(Closing):
             opening.join()
         self._present.close()
 
-    def _turn(self, name: str) -> None:
-        before: Source | None = None
-        try:
-            opened = self._open(name)
-        except LivepuppetError as error:
+    def _turn(self) -> None:
+        """Open what is wanted, until that is what was opened."""
+        while True:
+            name, opened, failure = self._wanted, None, ""
+            try:
+                opened = self._open(name)
+            except LivepuppetError as error:
+                failure = str(error)
+            except Exception as error:  # a driver's own kind of failure must not leave the switch stuck
+                failure = f"{name} cannot be opened: {error}"
+            surplus = opened
             with self._turned:
-                self._failure, self._opening = str(error), None
-            return
-        except Exception as error:  # a driver's own kind of failure must not leave the switch stuck
-            with self._turned:
-                self._failure, self._opening = str(RunError(f"{name} cannot be opened: {error}")), None
-            return
-        with self._turned:
-            self._opening = None
-            if self._closed:
-                before = opened
-            else:
-                before, self._present = self._present, opened
-                self.chosen, self._changed, self._silence = name, True, ""
-            self._turned.notify_all()
-        before.close()
+                done = self._closed or self._wanted == name
+                if done:
+                    self._opening, self._wanted, self._failure = None, "", failure
+                if done and not self._closed and opened is not None:
+                    surplus, self._present = self._present, opened
+                    self.name, self.fps, self.mirrored = opened.name, opened.fps, opened.mirrored
+                    self._chosen, self._changed, self._silence = name, True, ""
+                self._turned.notify_all()
+            if surplus is not None:
+                surplus.close()
+            if done:
+                return

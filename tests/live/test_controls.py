@@ -136,7 +136,7 @@ def test_every_action_acts(session: Session) -> None:
 
 def test_names_of_avatars_are_told_apart() -> None:
     paths = [Path("a/ada.jpg"), Path("a/ada.png"), Path("b/ada.jpg"), Path("b/bruno.jpg")]
-    assert unique_names(paths) == ("ada.jpg", "ada.png", "ada.jpg (2)", "bruno")
+    assert unique_names(paths) == ("ada", "ada (2)", "ada (3)", "bruno")
 
 
 def test_requests_of_other_threads_are_fulfilled_by_the_loop_between_two_frames() -> None:

@@ -62,6 +62,23 @@ def test_the_camera_is_exchanged_and_the_old_one_closed() -> None:
     assert all(source.closed for source in drawer.opened)
 
 
+def test_the_last_of_several_wishes_is_the_one_that_comes() -> None:
+    go, drawer = threading.Event(), Drawer()
+
+    def slowly(name: str) -> Source:
+        go.wait(10)
+        return drawer(name)
+
+    switch = SourceSwitch("demo", drawer("demo"), slowly, lambda: NAMES)
+    for name in ("webcam", "broken", "short"):
+        switch.choose(name)
+    go.set()
+    until(switch.changed)
+    assert (switch.chosen, switch.name, switch.failure()) == ("short", "short", "")
+    switch.close()
+    assert all(source.closed for source in drawer.opened)
+
+
 def test_closing_while_another_camera_opens_leaves_none_open() -> None:
     go = threading.Event()
     drawer = Drawer()
@@ -72,7 +89,8 @@ def test_closing_while_another_camera_opens_leaves_none_open() -> None:
 
     switch = SourceSwitch("demo", drawer("demo"), slowly, lambda: NAMES)
     switch.choose("webcam")
-    assert "one moment" in switch.choose("short")
+    switch.choose("short")
+    assert switch.chosen == "short", "the last wish counts"
     closing = threading.Thread(target=switch.close)
     closing.start()
     go.set()
