@@ -61,6 +61,7 @@ class SessionPlan:
         watched: somebody watches as it happens.
         stats: where to write what was measured.
         service: None where nobody controls it from outside.
+        inset: when the driver's own image is shown at first, see `controls`.
     """
 
     source: Source
@@ -71,6 +72,7 @@ class SessionPlan:
     videos: list[Path] = field(default_factory=list)
     stats: Path | None = None
     service: Service | None = None
+    inset: str = "when needed"
 
 
 def run_plan(plan: SessionPlan, options: argparse.Namespace) -> int:
@@ -84,6 +86,7 @@ def run_plan(plan: SessionPlan, options: argparse.Namespace) -> int:
         engine = session.puppet.engine
         cleanup.callback(engine.close)
         session.mark, session.controls.mark = mark.apply, mark
+        session.controls.inset = plan.inset
         recordings = Recordings(Path(), engine.name, mark, identity)
         session.new_recording, session.recorded = recordings.new, recordings.finish
         mention_consent(session)

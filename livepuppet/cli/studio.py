@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     sinks: list[Sink] = [*(make_sink(output) for output in outputs), picture]
     service = Service(host, port, picture, seat, lambda server: show_page(server.access.link, open_it=not options.no_open))
     source = open_switchable(options.camera, seat, fps=options.fps, chosen=remember_choice)
-    return run_plan(SessionPlan(source, sinks, settings, Limits(fps=options.fps), True, videos, None, service), options)
+    return run_plan(SessionPlan(source, sinks, settings, Limits(fps=options.fps), True, videos, None, service, "always"), options)
 
 
 def show_page(link: str, *, open_it: bool) -> None:

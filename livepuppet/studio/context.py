@@ -65,7 +65,7 @@ def control_model() -> dict[str, Any]:
     """Every setting and action, described."""
     keys: dict[str, list[dict[str, object]]] = {}
     for binding in KEY_BINDINGS:
-        keys.setdefault(binding.control, []).append({"keys": list(binding.keys), "by": binding.by})
+        keys.setdefault(binding.control, []).append({"keys": list(binding.keys), "by": binding.by, "help": binding.help})
     settings = [setting.described() | {"keys": keys.get(name, [])} for name, setting in SETTINGS.items()]
     actions = [
         {"name": action.name, "label": action.label, "help": action.help, "keys": keys.get(action.name, [])} for action in ACTIONS.values()
