@@ -74,7 +74,7 @@ class Page:
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone)
 
     def colours(self, scheme: str) -> None:
-        """'light' or 'dark', as the system would ask for it; with motion reduced, so that nothing is seen half way from one to the other."""
+        """'light' or 'dark', as the system would ask for it; with motion reduced, so that nothing is seen half way between them."""
         wishes = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
         self.call("Emulation.setEmulatedMedia", features=[{"name": name, "value": value} for name, value in wishes.items()])
 
@@ -119,5 +119,9 @@ def chromium(folder: Path, *flags: str) -> Iterator[Page]:
             yield Page(socket)
     finally:
         process.terminate()
-        process.wait(30)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
         process.stderr.close()

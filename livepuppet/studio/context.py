@@ -38,6 +38,7 @@ class StudioContext:
             "recordings": [path.name for path in self.recordings.finished],
             "failures": [str(failure) for failure in session.failures],
             "seat_taken": self.seat.taken,
+            "seat_way": self.seat.way,
         }
 
     def figures(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 import time
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -20,13 +21,28 @@ QUIET_S = 1.5
 """Without an image for so long, the page is told."""
 
 
+class CallFrame(Protocol):
+    """A frame of a WebRTC call, decoded but not yet converted."""
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    def to_ndarray(self, *, format: str) -> Any: ...
+
+
 class CameraSeat:
-    """Whose camera drives: one visitor's, until they leave. Methods may be called from any thread."""
+    """Whose camera drives: one visitor's, until they leave. Methods may be called from any thread.
+
+    Attributes:
+        way: how its images come: 'JPEG' or 'WebRTC', '' while none have.
+    """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._holder: object | None = None
-        self._newest: tuple[bytes, float] | None = None
+        self._newest: tuple[bytes | CallFrame, float] | None = None
+        self.way = ""
 
     @property
     def taken(self) -> bool:
@@ -44,18 +60,19 @@ class CameraSeat:
         """Free the seat, if this visitor has it; an image that waits is forgotten."""
         with self._changed:
             if self._holder is visitor:
-                self._holder, self._newest = None, None
+                self._holder, self._newest, self.way = None, None, ""
 
-    def offer(self, visitor: object, image: bytes) -> bool:
-        """Hand over one JPEG in place of an older one that nobody took; False where the visitor does not have the seat."""
+    def offer(self, visitor: object, image: bytes | CallFrame) -> bool:
+        """Hand over one JPEG, or frame of a call, in place of an older one that nobody took; False where the visitor has not the seat."""
         with self._changed:
             if self._holder is not visitor:
                 return False
             self._newest = image, time.monotonic()
+            self.way = "JPEG" if isinstance(image, bytes) else "WebRTC"
             self._changed.notify_all()
             return True
 
-    def take(self, timeout: float) -> tuple[bytes, float] | None:
+    def take(self, timeout: float) -> tuple[bytes | CallFrame, float] | None:
         """The newest image and when it came; None when none comes within so many seconds."""
         with self._changed:
             self._changed.wait_for(lambda: self._newest is not None, timeout)
@@ -94,10 +111,10 @@ class PageCamera(Closing):
             newest = self._seat.take(self.POLL_S)
             if newest is None:
                 continue
-            data, arrived = newest
-            image = decode_camera_image(data)
+            sent, arrived = newest
+            image = decode_camera_image(sent) if isinstance(sent, bytes) else convert_call_frame(sent)
             if image is None:
-                self._unreadable = f"the browser sends what is no JPEG of at most {LARGEST_SIDE} pixels a side"
+                self._unreadable = f"the browser sends what is no image of at most {LARGEST_SIDE} pixels a side"
                 continue
             self._unreadable, self._arrived = "", arrived
             self._index += 1
@@ -107,6 +124,13 @@ class PageCamera(Closing):
     def close(self) -> None:
         """End a waiting `read`, at once but for POLL_S. May be called twice."""
         self._closed.set()
+
+
+def convert_call_frame(frame: CallFrame) -> Image | None:
+    """A call's frame as RGB uint8 (H, W, 3); None where it is too large."""
+    if max(frame.width, frame.height) > LARGEST_SIDE:
+        return None
+    return np.ascontiguousarray(frame.to_ndarray(format="rgb24"), np.uint8)
 
 
 def decode_camera_image(data: bytes) -> Image | None:

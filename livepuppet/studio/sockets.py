@@ -15,6 +15,7 @@ from livepuppet.errors import LivepuppetError, UsageError
 from livepuppet.live.control_state import ControlState
 from livepuppet.studio.context import StudioContext
 from livepuppet.studio.page_camera import PAGE_CAMERA
+from livepuppet.studio.webrtc import CameraCall, calls_possible
 
 LOOK_S = 0.05
 """How often the state is looked at for news."""
@@ -26,7 +27,7 @@ MOST_AHEAD = 3
 CROWDED, TAKEN, ENDED = 4029, 4009, 4000
 """Why a WebSocket was closed."""
 CLOSING_S = 1.0
-CHOOSING = 100
+CHOOSING = 400
 """Looks at the state that a browser's camera may take until it is the session's."""
 
 
@@ -260,13 +261,37 @@ async def hear_credit(socket: WebSocket, credit: Credit) -> None:
 
 
 async def receive_camera(socket: WebSocket, context: StudioContext) -> None:
-    """JPEGs from the visitor in the seat; each one is acknowledged, so that none pile up on the way."""
-    await socket.send_json({"seat": "yours"})
-    while True:
-        image = await heard(socket)
-        if isinstance(image, bytes) and not context.seat.offer(socket, image):
-            return
-        await socket.send_json({"more": 1})
+    """JPEGs from the visitor in the seat, each one acknowledged, so that none pile up on the way; or a call, where both sides can."""
+    call: CameraCall | None = None
+    telling: set[asyncio.Future[None]] = set()
+
+    def seen() -> None:
+        telling.add(asyncio.ensure_future(socket.send_json({"call": "seen"})))
+
+    await socket.send_json({"seat": "yours", "call": calls_possible()})
+    try:
+        while True:
+            message = await heard(socket)
+            if isinstance(message, bytes):
+                if not context.seat.offer(socket, message):
+                    return
+                await socket.send_json({"more": 1})
+            elif call is None and calls_possible():
+                call = CameraCall(lambda frame: context.seat.offer(socket, frame), seen)
+                await socket.send_json({"answer": await call.answer(offer_in(message))})
+    finally:
+        if call is not None:
+            await call.close()
+        await asyncio.gather(*telling, return_exceptions=True)
+
+
+def offer_in(text: str) -> object:
+    """What a message {"offer": ...} offers; None where it is another."""
+    try:
+        message = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return message.get("offer") if isinstance(message, dict) else None
 
 
 async def while_chosen(context: StudioContext) -> None:

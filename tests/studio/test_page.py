@@ -157,12 +157,16 @@ def test_the_browser_s_camera_drives_and_its_second_page_sees_that_the_seat_is_t
     """Chromium's fake camera shows a moving disc, bright enough for the blob engine."""
     with studio.socket("/api/camera") as seat:
         seat.recv(20)
+        until(lambda: studio.session.state.settings["camera"] == PAGE_CAMERA)
         choose_camera(page, PAGE_CAMERA)
         page.until("document.getElementById('message').textContent.includes('in use')")
     until(lambda: not studio.seat.taken)
     choose_camera(page, PAGE_CAMERA)
     until(lambda: studio.session.state.driven and studio.seat.taken)
     until(lambda: not studio.session.state.trouble and studio.session.state.settings["camera"] == PAGE_CAMERA)
+    until(lambda: studio.seat.way == "WebRTC", 60)
+    before = studio.session.meter.snapshot().taken
+    until(lambda: studio.session.meter.snapshot().taken > before + 5)
     page.open("about:blank")
     until(lambda: not studio.seat.taken)
     until(lambda: "waiting for a browser" in studio.session.state.trouble)
@@ -232,6 +236,7 @@ def test_a_first_visit_from_camera_to_reference(filmed_performance: Path, tmp_pa
         assert program.wait(60) == 0
     finally:
         program.kill()
+        program.wait()
         program.stderr.close()
 
 

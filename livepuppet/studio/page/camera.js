@@ -1,8 +1,10 @@
-// This browser's camera: frames to livepuppet as JPEG, the newest only; each one is acknowledged before the next but one is sent.
+// This browser's camera. It begins with JPEGs, the newest only, each one acknowledged before the next but one is sent; as soon as a WebRTC call
+// stands, that takes over, because browsers slow down everything else in a tab that nobody looks at. Where there is no call, JPEGs go on.
 
 import { socketAddress } from "./session.js";
 
 const WIDTH = 960, HEIGHT = 720, QUALITY = 0.85, AHEAD = 2;
+const GATHERING_MS = 1000, BITS = 6_000_000;
 export const PAGE_CAMERA = "this browser's camera";
 
 let running = null;
@@ -37,6 +39,8 @@ class CameraSender {
     this.stream = stream;
     this.ended = ended;
     this.owed = 0;
+    this.called = false; // frames come by the call
+    this.peer = null;
     this.busy = false;
     this.video = document.createElement("video");
     this.video.muted = true;
@@ -54,9 +58,31 @@ class CameraSender {
     if (message.seat) {
       await this.video.play();
       this.watch();
-    } else {
+      if (message.call && window.RTCPeerConnection) this.offerCall();
+    } else if (message.more) {
       this.owed -= 1;
+    } else if (message.answer) {
+      await this.peer.setRemoteDescription({ type: "answer", sdp: message.answer });
+    } else if (message.call) {
+      this.called = true;
     }
+  }
+
+  async offerCall() {
+    this.peer = new RTCPeerConnection({ iceServers: [] });
+    this.peer.addEventListener("connectionstatechange", () => {
+      if (["failed", "disconnected", "closed"].includes(this.peer.connectionState)) this.called = false;
+    });
+    const sender = this.peer.addTrack(this.stream.getVideoTracks()[0], this.stream);
+    await this.peer.setLocalDescription(await this.peer.createOffer());
+    const parameters = sender.getParameters();
+    for (const encoding of parameters.encodings ?? []) encoding.maxBitrate = BITS;
+    await sender.setParameters({ ...parameters, degradationPreference: "maintain-framerate" }).catch(() => sender.setParameters(parameters));
+    await new Promise((done) => {
+      this.peer.addEventListener("icegatheringstatechange", () => this.peer.iceGatheringState === "complete" && done());
+      setTimeout(done, GATHERING_MS);
+    });
+    if (this.stream) this.socket.send(JSON.stringify({ offer: this.peer.localDescription.sdp }));
   }
 
   watch() {
@@ -68,7 +94,7 @@ class CameraSender {
 
   send() {
     const { videoWidth: width, videoHeight: height } = this.video;
-    if (this.busy || this.owed >= AHEAD || !width || this.socket.readyState !== WebSocket.OPEN) return;
+    if (this.called || this.busy || this.owed >= AHEAD || !width || this.socket.readyState !== WebSocket.OPEN) return;
     const scale = Math.min(1, WIDTH / Math.max(width, height));
     this.canvas.width = Math.round(width * scale);
     this.canvas.height = Math.round(height * scale);
@@ -86,6 +112,7 @@ class CameraSender {
     if (!this.stream) return;
     for (const track of this.stream.getTracks()) track.stop();
     this.stream = null;
+    this.peer?.close();
     this.socket.close();
     this.ended(line);
   }

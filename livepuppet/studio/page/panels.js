@@ -22,7 +22,7 @@ function showPlaces(state) {
   });
   const browser = state.settings.camera === "this browser's camera";
   const where = `${location.host}`;
-  lines.push(line("Your camera's image", browser ? `goes from this browser to livepuppet at ${where}, and nowhere else` : "stays on the machine that livepuppet runs on; it is shown here and is in no output", "you"));
+  lines.push(line("Your camera's image", browser ? `goes from a browser to livepuppet at ${where} (${state.seat_way || "not now"}), and nowhere else` : "stays on the machine that livepuppet runs on; it is shown here and is in no output", "you"));
   document.getElementById("places").replaceChildren(...lines);
 }
 
