@@ -65,7 +65,8 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Nothing of the user's is read or written by this process; the folder in which it happens instead."""
     monkeypatch.setenv("LIVEPUPPET_RUNTIME", str(tmp_path / "runtime"))
     monkeypatch.setenv("LIVEPUPPET_CONFIG", str(tmp_path / "config"))
-    monkeypatch.setattr("livepuppet.studio.gallery.data_folder", lambda: tmp_path / "data")
+    for module in ("studio.gallery", "provenance.consent"):
+        monkeypatch.setattr(f"livepuppet.{module}.data_folder", lambda: tmp_path / "data")
     return tmp_path
 
 

@@ -24,7 +24,7 @@ from livepuppet.live.requests import Requests
 from livepuppet.live.setting_kinds import Value
 from livepuppet.live.source_switch import SourceSwitch
 from livepuppet.live.stats import Meter
-from livepuppet.provenance.label import CORNERS, Corner, check_label_text
+from livepuppet.provenance.label import CORNERS, Corner
 from livepuppet.provenance.marks import Mark
 from livepuppet.types import Image, Source, Status
 
@@ -166,10 +166,15 @@ class ControlState:
 
     # What the loop asks of it
 
-    def serve(self) -> None:
-        """Fulfil what other threads asked for."""
-        for line in self._requests.serve(self):
-            self.say(line)
+    def serve(self, publish: Callable[[], None]) -> None:
+        """Fulfil what other threads asked for, and publish how it stands then before they hear of it."""
+
+        def say_and_publish(lines: list[str]) -> None:
+            for line in lines:
+                self.say(line)
+            publish()
+
+        self._requests.serve(self, say_and_publish)
 
     def close(self) -> None:
         """Nothing more is fulfilled."""
@@ -342,7 +347,7 @@ class ControlState:
     def write_label(self, text: str) -> str:
         if self.mark is None:
             raise UsageError("these frames carry no label: nothing marks them", parameter="label")
-        self.mark.label = check_label_text(text) if text else None
+        self.mark.relabel(text or None)
         return f"label: {self.mark.label}" if text else "no label"
 
     def label_position(self) -> str:

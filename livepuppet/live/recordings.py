@@ -30,11 +30,13 @@ class Recordings:
         self.finished: tuple[Path, ...] = ()
         self._folder, self._engine, self._mark, self._identity = folder, engine, mark, identity
         self._signing: list[threading.Thread] = []
+        self._relabelled: dict[Path, int] = {}
         self._lock = threading.Lock()
 
     def new(self) -> tuple[Sink, Path]:
         """A sink for the next one, and its file."""
         path = free_name(self._folder / time.strftime("livepuppet-%Y%m%d-%H%M%S.mp4"))
+        self._relabelled[path] = self._mark.relabelled
         return make_sink(str(path)), path
 
     def finish(self, path: Path) -> None:
@@ -49,7 +51,7 @@ class Recordings:
             thread.join()
 
     def _sign(self, path: Path) -> None:
-        sign_video(path, self._engine, self._mark, self._identity)
+        sign_video(path, self._engine, self._mark, self._identity, relabelled=self._relabelled.get(path, 0))
         if path.is_file():
             with self._lock:
                 self.finished = (*self.finished, path)

@@ -36,22 +36,29 @@ class Requests(Generic[T]):
                 self._waiting.append((call, future))
         return future
 
-    def serve(self, target: T) -> list[str]:
-        """Make all calls that wait, in the order in which they were asked for; the lines they return. For the loop's thread only."""
+    def serve(self, target: T, publish: Callable[[list[str]], None]) -> None:
+        """Make all calls that wait, in the order in which they were asked for. For the loop's thread only.
+
+        Args:
+            target: what they act on.
+            publish: given the lines that they returned, before anybody who asked hears of it: who then looks finds it done.
+        """
         with self._lock:
             waiting, self._waiting = self._waiting, []
-        said = []
+        outcomes: list[tuple[Future[str], str | Exception]] = []
         for call, future in waiting:
             if not future.set_running_or_notify_cancel():
                 continue
             try:
-                line = call(target)
+                outcomes.append((future, call(target)))
             except Exception as error:  # whoever asked hears of it; the session goes on
-                future.set_exception(error)
+                outcomes.append((future, error))
+        publish([outcome for _, outcome in outcomes if isinstance(outcome, str)])
+        for future, outcome in outcomes:
+            if isinstance(outcome, str):
+                future.set_result(outcome)
             else:
-                said.append(line)
-                future.set_result(line)
-        return said
+                future.set_exception(outcome)
 
     def close(self) -> None:
         """The loop has ended: those who wait are told so, and so is whoever asks from now on."""

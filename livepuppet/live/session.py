@@ -192,12 +192,14 @@ class Session:
         self._swap_avatar()
         self.controls.notice_source()
         self._hear_keys()
-        self.controls.serve()
-        state = self.controls.state(self._output_names())
-        if state != self.state:
-            self.state = state
+        self.controls.serve(self._publish_state)
         if not self._sinks and not self._over.is_set():
             self.end("no output is left")
+
+    def _publish_state(self) -> None:
+        state = self.controls.state(self._output_names())
+        if state != self.state:  # programs take another object for news
+            self.state = state
 
     def end(self, reason: str) -> None:
         """Finish after the present frame; may be called from any thread."""

@@ -61,6 +61,7 @@ class Added(BaseModel):
     """A portrait that was taken."""
 
     name: str
+    line: str = Field(description="whose portraits may be animated: said once to every user")
 
 
 class MachineFinding(BaseModel):
@@ -181,7 +182,8 @@ def add_avatar_routes(app: FastAPI, context: StudioContext) -> None:
     async def add_avatar(request: Request, name: Annotated[str, Field(max_length=300)] = "portrait") -> Added:
         """Add a photo: the body is the file's content, at most 32 MB. It is kept in the user's folder and can be chosen at once."""
         content = await request.body()
-        return Added(name=await asyncio.to_thread(context.gallery.add, content, name))
+        added, line = await asyncio.to_thread(context.gallery.add, content, name)
+        return Added(name=added, line=line)
 
     @app.get("/api/avatars/{name}/thumbnail", tags=["avatars"], response_class=Response)
     async def thumbnail(name: str) -> Response:

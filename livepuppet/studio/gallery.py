@@ -14,6 +14,7 @@ from PIL import UnidentifiedImageError
 from livepuppet.errors import LivepuppetError, PortraitError, UsageError
 from livepuppet.files import data_folder, free_name, write_atomically
 from livepuppet.live.avatar_loader import AvatarLoader
+from livepuppet.provenance.consent import consent_line
 from livepuppet.studio.picture import encode_jpeg
 from livepuppet.vision.portrait import find_portraits, load_portrait
 
@@ -75,8 +76,8 @@ class Gallery:
             self._thumbnails[path] = known
         return known[1]
 
-    def add(self, content: bytes, name: str) -> str:
-        """Keep a photo in the user's folder and make it an avatar; its name among the avatars.
+    def add(self, content: bytes, name: str) -> tuple[str, str]:
+        """Keep a photo in the user's folder and make it an avatar; its name among the avatars, and a line to show, '' for none.
 
         Args:
             content: of an image file, whatever its name says.
@@ -94,7 +95,8 @@ class Gallery:
             path = free_name(folder / f"{safe_stem(name)}{ending_of(content)}")
             write_atomically(path, lambda file: file.write(content), private=True)
             try:
-                return self._avatars.add(path)
+                added = self._avatars.add(path)
+                return added, consent_line(path) or ""
             except LivepuppetError as error:
                 path.unlink()
                 raise PortraitError(plain(error, path), parameter="name") from error

@@ -177,7 +177,14 @@ def test_a_flood_of_requests_is_turned_away_and_a_fault_in_one_stays_with_who_as
     futures = [requests.submit(lambda target: str(target.pop())) for _ in range(MOST_WAITING + 1)]
     with pytest.raises(RunError, match="more slowly"):
         futures[-1].result(0)
-    assert requests.serve([1, 2]) == ["2", "1"]
+    published: list[str] = []
+
+    def publish(lines: list[str]) -> None:
+        published.extend(lines)
+        assert not futures[0].done(), "who asked hears of it only afterwards"
+
+    requests.serve([1, 2], publish)
+    assert published == [futures[0].result(0), futures[1].result(0)] == ["2", "1"]
     assert isinstance(futures[2].exception(0), IndexError)
     waiting = requests.submit(lambda target: "")
     requests.close()

@@ -59,8 +59,9 @@ async function addPhotos(files) {
     if (file.size > MOST_BYTES) { tell(`${file.name} is too large: at most 32 MB`); continue; }
     busy(+1);
     try {
-      const { name } = await ask("POST", `/api/avatars?name=${encodeURIComponent(file.name)}`, file, "application/octet-stream");
+      const { name, line } = await ask("POST", `/api/avatars?name=${encodeURIComponent(file.name)}`, file, "application/octet-stream");
       await set("avatar", name);
+      if (line) tell(line, 12000);
     } catch (error) {
       tell(`${file.name}: ${error.message}`);
     } finally {

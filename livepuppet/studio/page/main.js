@@ -14,10 +14,10 @@ const $ = (id) => document.getElementById(id);
 const NOTE_MS = 5000;
 let note = "", noteUntil = 0, recordingSince = 0;
 
-function say(line) {
-  [note, noteUntil] = [line, Date.now() + NOTE_MS];
+function say(line, forMs = NOTE_MS) {
+  [note, noteUntil] = [line, Date.now() + forMs];
   showMessage();
-  setTimeout(showMessage, NOTE_MS + 50);
+  setTimeout(showMessage, forMs + 50);
 }
 
 function showMessage() {
@@ -66,7 +66,7 @@ function offerSeat(state) {
 }
 
 on("state", (state) => { showBar(state); showMessage(); offerSeat(state); });
-on("trouble", say);
+on("trouble", (line) => say(line));
 on("lost", () => curtain("The connection to livepuppet is lost. Trying again …"));
 on("connected", () => curtain(""));
 on("ended", (reason) => { stopCamera(); curtain(`The session has ended: ${reason}. Start it again with “livepuppet studio”.`); });
