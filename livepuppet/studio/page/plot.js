@@ -32,7 +32,7 @@ function draw(canvas, pen) {
   const paint = { line: resolved("--line"), soft: resolved("--soft"), fps: resolved("--green"), late: resolved("--accent") };
   const topFps = nice(Math.max(30, ...history.map((one) => one.fps)));
   const topMs = nice(Math.max(40, ...history.map((one) => one.latency_p95)));
-  const left = 26, right = width - 44, top = 10, bottom = height - 8;
+  const left = 26, right = width - 54, top = 10, bottom = height - 8;
   const x = (i) => right - ((history.length - 1 - i) / (KEPT - 1)) * (right - left);
   const y = (value, most) => bottom - (value / most) * (bottom - top);
   pen.font = `11px ${getComputedStyle(canvas).fontFamily}`;
