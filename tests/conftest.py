@@ -8,9 +8,13 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from media import x_server
+
+if TYPE_CHECKING:
+    from studio_fixtures import RunningStudio
 
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT))  # tools/ is not installed; last, so that an installed livepuppet stays the one that is tested
@@ -54,3 +58,22 @@ def screen(x_screen: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """A screen of 1400 x 900, for as long as the test runs; its name for DISPLAY."""
     monkeypatch.setenv("DISPLAY", x_screen)
     return x_screen
+
+
+@pytest.fixture
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Nothing of the user's is read or written by this process; the folder in which it happens instead."""
+    monkeypatch.setenv("LIVEPUPPET_RUNTIME", str(tmp_path / "runtime"))
+    monkeypatch.setenv("LIVEPUPPET_CONFIG", str(tmp_path / "config"))
+    for module in ("studio.gallery", "provenance.consent"):
+        monkeypatch.setattr(f"livepuppet.{module}.data_folder", lambda: tmp_path / "data")
+    return tmp_path
+
+
+@pytest.fixture
+def studio(own_folders: Path) -> Iterator[RunningStudio]:
+    """A session that runs, and the server in front of it."""
+    from studio_fixtures import running_studio
+
+    with running_studio(own_folders) as running:
+        yield running

@@ -27,7 +27,7 @@ FLOORS = {
     "rendering": 7, "protection": 7, "synthetic": 7,
     "training": 8, "models": 8,
     "diagnostics": 9,
-    "__init__": 10,
+    "__init__": 10, "studio": 10,
     "cli": 11, "__main__": 11,
 }  # fmt: skip
 """Folder, or module at the top of the package -> its floor. It imports from lower floors only."""
@@ -150,6 +150,20 @@ def test_networks_stay_out_of_the_live_path() -> None:
             assert not heavy, f"{name} imports what only training needs: {heavy}"
 
 
+def test_the_server_s_packages_stay_in_the_studio() -> None:
+    """Also there, what a shell needs to find a session works without them."""
+    server = {"fastapi", "uvicorn", "starlette", "pydantic", "websockets", "aiortc"}
+    for name, path in modules().items():
+        nodes = list(ast.walk(ast.parse(path.read_text("utf-8"))))
+        names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+        names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+        found = server & {full.partition(".")[0] for full in names}
+        assert folder(name) == "studio" or not found, f"{name} imports {found}"
+    program = "import sys, livepuppet.studio.remote, livepuppet.studio.assembly, livepuppet.cli.control; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.split()
+    assert not server & set(loaded)
+
+
 def test_no_command_imports_another() -> None:
     commands = {name for name, path in modules().items() if folder(name) == "cli" and "def add_arguments(parser" in path.read_text("utf-8")}
     for name in commands:
@@ -218,7 +232,7 @@ def test_import_is_light() -> None:
         "import os, sys, threading, logging\n"
         "before = (dict(os.environ), threading.active_count(), list(logging.getLogger().handlers))\n"
         "import livepuppet\n"
-        "heavy = {'torch', 'mediapipe', 'onnxruntime', 'cv2', 'av', 'matplotlib', 'pyvirtualcam'} & set(sys.modules)\n"
+        "heavy = {'torch', 'mediapipe', 'onnxruntime', 'cv2', 'av', 'matplotlib', 'pyvirtualcam', 'fastapi'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
         "assert before == (dict(os.environ), threading.active_count(), list(logging.getLogger().handlers))\n"
     )

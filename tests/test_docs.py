@@ -11,7 +11,7 @@ import pytest
 from livepuppet.cli import COMMANDS, build_parser
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = [DOCS / "calls.md", DOCS / "troubleshooting.md"]
+PAGES = [DOCS / "calls.md", DOCS / "control.md", DOCS / "troubleshooting.md"]
 COMMAND = re.compile(r"^    (livepuppet .*?)(?: {2,}.*)?$|`(livepuppet [^`]+)`", re.MULTILINE)
 
 
@@ -30,4 +30,5 @@ def test_every_command_on_the_page_is_one(page: Path) -> None:
 
 def test_the_pages_show_commands() -> None:
     assert len(commands(DOCS / "calls.md")) >= 6
+    assert len(commands(DOCS / "control.md")) >= 12
     assert len(commands(DOCS / "troubleshooting.md")) >= 10

@@ -22,7 +22,10 @@ from livepuppet.cli.suggestions import invalid_choice, unknown_command, unknown_
 from livepuppet.errors import LivepuppetError
 from livepuppet.version import __version__
 
-COMMANDS = ("live", "cameras", "virtual-camera", "doctor", "render", "models", "bench", "verify", "protect", "about", "synth", "train")
+COMMANDS = (
+    *("live", "studio", "control", "cameras", "virtual-camera", "doctor"),
+    *("render", "models", "bench", "verify", "protect", "about", "synth", "train"),
+)
 """In the order `--help` shows them; module names, with '-' for '_'."""
 
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import json
 import logging
-import time
 from pathlib import Path
 
 from livepuppet.cli.options import (
@@ -20,15 +17,11 @@ from livepuppet.cli.options import (
     positive_int,
     settings_from,
 )
-from livepuppet.errors import SinkError, UsageError
+from livepuppet.cli.running import Service, SessionPlan, remember_choice, run_plan
 from livepuppet.factory import make_sink, open_source
-from livepuppet.files import free_name, refuse_overwriting
-from livepuppet.live.assembly import assemble_session, interruptible
-from livepuppet.live.session import Limits, Session
-from livepuppet.live.stats import Meter, Statistics
-from livepuppet.provenance.consent import consent_line
-from livepuppet.provenance.marks import sign_video
-from livepuppet.types import Sink, Source
+from livepuppet.files import refuse_overwriting
+from livepuppet.live.session import Limits
+from livepuppet.types import Source
 from livepuppet.vision.portrait import find_portraits
 
 SUMMARY = "Bring a still portrait to life with your webcam, in real time."
@@ -49,7 +42,6 @@ reference from which all motion is counted (X takes a new one).
 """
 
 log = logging.getLogger("livepuppet")
-STARTED_AT = time.monotonic()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,6 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     out = parser.add_argument_group("where it goes")
     add_output_arguments(out)
     add_marking_arguments(parser.add_argument_group("how it says that it is synthetic"))
+    control = parser.add_argument_group("how it is controlled from outside (pip install 'livepuppet[studio]')")
+    control.add_argument("--control", metavar="[HOST:]PORT", help="let programs and a page control it (0: a free port)")
     run_time = parser.add_argument_group("how long, and what is written down")
     end = run_time.add_mutually_exclusive_group()
     end.add_argument("--seconds", type=positive_float, metavar="S", help="stop after so many seconds")
@@ -67,106 +61,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     options.output = choose_outputs(options.output)
-    identity = identity_for(options)
+    identity_for(options)
     sinks = [make_sink(output) for output in options.output]
     videos = [Path(output) for output in options.output if Path(output).suffix]
     portraits = find_portraits(options.avatar) if options.avatar else []
     written = [*(("output", path) for path in videos), ("stats", options.stats)]
     refuse_overwriting([*portraits, Path(options.camera), *(options.sign_with or [])], written)
     watched = any(sink.live for sink in sinks)
-    mark = mark_from(options, video=not watched)
+    mark_from(options, video=not watched)
+    settings = settings_from(options, options.output)
+    service = _service_for(options.control, watched) if options.control is not None else None
     source = open_source(options.camera, paced=watched, fps=options.fps)
-    remember_choice(options.camera, source)
-    with contextlib.ExitStack() as cleanup:
-        cleanup.callback(source.close)
-        for sink in sinks:
-            cleanup.callback(close_quietly, sink)
-        limits = Limits(options.seconds or _one_performance(options, source, watched), options.frames, options.fps)
-        session = assemble_session(settings_from(options, options.output), source, sinks, limits, Meter())
-        engine = session.puppet.engine
-        cleanup.callback(engine.close)
-        session.mark = mark.apply
-        session.new_recording = lambda: _new_recording(videos)
-        _mention_consent(session)
-        with interruptible():
-            try:
-                session.run()
-            except KeyboardInterrupt:
-                session.reason = "stopped"
-            finally:
-                for video in videos:
-                    sign_video(video, engine.name, mark, identity)
-                statistics = session.meter.snapshot()
-                if options.stats:
-                    write_statistics(options.stats, session, statistics)
-        log_summary(session, statistics, videos)
-    return 1 if session.failures else 0
+    if options.camera not in ("auto", "camera"):
+        remember_choice(source)
+    limits = Limits(options.seconds or _one_performance(options, source, watched), options.frames, options.fps)
+    if service is not None:
+        sinks.append(service.picture)
+    return run_plan(SessionPlan(source, sinks, settings, limits, watched, videos, options.stats, service), options)
 
 
-def remember_choice(asked: str, source: Source) -> None:
-    """A webcam that was named is the one that `auto` takes from now on."""
-    from livepuppet.devices.choice import remember_camera
-    from livepuppet.sources.camera import CameraSource
+def _service_for(address: str, watched: bool) -> Service:
+    """The control interface that was asked for. Raises in one line where it cannot be had."""
+    from livepuppet.studio.opening import parse_address, require_studio
+    from livepuppet.studio.page_camera import CameraSeat
+    from livepuppet.studio.picture import PagePicture
 
-    if asked not in ("auto", "camera") and isinstance(source, CameraSource):
-        remember_camera(source.name)
-
-
-def _new_recording(videos: list[Path]) -> tuple[Sink, Path]:
-    """A sink for the recording that key R starts; its video is signed with the others at the end."""
-    path = free_name(Path(time.strftime("livepuppet-%Y%m%d-%H%M%S.mp4")))
-    videos.append(path)
-    return make_sink(str(path)), path
-
-
-def _mention_consent(session: Session) -> None:
-    """Once per user, in terminal and window: whose portraits may be animated."""
-    line = consent_line(session.avatars.portraits[session.avatars.chosen]) if session.avatars else None
-    if line:
-        log.info("%s", line)
-        session.controls.say(line)
-
-
-def close_quietly(sink: Sink) -> None:
-    """For sinks that the session did not get to close, because it never began."""
-    with contextlib.suppress(SinkError):  # whatever went wrong first is what the person is told
-        sink.close()
+    host, port = parse_address(address)
+    require_studio()
+    return Service(
+        host,
+        port,
+        PagePicture(live=watched),
+        CameraSeat(),
+        lambda server: log.info("control it at %s (the link is for you alone)", server.access.link),
+    )
 
 
 def _one_performance(options: argparse.Namespace, source: Source, watched: bool) -> float | None:
     """The demo goes on for ever; into a file, and with no end asked for, it plays once."""
     duration: float | None = getattr(source, "duration", None)
     return duration if not watched and not options.frames else None
-
-
-def write_statistics(path: Path, session: Session, statistics: Statistics) -> None:
-    """What was measured, as JSON.
-
-    Raises:
-        UsageError: where the file cannot be written.
-    """
-    document = statistics.as_dict() | {
-        "reason": session.reason,
-        "failures": [str(failure) for failure in session.failures],
-        "startup_s": round(session.first_delivered_at - STARTED_AT, 3) if session.first_delivered_at else None,
-    }
-    try:
-        path.write_text(json.dumps(document, indent=2) + "\n")
-    except OSError as error:
-        raise UsageError(f"cannot write the statistics to {path}: {error.strerror}") from error
-
-
-def log_summary(session: Session, statistics: Statistics, videos: list[Path]) -> None:
-    """The closing lines."""
-    late = statistics.latency
-    log.info(
-        "%s: %d frames, %.0f fps, capture to output %.0f ms (p95 %.0f)",
-        session.reason or "done",
-        session.delivered,
-        statistics.mean_fps,
-        late.p50,
-        late.p95,
-    )
-    for video in videos:
-        if video.is_file():
-            log.info("wrote %s (%.1f MB)", video, video.stat().st_size / 1e6)

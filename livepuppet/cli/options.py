@@ -11,6 +11,7 @@ from livepuppet.errors import UsageError
 from livepuppet.factory import output_size, parse_size, screen_available
 from livepuppet.files import free_name
 from livepuppet.live.assembly import PuppetSettings
+from livepuppet.live.controls import number_setting
 from livepuppet.provenance.label import CORNERS, DEFAULT_TEXT
 from livepuppet.provenance.marks import Mark
 from livepuppet.provenance.signing import SigningIdentity, load_identity
@@ -139,11 +140,17 @@ def positive_int(text: str) -> int:
 
 
 def parse_gain(text: str) -> float:
-    return number_between(text, 0.0, 2.0)
+    return number_between(text, *_range_of("gain"))
 
 
 def parse_smoothing(text: str) -> float:
-    return number_between(text, 0.0, 4.0)
+    return number_between(text, *_range_of("smoothing"))
+
+
+def _range_of(setting: str) -> tuple[float, float]:
+    """An option that is also a setting of the running session has its range."""
+    number = number_setting(setting)
+    return number.low, number.high
 
 
 def number_between(text: str, low: float, high: float) -> float:

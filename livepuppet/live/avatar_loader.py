@@ -33,6 +33,7 @@ class AvatarLoader:
         self._engine, self._given, self._size = engine, list(paths), size
         self.portraits = find_portraits(self._given)
         self.chosen = 0
+        self._named: tuple[list[Path], tuple[str, ...]] = [], ()
         self._ready: OrderedDict[Path, Avatar] = OrderedDict()
         self._wanted: Path | None = None
         self._done: Avatar | None = None
@@ -61,6 +62,48 @@ class AvatarLoader:
     @property
     def name(self) -> str:
         return self.portraits[self.chosen].stem
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """One name for each portrait: its file's, without the ending where that says enough. No two are alike."""
+        portraits, names = self._named
+        if portraits is not self.portraits:
+            portraits = self.portraits
+            names = unique_names(portraits)
+            self._named = portraits, names
+        return names
+
+    @property
+    def chosen_name(self) -> str:
+        """Among `names`."""
+        return self.names[self.chosen]
+
+    def add(self, path: Path) -> str:
+        """Take one more portrait, prepared in the calling thread, whichever that is; its name among `names`.
+
+        Raises what makes it unusable: PortraitError, NoFaceError.
+        """
+        self._prepare(path)
+        with self._lock:
+            if path not in self.portraits:
+                self._given.append(path)
+                self.portraits = [*self.portraits, path]
+            return self.names[self.portraits.index(path)]
+
+    def remove(self, path: Path) -> None:
+        """Forget a portrait; the avatar that moves stays until another is chosen. For the thread that chooses.
+
+        Raises:
+            UsageError: it is the only one.
+        """
+        with self._lock:
+            left = [other for other in self.portraits if other != path]
+            if not left:
+                raise UsageError("it is the only avatar: add another first", parameter="avatar")
+            before = self.portraits[self.chosen]
+            self._given = [other for other in self._given if other != path]
+            self._ready.pop(path, None)
+            self.portraits, self.chosen = left, left.index(before) if before in left else 0
 
     def choose(self, number: int) -> str:
         """Ask for a portrait by number; returns a line for the person. `poll` delivers it when it is ready."""
@@ -142,3 +185,15 @@ class AvatarLoader:
             with self._lock:
                 if self._wanted is None and not self._closed:
                     self._done = avatar
+
+
+def unique_names(portraits: Sequence[Path]) -> tuple[str, ...]:
+    """The stems of the files, with a number where one has come before."""
+    names: list[str] = []
+    for path in portraits:
+        name, number = path.stem, 1
+        while name in names:
+            number += 1
+            name = f"{path.stem} ({number})"
+        names.append(name)
+    return tuple(names)

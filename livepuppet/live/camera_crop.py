@@ -5,7 +5,7 @@ Boxes are (x0, y0, x1, y1) in pixels, x1 and y1 exclusive; sizes are (width, hei
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -28,12 +28,6 @@ class CameraCrop:
     y: float = 0.0
 
     MAX_ZOOM = 4.0
-
-    def zoomed(self, factor: float) -> CameraCrop:
-        return replace(self, zoom=float(np.clip(self.zoom * factor, 1.0, self.MAX_ZOOM)))
-
-    def moved(self, dx: float, dy: float) -> CameraCrop:
-        return replace(self, x=float(np.clip(self.x + dx, -1, 1)), y=float(np.clip(self.y + dy, -1, 1)))
 
     def box(self, size: Size) -> Box:
         """The box inside an image of `size`; it keeps the image's shape and lies wholly inside."""

@@ -153,6 +153,12 @@ class Puppet(Closing):
         else:
             self._take_reference(self._driving)
 
+    def forget_driver(self) -> None:
+        """Another camera, or somebody else: count motion from a new reference, armed as at the start; the change blends."""
+        self._reference, self._driving, self._hold, self._search = None, None, HoldStill(self.hold_s), None
+        self._filter.reset()
+        self._begin_ease(self._last_seconds or 0.0, BLEND_S)
+
     def search_reference(self, on: bool) -> None:
         """Keep looking for a frame that is more like the portrait than the reference, and take it when it comes."""
         self.searching, self._search = on, None

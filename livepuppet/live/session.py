@@ -64,8 +64,10 @@ class Session:
 
     Attributes:
         source, puppet, avatars, meter: as given.
-        controls: what a person adjusts by key: mirror, frozen, crop.
+        controls: what a person adjusts: every setting and action of `controls`.
+        state: how it stands; other threads may read it, and change it through `controls.submit`.
         mark, new_recording: as given; may be set until `run`.
+        recorded: told of each recording that is finished, with the file's name.
         failures: the errors of sinks that failed.
         delivered: frames that reached the sinks.
         first_delivered_at: `time.monotonic()` of the first of them; None before.
@@ -114,8 +116,20 @@ class Session:
         self._clock = clock
         self.mark = mark
         self.new_recording = new_recording
-        self._recording: Sink | None = None
-        self.controls = ControlState(puppet, self.meter, avatars, mirror=mirror, record=self._toggle_recording, end=self.end, clock=clock)
+        self.recorded: Callable[[Path], None] | None = None
+        self._recording: tuple[Sink, Path] | None = None
+        self.controls = ControlState(
+            puppet,
+            self.meter,
+            avatars,
+            source=source,
+            mirror=mirror,
+            record=self._toggle_recording,
+            recording=lambda: str(self._recording[1]) if self._recording else "",
+            end=self.end,
+            clock=clock,
+        )
+        self.state = self.controls.state(self._output_names())
         self._shown: Image = puppet.avatar.image
         self._first_at: float | None = None
         self._last: Frame | None = None
@@ -155,10 +169,12 @@ class Session:
                 self.avatars.close()
             for sink in list(self._sinks):
                 self._close_sink(sink)
+            self.controls.close()
+            self.state = self.controls.state((), self.reason or "stopped")
         return self.meter.snapshot()
 
     def step(self, timeout: float) -> None:
-        """One turn of the loop: take the newest frame if one comes within `timeout` seconds, animate it, hear the keys."""
+        """One turn of the loop: take the newest frame if one comes within `timeout` seconds, animate it, hear keys and other threads."""
         frame = self._channel.take(timeout)
         now = self._clock()
         if frame is not None:
@@ -174,9 +190,16 @@ class Session:
             if not self._over_at(now - self._last.captured_at + frame_seconds(self._last) if self._last else now):
                 self._deliver(self.puppet.rest(self._last.index if self._last else 0, now))
         self._swap_avatar()
+        self.controls.notice_source()
         self._hear_keys()
+        self.controls.serve(self._publish_state)
         if not self._sinks and not self._over.is_set():
             self.end("no output is left")
+
+    def _publish_state(self) -> None:
+        state = self.controls.state(self._output_names())
+        if state != self.state:  # programs take another object for news
+            self.state = state
 
     def end(self, reason: str) -> None:
         """Finish after the present frame; may be called from any thread."""
@@ -230,7 +253,7 @@ class Session:
         self._shown = frame.image
         status = None
         if any(isinstance(sink, Screen) for sink in self._sinks):
-            status = self.controls.status(self.source.trouble, self._recording is not None)
+            status = self.controls.status()
         for sink in list(self._sinks):
             try:
                 with self.meter.stage(sink.name):
@@ -246,6 +269,9 @@ class Session:
             self.end(f"{self._limits.frames} frames are done")
 
     # Sinks
+
+    def _output_names(self) -> tuple[str, ...]:
+        return tuple(sink.name for sink in self._sinks)
 
     def _open_sinks(self) -> None:
         height, width = self.puppet.avatar.image.shape[:2]
@@ -263,7 +289,8 @@ class Session:
     def _close_sink(self, sink: Sink) -> None:
         if sink in self._sinks:
             self._sinks.remove(sink)
-        if sink is self._recording:
+        recorded = self._recording[1] if self._recording and sink is self._recording[0] else None
+        if recorded is not None:
             self._recording = None
         try:
             sink.close()
@@ -271,10 +298,12 @@ class Session:
             if str(error) not in map(str, self.failures):
                 log.warning("%s", error)
                 self.failures.append(error)
+        if recorded is not None and self.recorded is not None:
+            self.recorded(recorded)
 
     def _toggle_recording(self) -> str:
         if self._recording is not None:
-            self._close_sink(self._recording)
+            self._close_sink(self._recording[0])
             return "recording finished"
         if self.new_recording is None:
             return "no place to record to"
@@ -284,7 +313,7 @@ class Session:
             sink.open((width, height), self._limits.fps or self.source.fps, lossless=False)
         except LivepuppetError as error:
             return str(error)
-        self._recording = sink
+        self._recording = (sink, path)
         self._sinks.append(sink)
         return f"recording to {path}"
 
@@ -303,4 +332,5 @@ class Session:
         avatar = self.avatars.poll()
         if avatar is not None:
             self.puppet.wear(avatar)
+            self.meter.describe(avatar=self.avatars.name)
         self.controls.say(self.avatars.trouble())

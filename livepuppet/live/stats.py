@@ -203,6 +203,11 @@ class Meter:
         with self._lock:
             self._about = {name: text for name, text in (self._about | facts).items() if text}
 
+    @property
+    def about(self) -> Mapping[str, str]:
+        """The facts described so far."""
+        return self._about  # replaced, never changed
+
     def frame_in(self, frame: Frame) -> None:
         """The animation has taken this frame from the channel. Numbers left out since the last one count as dropped."""
         now = self._clock()

@@ -22,16 +22,6 @@ def test_no_zoom_is_the_same_array() -> None:
     assert CameraCrop(1.0, 1.0, 1.0).cut(image) is image
 
 
-def test_zooming_and_panning_stop_at_their_ends() -> None:
-    crop = CameraCrop()
-    for _ in range(100):
-        crop = crop.zoomed(1.1).moved(0.1, -0.1)
-    assert (crop.zoom, crop.x, crop.y) == (CameraCrop.MAX_ZOOM, 1.0, -1.0)
-    for _ in range(100):
-        crop = crop.zoomed(0.9)
-    assert crop.zoom == 1.0
-
-
 def test_cut_takes_the_marked_corner() -> None:
     image = np.zeros((100, 200, 3), np.uint8)
     image[:50, 100:] = 255
