@@ -25,15 +25,17 @@ class BackgroundPlate:
 
     Attributes:
         plate: the portrait without the person (H, W, 3).
-        layers: the person's own colours and matte, RGBA (H, W, 4); None where the whole picture moves as one sheet, because the person
-            could not be told from the background.
-        person: the matte on the raster's grid, 0 … 1, with `above` more rows on top: a head that the photo cuts off is rounded there.
+        person: the person's own colours (H, W, 3); None where the whole picture moves as one sheet, because the person could not be told
+            from the background.
+        matte: the person's (H, W), 0 … 255.
+        share: the matte on the raster's grid, 0 … 1, with `above` more rows on top: a head that the photo cuts off is rounded there.
         fall: how far the head may come down, face widths: hardly, where the photo cuts it off.
     """
 
     plate: Image
-    layers: NDArray[np.uint8] | None
-    person: NDArray[np.float32] | None
+    person: Image | None
+    matte: NDArray[np.uint8]
+    share: NDArray[np.float32]
     above: int = 0
     fall: float = 1.0
 
@@ -76,7 +78,7 @@ def build_background_plate(image: Image, face_hull: NDArray[np.int32], face_widt
     """
     likely = segment_person(image, face_hull.mean(0), face_width)
     if likely is None or trusted_background(likely, face_hull) < 0.9:
-        return BackgroundPlate(image, None, None)
+        return BackgroundPlate(image, None, np.zeros((0, 0), np.uint8), np.zeros((0, 0), np.float32))
     person = person_outline(image, likely, face_hull, face_width)
     matte = refine_matte(image, person, find_strands(image, person, face_hull.mean(0), face_width), face_width)
     traces = np.asarray(cv2.dilate((matte > 8).astype(np.uint8), disc_kernel(RIM * face_width)), np.uint8)
@@ -87,7 +89,8 @@ def build_background_plate(image: Image, face_hull: NDArray[np.int32], face_widt
     cut = (person[0] > 0).sum() / face_width
     return BackgroundPlate(
         plate,
-        np.dstack([person_colours(image, matte, plate), matte]),
+        person_colours(image, matte, plate),
+        matte,
         np.concatenate([above, on_grid[1:]]),
         len(above) - 1,
         1.0 - 0.85 * float(np.clip((cut - 0.3) / 0.3, 0, 1)),

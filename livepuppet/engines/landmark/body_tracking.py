@@ -29,9 +29,9 @@ from livepuppet.engines.landmark.lattice import (
     HeadShares,
     head_shares,
     lattice_counts,
-    lattice_weights,
     rim_measure,
 )
+from livepuppet.engines.landmark.lattice_fit import fit_lattice, lattice_support
 from livepuppet.engines.landmark.retarget import HeadPose, rotation_vector
 from livepuppet.types import Floats, Image
 from livepuppet.vision.face_landmarks import Landmarks, carries_models
@@ -52,15 +52,8 @@ BODY_FOLLOWS = 0.5
 """The body's share of the head's shift, where the body itself cannot be seen."""
 NOISE_LEVELS = 18.0
 """Grey levels: a patch that the flow explains this badly counts half."""
-OUTLIER_PX = 2.0
-"""Pixels of the patch: flow that the lattice misses by this counts half."""
 TEXTURE = 30.0
 """Squared grey levels per pixel: cells with this much structure count half of those with plenty."""
-STIFFNESS, HEAD_STIFFNESS = 0.008, 0.3
-"""How strongly the lattice resists bending over the body and around the head, in textured cells per control point: clothes fold, a skull
-does not."""
-PULL = 0.001
-"""How strongly it is drawn towards what is expected where nothing is seen, in the same unit."""
 LEAST_SEEN = 0.25
 """Below this share of the cells that the flow explains, another person or light is in the picture."""
 FARTHEST = 0.8
@@ -107,6 +100,7 @@ class BodyTracker:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         self._flow.setFinestScale(1)
         self._flow.setVariationalRefinementIterations(2)
+        self._flow.setGradientDescentIterations(10)
 
     def follow(self, image: Image, landmarks: Landmarks, placed: HeadPose) -> Floats:
         """The lattice's displacement (CONTROLS, 2) beyond the head's share since tracking began, in pixels of the first view.
@@ -205,26 +199,9 @@ class BodyTracker:
         normal = tensor / (strength + TEXTURE * amount)[..., None]
         even = 0.05 * (normal[..., 0] + normal[..., 2])
         xx, xy, yy = (v.ravel() for v in (normal[..., 0] + even, normal[..., 1], normal[..., 2] + even))
-        u = moved.reshape(-1, 2)
         px = HALF_PX / origin.measure.half
-        before = (self._displacement * px).ravel(order="F")
-        guess = self._expected(origin, placed) * px
-        bend, pull = BENDING, PULL * (0.2 + BODY)
-        agree = np.ones(len(u))
-        step = np.zeros((CONTROLS, 2))
-        for _ in range(2):
-            a = [(CELLS * (agree * t)[:, None]).T @ CELLS for t in (xx, xy, yy)]
-            matrix = np.block([[a[0] + bend + np.diag(pull), a[1]], [a[1], a[2] + bend + np.diag(pull)]])
-            right = np.concatenate([CELLS.T @ (agree * (xx * u[:, 0] + xy * u[:, 1])), CELLS.T @ (agree * (xy * u[:, 0] + yy * u[:, 1]))])
-            for axis in (0, 1):
-                part = slice(axis * CONTROLS, (axis + 1) * CONTROLS)
-                right[part] += -bend @ before[part] + pull * (guess[:, axis] - before[part])
-            step = np.asarray(cv2.solve(matrix, right[:, None], flags=cv2.DECOMP_CHOLESKY)[1], np.float64).reshape(2, CONTROLS).T
-            error = CELLS @ step - u
-            across = np.sqrt(
-                np.maximum((xx * error[:, 0] + 2 * xy * error[:, 1]) * error[:, 0] + yy * error[:, 1] ** 2, 0) / (xx + yy + 1e-9)
-            )
-            agree = 1 / (1 + (across / OUTLIER_PX) ** 2) ** 2
+        before, guess = self._displacement * px, self._expected(origin, placed) * px
+        step, agree = fit_lattice(SUPPORT, (xx, xy, yy), moved.reshape(-1, 2), before, guess)
         full = float(pool(view.person * inside).sum())
         seen = float((amount.ravel() * agree).sum() / max(full, 1e-3)) if full > 4 else 1.0
         return np.asarray(step / px), seen
@@ -272,7 +249,8 @@ def pool(values: Field) -> Field:
 
 def spread(values: Floats) -> Field:
     """Values (CONTROLS,) at every pixel of the patch (HEIGHT_PX, WIDTH_PX)."""
-    return np.asarray(DOWNWARDS @ values.reshape(ROWS, COLUMNS).astype(np.float32) @ ACROSS.T, dtype=np.float32)
+    down = cv2.gemm(DOWNWARDS, values.reshape(ROWS, COLUMNS).astype(np.float32), 1.0, NOTHING, 0.0)  # BLAS would wake threads for this
+    return np.asarray(cv2.gemm(down, ACROSS, 1.0, NOTHING, 0.0, flags=cv2.GEMM_2_T), dtype=np.float32)
 
 
 def _hats(count: int, controls: int) -> Field:
@@ -281,36 +259,13 @@ def _hats(count: int, controls: int) -> Field:
     return np.maximum(1 - np.abs(at[:, None] - np.arange(controls)), 0).astype(np.float32)
 
 
-def _bending() -> Floats:
-    """(CONTROLS, CONTROLS): resistance to bending (squared second differences along rows, columns, diagonals) as a quadratic form."""
-    out = np.zeros((CONTROLS, CONTROLS))
-
-    def add(parts: list[tuple[int, int, float]], weight: float) -> None:
-        row = np.zeros(CONTROLS)
-        for j, i, value in parts:
-            row[j * COLUMNS + i] += value
-        body = float(BODY[[j * COLUMNS + i for j, i, _ in parts]].mean())
-        out[:] += weight * (HEAD_STIFFNESS ** (1 - body) * STIFFNESS**body) * np.outer(row, row)
-
-    for j in range(ROWS):
-        for i in range(COLUMNS):
-            if 0 < i < COLUMNS - 1:
-                add([(j, i - 1, 1), (j, i, -2), (j, i + 1, 1)], 1.0)
-            if 0 < j < ROWS - 1:
-                add([(j - 1, i, 1), (j, i, -2), (j + 1, i, 1)], 1.0)
-            if i < COLUMNS - 1 and j < ROWS - 1:
-                add([(j, i, 1), (j, i + 1, -1), (j + 1, i, -1), (j + 1, i + 1, 1)], 2.0)
-    return out
-
-
+NOTHING = np.zeros((0, 0), np.float32)
 ACROSS, DOWNWARDS = _hats(WIDTH_PX, COLUMNS), _hats(HEIGHT_PX, ROWS)
 GRID_X, GRID_Y = np.meshgrid(np.arange(WIDTH_PX, dtype=np.float32), np.arange(HEIGHT_PX, dtype=np.float32))
-BENDING = _bending()
 _columns, _rows = WIDTH_PX // CELL_PX, HEIGHT_PX // CELL_PX
 _cells = np.stack(np.meshgrid((np.arange(_columns) + 0.5) / _columns, (np.arange(_rows) + 0.5) / _rows), -1).reshape(-1, 2)
 _cells = _cells * [RIGHT - LEFT, BOTTOM - TOP] + [LEFT, TOP]
-CELLS = (lattice_weights(_cells) * lattice_counts(_cells)[:, None]).astype(np.float32)
-"""(cells, CONTROLS): the control points' weights at the cells' middles."""
+SUPPORT = lattice_support(_cells)
 _pixels = np.stack([(GRID_X.ravel() + 0.5) / WIDTH_PX, (GRID_Y.ravel() + 0.5) / HEIGHT_PX], 1) * [RIGHT - LEFT, BOTTOM - TOP] + [LEFT, TOP]
 COUNTS = lattice_counts(_pixels).reshape(HEIGHT_PX, WIDTH_PX).astype(np.float32)
 """How much of the lattice's displacement applies at every pixel of the patch."""

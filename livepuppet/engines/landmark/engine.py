@@ -165,13 +165,13 @@ def warp(avatar: LandmarkAvatar, posed: PosedMesh, motion: Motion) -> Image:
     shift_gaze(x, y, ids, net, avatar.likeness.eyes, posed.gaze)
     x, y = soften_map(x), soften_map(y)
     stretch_to_edge(y, grid)
-    layers, person = avatar.backdrop.layers, avatar.backdrop.person
-    if layers is None or person is None:
+    behind = avatar.backdrop
+    if behind.person is None:
         picture = sample_image(avatar.image, enlarge_map(x, grid), enlarge_map(y, grid))
     else:
         across, down = to_grid(x, y, grid)
-        share = cv2.remap(person, across, down + np.float32(avatar.backdrop.above), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        picture = compose_map(layers, x, y, np.asarray(share, dtype=np.float32), avatar.backdrop.plate, grid)
+        share = cv2.remap(behind.share, across, down + np.float32(behind.above), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        picture = compose_map(behind.person, behind.matte, x, y, np.asarray(share, dtype=np.float32), behind.plate, grid)
     if avatar.hidden_side is not None:
         fill_hidden_side(picture, avatar.image, avatar.hidden_side, posed.points[:COUNT], ids, grid)
     draw_lash_lines(picture, avatar.lashes, posed)

@@ -122,13 +122,13 @@ TILE_PX = 80
 """About the side of a tile, see `compose`."""
 
 
-def compose_map(layers: NDArray[np.uint8], x: Field, y: Field, share: Field, plate: Image, grid: Grid) -> Image:
-    """The picture: layers (RGBA) sampled at x, y (on the grid), laid over the plate where the person's matte is below 1.
+def compose_map(person: Image, matte: NDArray[np.uint8], x: Field, y: Field, share: Field, plate: Image, grid: Grid) -> Image:
+    """The picture: the person's colours sampled at x, y (on the grid), laid over the plate where their matte (H, W) is below 255.
 
     Work is done where it shows: one remap over the box that moves, and blending only in the tiles that the matte's edge runs through.
 
     Args:
-        share: about the matte there, on the grid; it alone counts above the layers' upper edge.
+        share: about the matte there, on the grid; it alone counts above the photo's upper edge.
     """
     tile = max(1, TILE_PX // grid.step)
     most, least = tile_extremes(share, tile)
@@ -138,8 +138,8 @@ def compose_map(layers: NDArray[np.uint8], x: Field, y: Field, share: Field, pla
         return out
     top, bottom, left, right = rows[0] * tile, (rows[-1] + 1) * tile, columns[0] * tile, (columns[-1] + 1) * tile
     box = slice(top, bottom), slice(left, right)
-    full_y = enlarge_map(y, grid, *box)
-    moved = sample_image(layers, enlarge_map(x, grid, *box), full_y)
+    full_x, full_y = enlarge_map(x, grid, *box), enlarge_map(y, grid, *box)
+    moved = sample_image(person, full_x, full_y)
     kind = np.where(most <= 0, 0, np.where(least >= 1, 1, 2))  # plate, image, both
     step = grid.step
     for row in range(rows[0], rows[-1] + 1):
@@ -150,15 +150,16 @@ def compose_map(layers: NDArray[np.uint8], x: Field, y: Field, share: Field, pla
             high, wide = slice(row * tile, (row + 1) * tile), slice(start * tile, end * tile)
             there = out[high.start * step : high.stop * step, wide.start * step : wide.stop * step]
             y0, x0 = (high.start - top) * step, (wide.start - left) * step
-            here = moved[y0 : y0 + there.shape[0], x0 : x0 + there.shape[1]]
+            part = slice(y0, y0 + there.shape[0]), slice(x0, x0 + there.shape[1])
+            here = moved[part]
             if kind[row, start] == 1:
-                there[:] = here[..., :3]
+                there[:] = here
             else:
-                weight = here[..., 3].astype(np.float32) / 255
-                over = full_y[y0 : y0 + there.shape[0], x0 : x0 + there.shape[1]] < 0
+                weight = sample_image(matte, full_x[part], full_y[part]).astype(np.float32) * np.float32(1 / 255)
+                over = full_y[part] < 0
                 if over.any():
                     weight[over] = enlarge_map(share, grid, high, wide)[over]
-                there[:] = cv2.blendLinear(np.ascontiguousarray(here[..., :3]), there, weight, 1 - weight)
+                there[:] = cv2.blendLinear(here, there, weight, 1 - weight)
     return out
 
 

@@ -136,7 +136,8 @@ def test_a_portrait_is_parted_from_its_background() -> None:
     hull = np.array([[130, 150], [270, 150], [250, 290], [150, 290]], np.int32)
     backdrop = build_background_plate(image, hull, 150.0, grid)
     assert backdrop.person is not None
-    middle = backdrop.person[backdrop.above + 100, 100]
-    assert middle == 1 and backdrop.person[backdrop.above + 3, 3] == 0
+    middle = backdrop.share[backdrop.above + 100, 100]
+    assert middle == 1 and backdrop.share[backdrop.above + 3, 3] == 0
+    assert backdrop.matte[200, 200] == 255 and backdrop.matte[5, 5] == 0
     assert np.abs(backdrop.plate[200, 200].astype(int) - image[200, 200]).max() > 30, "the face is gone from the plate"
     assert backdrop.fall == 1.0

@@ -94,7 +94,7 @@ def test_composing_tiles_equals_blending_everything(size: tuple[int, int]) -> No
     alpha = np.clip((110 - np.hypot(x - size[0] / 2, y - size[1] / 2)) / 20, 0, 1)
     matte = np.rint(alpha * 255).astype(np.uint8)
     share = np.clip((110 - np.hypot(grid.x - size[0] / 2, grid.y - size[1] / 2)) / 20, 0, 1).astype(np.float32)
-    out = compose_map(np.dstack([image, matte]), grid.x, grid.y, share, plate, grid).astype(int)
+    out = compose_map(image, matte, grid.x, grid.y, share, plate, grid).astype(int)
     expected = image * alpha[..., None] + plate * (1 - alpha[..., None])
     assert np.abs(out - expected).max() <= 2.5
     assert np.array_equal(out[:20], plate[:20])
@@ -104,7 +104,7 @@ def test_above_the_picture_only_the_share_counts() -> None:
     grid = build_grid(200, 100)
     image, plate = picture(200, 100), picture(200, 100)[::-1].copy()
     share = np.where(grid.y < 10, np.float32(0), np.float32(1))
-    out = compose_map(np.dstack([image, np.full((100, 200), 255, np.uint8)]), grid.x, grid.y - 20, share, plate, grid)
+    out = compose_map(image, np.full((100, 200), 255, np.uint8), grid.x, grid.y - 20, share, plate, grid)
     assert np.array_equal(out[:8], plate[:8]), "nothing of the mirrored head above it"
     assert np.abs(out[25:95].astype(int) - image[5:75]).max() <= 1
 
@@ -112,8 +112,8 @@ def test_above_the_picture_only_the_share_counts() -> None:
 def test_without_a_person_there_is_only_the_plate() -> None:
     grid = build_grid(200, 100)
     image, plate = picture(200, 100), picture(200, 100)[::-1].copy()
-    layers = np.dstack([image, np.zeros((100, 200), np.uint8)])
-    assert np.array_equal(compose_map(layers, grid.x, grid.y, np.zeros(grid.x.shape, np.float32), plate, grid), plate)
+    matte = np.zeros((100, 200), np.uint8)
+    assert np.array_equal(compose_map(image, matte, grid.x, grid.y, np.zeros(grid.x.shape, np.float32), plate, grid), plate)
 
 
 def test_the_extremes_of_a_tile_see_its_neighbours() -> None:
