@@ -13,7 +13,14 @@ from livepuppet.engines.landmark.background import BackgroundPlate, build_backgr
 from livepuppet.engines.landmark.body_tracking import BodyTracker
 from livepuppet.engines.landmark.eyes import measure_eyes
 from livepuppet.engines.landmark.face_model import COUNT, OVAL
-from livepuppet.engines.landmark.hidden_side import HiddenSide, fill_hidden_side, find_hidden_side
+from livepuppet.engines.landmark.hidden_side import (
+    HiddenSide,
+    RimTexture,
+    fill_hidden_side,
+    find_hidden_side,
+    find_rim_texture,
+    inset_rim,
+)
 from livepuppet.engines.landmark.idle import idle_vectors
 from livepuppet.engines.landmark.lattice import CONTROLS
 from livepuppet.engines.landmark.lids import draw_lash_lines, hidden_eyes, lash_colours, lid_sources, set_eyeballs, shift_gaze
@@ -60,6 +67,7 @@ class LandmarkAvatar:
     skin: Floats
     lashes: Floats
     hidden_side: HiddenSide | None
+    rim: RimTexture
 
 
 class LandmarkEngine(Closing):
@@ -149,6 +157,7 @@ def build_avatar(image: Image, landmarks: Landmarks) -> LandmarkAvatar:
     return LandmarkAvatar(
         image, retarget.neutral_vectors(observed), landmarks, likeness, net, upright, grid, backdrop,
         skin_colour(image, landmarks), lash_colours(image, landmarks), find_hidden_side(image, landmarks),
+        find_rim_texture(backdrop.matte, landmarks),
     )  # fmt: skip
 
 
@@ -156,10 +165,13 @@ def warp(avatar: LandmarkAvatar, posed: PosedMesh, motion: Motion) -> Image:
     """The portrait as the posed net has it: skin, lids, gaze and everything around; the mouth's own pixels where it is open."""
     net, grid = avatar.net, avatar.grid
     ids = triangle_ids(posed.points, net.triangles, avatar.upright, hidden_eyes(net, posed), grid)
-    table = affines(posed.points, lid_sources(net.points, posed.closing), net.triangles)
-    table[net.collar.start : net.collar.stop] = affines(
-        posed.points, outline_sources(net), net.triangles[net.collar.start : net.collar.stop]
-    )[:-1]
+    sources = lid_sources(net.points, posed.closing)
+    inset_rim(sources, avatar.rim, posed.points[:COUNT])
+    table = affines(posed.points, sources, net.triangles)
+    collar = slice(net.collar.start, net.collar.stop)
+    outside = outline_sources(net)
+    inset_rim(outside, avatar.rim, posed.points[:COUNT])
+    table[collar] = affines(posed.points, outside, net.triangles[collar])[:-1]
     set_eyeballs(table, net, avatar.likeness.placed, posed, motion)
     x, y = sample_affines(ids, table, grid)
     shift_gaze(x, y, ids, net, avatar.likeness.eyes, posed.gaze)

@@ -1,4 +1,4 @@
-"""The side of a face that a three-quarter portrait hides: when the head turns it into view, it is filled from the other side.
+"""What a portrait hides of its face or shows edge-on, when the head turns it into view: the far side is filled from the other one.
 
 The mesh is symmetric, so every triangle has a mirror image. One that the portrait shows edge-on or from behind has no texture of its own;
 where it comes to face the camera it takes its twin's, in its own side's light. Faces are only about symmetric, so nothing is mirrored that
@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from livepuppet.engines.landmark.face_model import COUNT, TEMPLATE, TRIANGLES
+from livepuppet.engines.landmark.face_model import COUNT, OVAL, TEMPLATE, TRIANGLES
 from livepuppet.engines.landmark.lattice import smooth
 from livepuppet.engines.landmark.raster import Grid, affines, enlarge_map, sample_affines
 from livepuppet.types import Floats, Image
@@ -63,6 +63,55 @@ def find_hidden_side(image: Image, landmarks: Floats) -> HiddenSide | None:
     beside &= np.abs(TEMPLATE[:, 0]) > 0.04
     ratio = np.median(colours[beside] / colours[MIRROR[beside]], axis=0) if beside.sum() >= 8 else np.ones(3)
     return HiddenSide(hidden, facing, np.clip(ratio, *LIGHT), landmarks[MIRROR])
+
+
+@dataclass(frozen=True, eq=False)
+class RimTexture:
+    """Where the skin along the face's rim takes its pixels from once it turns into view.
+
+    A frontal portrait shows the jaw and the temples edge-on: the last pixels before the background, mixed with it. Drawn out by a turning
+    head they would open the cheek to what is behind it.
+
+    Attributes:
+        facing: cosine of the angle to the camera of the face's points in the portrait (478,).
+        inwards: from each of them to where the portrait is all person (478, 2), pixels; 0 for nearly all.
+    """
+
+    facing: Floats
+    inwards: Floats
+
+
+WIDEST_INSET = 0.12
+"""Face widths: how far inside the rim the person's own pixels are looked for."""
+INSET = (0.03, 0.2)
+"""By how much more (cosine) skin must face the camera than in the portrait, for pixels to come from farther inside, and from there."""
+
+
+def find_rim_texture(matte: NDArray[np.uint8], landmarks: Floats) -> RimTexture:
+    """matte (H, W): 255 where the portrait shows the person alone; empty where it could not be told."""
+    facing = facing_camera(landmarks)
+    if matte.size == 0:
+        return RimTexture(facing, np.zeros((COUNT, 2)))
+    points, width = landmarks[:, :2], float(np.ptp(landmarks[OVAL, 0]))
+    inwards = points[OVAL].mean(0) - points
+    inwards /= np.maximum(np.linalg.norm(inwards, axis=1, keepdims=True), 1e-6)
+    steps = np.linspace(0, WIDEST_INSET * width, 25)
+    at = points[:, None] + inwards[:, None] * steps[None, :, None]
+    x, y = (np.clip(np.round(at[..., i]).astype(int), 0, matte.shape[1 - i] - 1) for i in (0, 1))
+    mixed = matte[y, x] <= 250
+    last = np.where(mixed.any(1), len(steps) - mixed[:, ::-1].argmax(1), 0)  # past every gap, as between an ear and the jaw
+    distance = np.where(last > 0, steps[np.minimum(last, len(steps) - 1)] + 0.01 * width, 0.0)
+    return RimTexture(facing, inwards * distance[:, None])
+
+
+def inset_rim(sources: Floats, texture: RimTexture, posed: Floats) -> None:
+    """Move where skin near the rim takes its pixels from inwards, where it has turned into view (in place).
+
+    Args:
+        sources: (V, 3), pixels of the portrait. posed: the face's points in the picture (478, 3).
+    """
+    amount = smooth(np.clip((facing_camera(posed) - texture.facing - INSET[0]) / (INSET[1] - INSET[0]), 0, 1))
+    sources[:COUNT, :2] += amount[:, None] * texture.inwards
 
 
 def facing_camera(points: Floats) -> Floats:

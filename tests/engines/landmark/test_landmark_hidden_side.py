@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from livepuppet.engines.landmark.engine import build_avatar, warp
-from livepuppet.engines.landmark.face_model import TEMPLATE
-from livepuppet.engines.landmark.hidden_side import MIRROR, facing_camera, find_hidden_side
+from livepuppet.engines.landmark.face_model import OVAL, TEMPLATE
+from livepuppet.engines.landmark.hidden_side import MIRROR, facing_camera, find_hidden_side, find_rim_texture, inset_rim
 from livepuppet.engines.landmark.mesh import pose_warp_mesh
 from livepuppet.engines.landmark.retarget import MODEL, rotation_matrix
 from livepuppet.types import Floats, Image, Motion
@@ -58,3 +58,19 @@ def test_no_wall_shows_in_a_face_that_turns_towards_the_camera(yaw: float) -> No
     assert np.abs(out[inside].astype(int) - SKIN).max(1).mean() < 6
     beyond = cv2.dilate(face, np.ones((15, 15), np.uint8)) == 0
     assert np.abs(out[beyond].astype(int) - WALL).max(1).mean() < 6, "and no cheek outside it"
+
+
+def test_a_jaw_that_turns_into_view_takes_its_skin_from_inside_the_outline() -> None:
+    _, landmarks = turned_face(0)
+    matte = np.zeros((512, 512), np.uint8)
+    inner = landmarks[OVAL, :2].mean(0) + 0.93 * (landmarks[OVAL, :2] - landmarks[OVAL, :2].mean(0))
+    cv2.fillConvexPoly(matte, cv2.convexHull(np.round(inner).astype(np.int32)), (255,))
+    texture = find_rim_texture(matte, landmarks)
+    still, turned = landmarks.copy(), landmarks.copy()
+    inset_rim(still, texture, landmarks)
+    assert np.array_equal(still, landmarks), "at rest everything comes from where it is"
+    inset_rim(turned, texture, turned_face(30)[1])
+    side = OVAL[np.flatnonzero(landmarks[OVAL, 0] < 256 - 60)]  # the near side of a face that looks to the right
+    at = np.round(turned[side, :2]).astype(int)
+    assert (matte[at[:, 1], at[:, 0]] == 255).mean() > 0.9
+    assert not find_rim_texture(np.zeros((0, 0), np.uint8), landmarks).inwards.any()
