@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from media import x_server
 
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT))  # tools/ is not installed; last, so that an installed livepuppet stays the one that is tested
@@ -45,6 +44,8 @@ def x_screen() -> Iterator[str]:
     """One screen for all tests: Qt connects once per process, and does not survive its server."""
     if not (sys.platform.startswith("linux") and shutil.which("Xvfb")):
         pytest.skip("no Xvfb: a window needs a screen")
+    from media import x_server  # here, since it brings the video library, which a machine for GPU tests may lack
+
     with x_server() as name:
         yield name
 
