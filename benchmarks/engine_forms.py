@@ -22,6 +22,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import conv_flop_count
 
 from livepuppet.engines.fomm import motion as motions
 from livepuppet.engines.fomm.export.exporter import export_model
@@ -250,40 +252,43 @@ class Floor:
     ms: dict[str, float]
 
 
+class ConvolutionLog(TorchDispatchMode):
+    """Notes the arguments of every convolution, whatever module or function asks for it, and its floating-point operations."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[Any, ...]] = []
+        self.flop = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if func is torch.ops.aten.convolution.default:
+            self.calls.append(args)
+            self.flop += conv_flop_count(args[0].shape, args[1].shape, out.shape, transposed=args[6])
+        return out
+
+
 def convolution_floor(setup: Setup, precisions: Sequence[str], rounds: int) -> Floor:
     """Milliseconds of a frame's convolutions alone (the source encoded once), per precision."""
-    calls: list[tuple[nn.Conv2d, torch.Size]] = []
     whole = WholeFrame(setup, torch.float32, channels_last=False)
-
-    def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        assert isinstance(module, nn.Conv2d)
-        calls.append((module, inputs[0].shape))
-        flop.append(2.0 * output.numel() * module.weight[0].numel())
-
-    flop: list[float] = []
-    hooks = [module.register_forward_hook(note) for module in whole.modules() if isinstance(module, nn.Conv2d)]
-    with torch.no_grad():
+    with torch.no_grad(), ConvolutionLog() as log:
         whole(torch.from_numpy(setup.reference).to(setup.device))
-    for hook in hooks:
-        hook.remove()
+    layout = torch.channels_last if setup.device.type == "cuda" else torch.contiguous_format
     ms = {}
     for name in precisions:
-        layout = torch.channels_last if setup.device.type == "cuda" else torch.contiguous_format
-        prepared = [
-            (
-                copy.deepcopy(module).to(setup.device, PRECISIONS[name]).to(memory_format=layout),
-                torch.randn(shape, device=setup.device).to(PRECISIONS[name]).contiguous(memory_format=layout),
-            )
-            for module, shape in calls
-        ]
+        prepared = []
+        for x, weight, bias, *rest in log.calls:
+            noise = torch.randn(x.shape, device=setup.device).to(PRECISIONS[name]).contiguous(memory_format=layout)
+            kernel = weight.detach().to(PRECISIONS[name]).contiguous(memory_format=layout)
+            prepared.append((noise, kernel, None if bias is None else bias.detach().to(PRECISIONS[name]), *rest))
 
-        def work(prepared: list[tuple[nn.Conv2d, Tensor]] = prepared) -> None:
+        def work(prepared: list[tuple[Any, ...]] = prepared) -> None:
             with torch.inference_mode():
-                for module, x in prepared:
-                    module(x)
+                for arguments in prepared:
+                    torch.ops.aten.convolution.default(*arguments)
 
         ms[name] = device_ms(graphed(work) if setup.device.type == "cuda" else work, setup.device, rounds)
-    return Floor(len(calls), sum(flop) / 1e9, ms)
+    return Floor(len(log.calls), log.flop / 1e9, ms)
 
 
 def graphed(work: Callable[[], object]) -> Callable[[], object]:
