@@ -53,7 +53,7 @@ step() {
 }
 
 mapfile -t files < <(find tests -name 'test_*_cuda.py' | sort)
-step tests 85 '' "$python" -m pytest -v -rs -m cuda -p no:cacheprovider "${files[@]}"
+step tests 85 '' "$python" -m pytest -v -rs -m cuda -W default -p no:cacheprovider "${files[@]}"
 if [ -n "$tiny" ]; then
   forms=torchscript,onnx,eager-fp32,eager-bf16,graph-fp16 model=tiny rounds=3 config=tiny-64 batches=4 workers="$device:1" size=64
 else
