@@ -1,11 +1,14 @@
 """How fast the neural engine is: every form of one model, in one run, against plain PyTorch the way the original project runs it.
 
-    python benchmarks/engine.py [--model vox | CHECKPOINT] [--rounds 20] [--forms onnx,onnx-int8,torchscript] [--clip VIDEO]
-                                [--device cpu|cuda] [--out benchmarks/out]
+    python benchmarks/engine.py [--model vox | tiny | CHECKPOINT] [--rounds 20] [--forms onnx,onnx-int8,torchscript]
+                                [--clip VIDEO | --frames ARRAYS.npz] [--device cpu|cuda] [--out benchmarks/out]
 
-`vox` is a model of the published 256-pixel size with random weights. All times are from a picture in memory to a picture in memory (uint8).
-The forms take turns within each round, so that a change of load hits all of them. Beside the time by the clock stands the processor time,
-which other programs disturb less. PSNR is against PyTorch, on frames of the clip (the built-in performance if none is given).
+`vox` is a model of the published 256-pixel size with random weights, `tiny` one for a trial of this script. The forms are those of
+engine_forms.py; all times are from a picture in memory to a picture in memory (uint8). Each form runs in turns with the first, round by
+round, so that a change of load hits both, and its figures are written at once: a run that is cut short has told what it knew. Beside the
+time by the clock stands the processor time, which other programs disturb less, and on CUDA the GPU's own time by events. `floor`: the
+frame's convolutions alone, in the form's precision, as a share of its time. PSNR is against the first form, on frames of the clip (the
+built-in performance if none is given). A form that cannot run here is named with the reason.
 """
 
 from __future__ import annotations
@@ -22,30 +25,45 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from engine_forms import Form, NotHereError, Setup, Step, build_form, convolution_floor, device_ms
 
 from livepuppet.diagnostics.system import describe_machine, package_versions
 from livepuppet.diagnostics.system import system_load as machine_load
 from livepuppet.engines.fomm import motion as motions
 from livepuppet.engines.fomm.crop import Crop, face_crop
-from livepuppet.engines.fomm.export.exporter import export_model
 from livepuppet.engines.fomm.networks import checkpoint
 from livepuppet.engines.fomm.networks.checkpoint import FommModel
-from livepuppet.engines.fomm.networks.configuration import Configuration
-from livepuppet.engines.fomm.networks.keypoints import relative_keypoints
-from livepuppet.engines.fomm.networks.layers import grid_sample
+from livepuppet.engines.fomm.networks.configuration import Configuration, Hourglass
 from livepuppet.engines.fomm.paste import build_paste_region, paste_back
-from livepuppet.engines.fomm.runtime.interface import FommRuntime
-from livepuppet.engines.fomm.runtime.loading import load_runtime
-from livepuppet.factory import open_source
+from livepuppet.engines.fomm.runtime.interface import RuntimeOutput
+from livepuppet.errors import LivepuppetError
 from livepuppet.types import Image, Tuning
-from livepuppet.vision.face_landmarks import FaceTracker
 
-Step = Callable[[Image], Image]
+TINY = Configuration(
+    keypoints=6,
+    size=64,
+    detector=Hourglass(block_expansion=8, max_features=32, blocks=2, scale=0.25),
+    dense_motion=Hourglass(block_expansion=8, max_features=32, blocks=2, scale=0.25),
+    block_expansion=8,
+    max_features=32,
+    down_blocks=2,
+    bottleneck_blocks=2,
+)
+FIRST = "original"
+
+
+def kept_images(path: Path, size: int) -> list[Image]:
+    """Face crops that were cut beforehand: the array `crops` of a file, uint8 (N, S, S, 3)."""
+    with np.load(path, allow_pickle=False) as arrays:
+        crops = arrays["crops"]
+    return [np.ascontiguousarray(cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA)).astype(np.uint8) for crop in crops]
 
 
 def images(size: int, clip: Path | None, count: int = 24) -> list[Image]:
     """Face crops of real frames."""
+    from livepuppet.factory import open_source
+    from livepuppet.vision.face_landmarks import FaceTracker
+
     tracker, found = FaceTracker(), []
     video = cv2.VideoCapture(str(clip)) if clip else None
     source = None if clip else open_source("demo", paced=False)
@@ -64,46 +82,13 @@ def images(size: int, clip: Path | None, count: int = 24) -> list[Image]:
     return found
 
 
-def hull(value: torch.Tensor) -> float:
-    return float(np.sqrt(cv2.contourArea(cv2.convexHull(value[0].cpu().numpy()))))
-
-
-def original(model: FommModel, portrait: Image, reference: Image, device: str) -> Step:
-    """As the original project's `animate` does it: encoder and both convex hulls every frame, the whole source deformed besides."""
-    detector, generator = model.detector.to(device), model.generator.to(device)
-
-    def tensor(image: Image) -> torch.Tensor:
-        return torch.from_numpy(image.astype(np.float32) / 255).permute(2, 0, 1)[None].to(device)
-
-    with torch.no_grad():
-        source_picture = tensor(portrait)
-        source, initial = detector(source_picture), detector(tensor(reference))
-
-    def step(driving: Image) -> Image:
-        with torch.no_grad():
-            scale = torch.tensor(hull(source.value) / hull(initial.value), device=device)
-            target = relative_keypoints(source, initial, detector(tensor(driving)), scale)
-            generated = generator(source_picture, source, target)
-            flow = torch.nn.functional.interpolate(generated.motion.deformation.permute(0, 3, 1, 2), portrait.shape[:2], mode="bilinear")
-            grid_sample(source_picture, flow.permute(0, 2, 3, 1), model.align_corners)
-            result: NDArray[np.float32] = generated.prediction[0].permute(1, 2, 0).cpu().numpy()
-            return np.rint(result * 255).astype(np.uint8)
-
-    return step
-
-
-def ours(graphs: FommRuntime, portrait: Image, reference: Image) -> Step:
-    prepared, start = graphs.prepare(portrait), graphs.detect(reference)
-    scale = motions.chunk(prepared.value[0].astype(np.float64)) / motions.chunk(start[0][0].astype(np.float64))
-    return lambda driving: graphs.render(prepared, *graphs.detect(driving), reference=start, scale=scale).image
-
-
 def psnr(a: Image, b: Image) -> float:
     error = float(((a.astype(np.float64) - b) ** 2).mean())
     return 99.0 if error == 0 else 10 * float(np.log10(255**2 / error))
 
 
 def measure(steps: dict[str, Step], frames: list[Image], rounds: int, warm_up: int) -> dict[str, dict[str, Any]]:
+    """The forms in turns; the first is what the others are compared with."""
     for step in steps.values():
         for frame in frames[:warm_up]:
             step(frame)
@@ -149,8 +134,6 @@ def host_work(size: int, rounds: int) -> dict[str, float]:
     frames = (np.eye(2) + random.normal(0, 0.05, (1, 10, 2, 2))).astype(np.float32)
     source = motions.neutral_motion(value, frames, np.zeros(3))
     reference = motions.motion_from_keypoints(value, frames, crop, 640, 480, np.zeros(3))
-    from livepuppet.engines.fomm.runtime.interface import RuntimeOutput
-
     shown = place.cut(np.asarray(portrait, np.uint8), size)
     ticks = np.linspace(-1, 1, 64, dtype=np.float32)
     rest = RuntimeOutput(shown, True, np.stack(np.meshgrid(ticks, ticks), -1), np.ones((64, 64), np.float32))
@@ -176,12 +159,27 @@ def host_work(size: int, rounds: int) -> dict[str, float]:
     return found
 
 
+def measured(name: str, setup: Setup, first: Form, frames: list[Image], options: argparse.Namespace) -> tuple[Form, dict[str, Any]]:
+    """One form in turns with the first, and its device's own time."""
+    form = first if name == FIRST else build_form(name, setup)
+    steps = {FIRST: first.step} if form is first else {FIRST: first.step, name: form.step}
+    found = measure(steps, frames, options.rounds, options.warm_up)[name]
+    found["device"], found["precision"] = form.device, form.precision
+    if setup.device.type == "cuda" and form.work is not None:
+        found["gpu"] = device_ms(form.work, setup.device, options.rounds)
+    return form, found
+
+
 def table(results: dict[str, dict[str, Any]]) -> list[str]:
-    lines = ["| form | p50 ms | p95 | fastest | processor ms | times faster | times less processor | PSNR dB (worst) |", "|---" * 8 + "|"]
+    lines = [
+        "| form | p50 ms | p95 | fastest | processor ms | GPU ms | floor | times faster | times less processor | PSNR dB (worst) |",
+        "|---" * 10 + "|",
+    ]
     for name, r in results.items():
-        numbers = [f"{r[key]:.1f}" for key in ("p50", "p95", "fastest", "cpu")]
+        numbers = [f"{r[key]:.2f}" for key in ("p50", "p95", "fastest", "cpu")]
+        numbers += [f"{r['gpu']:.2f}" if "gpu" in r else "", f"{r['floor_percent']:.0f} %" if "floor_percent" in r else ""]
         numbers += [f"{r[key]:.2f}" for key in ("times_faster", "times_less_cpu")]
-        lines.append(f"| {name} | " + " | ".join(numbers) + f" | {r['psnr_db']:.1f} ({r['worst_psnr_db']:.1f}) |")
+        lines.append(f"| {name} ({r['device']}) | " + " | ".join(numbers) + f" | {r['psnr_db']:.1f} ({r['worst_psnr_db']:.1f}) |")
     return lines
 
 
@@ -195,55 +193,81 @@ def lively(model: FommModel) -> FommModel:
     return model
 
 
+def load_model(name: str) -> FommModel:
+    if name in ("vox", "tiny"):
+        return lively(checkpoint.build_model(Configuration() if name == "vox" else TINY))
+    path = Path(name)
+    yaml = path.with_name(path.name.removesuffix(".pth.tar").removesuffix("-cpk") + ".yaml")
+    return checkpoint.load_checkpoint(path, configuration=checkpoint.load_configuration(yaml) if yaml.is_file() else None)
+
+
+def write(options: argparse.Namespace, record: dict[str, Any]) -> list[str]:
+    """What is known so far, as JSON and as a table; returns the table's lines."""
+    floor = record.get("floor", {})
+    for found in record["forms"].values():
+        if found["precision"] in floor.get("ms", {}):
+            found["floor_percent"] = 100 * floor["ms"][found["precision"]] / found["p50"]
+    host = ", ".join(f"{name} {value:.2f}" for name, value in record.get("host_cpu_ms", {}).items())
+    lines = [
+        f"{record['machine']}, load {machine_load()}",
+        f"{options.model}, {options.rounds} rounds after {options.warm_up} to warm up, {torch.get_num_threads()} threads in PyTorch",
+        *([f"A frame's {floor['convolutions']} convolutions: {floor['gflop']:.1f} GFLOP; alone {floor['ms']} ms"] if floor else []),
+        "",
+        *table(record["forms"]),
+        "",
+        *(f"not here: {name}: {reason}" for name, reason in record["not_here"].items()),
+        *([f"Outside the graphs, processor ms per frame: {host}"] if host else []),
+    ]
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "engine.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (options.out / "engine.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    return lines
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="vox", help="vox (random weights) or a checkpoint with its YAML beside it (default: vox)")
+    parser.add_argument("--model", default="vox", help="vox, tiny (random weights) or a checkpoint with its YAML beside it (default: vox)")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--warm-up", type=int, default=2)
     parser.add_argument("--forms", default="onnx,onnx-int8,torchscript")
     parser.add_argument("--clip", type=Path, help="real frames to drive with")
+    parser.add_argument("--frames", type=Path, help="crops of benchmarks/gpu/prepare.py, where there is no MediaPipe")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/out"))
     options = parser.parse_args()
     torch.manual_seed(0)
-    if options.model == "vox":
-        model = lively(checkpoint.build_model(Configuration()))
-    else:
-        path = Path(options.model)
-        yaml = path.with_name(path.name.removesuffix(".pth.tar").removesuffix("-cpk") + ".yaml")
-        model = checkpoint.load_checkpoint(path, configuration=checkpoint.load_configuration(yaml) if yaml.is_file() else None)
-    frames = images(model.configuration.size, options.clip)
-    forms = options.forms.split(",")
+    model = load_model(options.model)
+    size = model.configuration.size
+    frames = kept_images(options.frames, size) if options.frames else images(size, options.clip)
+    record: dict[str, Any] = {
+        "machine": describe_machine(),
+        "gpu": torch.cuda.get_device_name() if options.device == "cuda" else None,
+        "packages": package_versions(),
+        "model": options.model,
+        "forms": {},
+        "not_here": {},
+    }
     with tempfile.TemporaryDirectory() as folder:
         os.environ["LIVEPUPPET_MODELS"] = folder
-        made = export_model(
-            model,
-            "benchmark",
-            formats=[form for form in ("onnx", "torchscript") if form in forms],
-            target="gpu" if options.device == "cuda" else "cpu",
-            calibration=frames[::2] if "onnx-int8" in forms else (),
-        )
-        steps = {"PyTorch, as the original": original(model, frames[0], frames[1], options.device)}
-        loaded = {form: load_runtime(made.directory, form, options.device) for form in forms}
-        for form, graphs in loaded.items():
-            steps[f"{form} ({graphs.device})"] = ours(graphs, frames[0], frames[1])
-        results = measure(steps, frames[1:], options.rounds, options.warm_up)
-        for graphs in loaded.values():
-            graphs.close()
-    host = host_work(model.configuration.size, options.rounds)
-    lines = [
-        f"{describe_machine()}, load {machine_load()}",
-        f"{options.model}, {options.rounds} rounds after {options.warm_up} to warm up, {torch.get_num_threads()} threads in PyTorch",
-        "",
-        *table(results),
-        "",
-        "Outside the graphs, processor ms per frame: " + ", ".join(f"{name} {value:.2f}" for name, value in host.items()),
-    ]
-    print("\n".join(lines))
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "engine.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    record = {"machine": describe_machine(), "packages": package_versions(), "model": options.model, "forms": results, "host_cpu_ms": host}
-    (options.out / "engine.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        setup = Setup(model, frames[0], frames[1], frames[::2], torch.device(options.device), Path(folder))
+        first = build_form(FIRST, setup)
+        for name in [FIRST, *options.forms.split(",")]:
+            try:
+                form, record["forms"][name] = measured(name, setup, first, frames[1:], options)
+            except NotHereError as error:
+                record["not_here"][name] = str(error)
+            except (RuntimeError, ImportError, LivepuppetError) as error:  # one form that fails must not take the others' figures with it
+                record["not_here"][name] = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+            else:
+                if form is not first:
+                    form.close()
+            if name == FIRST:
+                precisions = ("fp32", "fp16", "bf16") if options.device == "cuda" else ("fp32",)
+                record["floor"] = vars(convolution_floor(setup, precisions, options.rounds))
+            write(options, record)
+            print(f"{name}: {record['forms'].get(name) or record['not_here'].get(name)}", flush=True)
+    record["host_cpu_ms"] = host_work(size, options.rounds)
+    print("\n".join(write(options, record)))
 
 
 if __name__ == "__main__":

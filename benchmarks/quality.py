@@ -3,7 +3,8 @@
     python benchmarks/quality.py --clips DIR --portraits DIR --out DIR [--engine landmark] [--model NAME] [--only d0,d3] [--frames 60]
 
 Self-reenactment: a clip's first frame is the portrait and the clip drives it; compared on the face's crop (2 x the face's box, at 256 px)
-with the clip itself, beside the still first frame. L1 (0-1), SSIM and PSNR compare pixels. AKD (px at 256), jitter and the lips' and lids'
+with the clip itself, beside the still first frame. L1 (0-1), SSIM and PSNR compare pixels; sharpness is the variance of the Laplacian as
+a share of the clip's own, on the same window at the clip's resolution. AKD (px at 256), jitter and the lips' and lids'
 figures compare landmarks: MediaPipe measures there, and with the landmark engine it also drives, so they say "goes where asked",
 not "looks real". Writes quality.json, quality.md and the sheets into --out.
 """
@@ -54,6 +55,7 @@ class Score:
     lids_correlation: float
     lids_error: float
     lost: int
+    sharpness: float
 
     @property
     def ratio(self) -> float:
@@ -193,6 +195,13 @@ def pixels(ours: list[Image], truth: list[Image]) -> tuple[float, float, float]:
     return float(np.mean(l1)), float(np.mean(similar)), float(np.mean(noise))
 
 
+def sharpness(image: Image, window: tuple[float, float, float]) -> float:
+    """Variance of the Laplacian of grey in a square window, at the image's own resolution."""
+    left, top, side = (round(value) for value in window)
+    part = image[max(0, top) : top + side, max(0, left) : left + side]
+    return float(cv2.Laplacian(cv2.cvtColor(np.ascontiguousarray(part), cv2.COLOR_RGB2GRAY), cv2.CV_32F).var())
+
+
 def face_window(image: Image) -> tuple[float, float, float] | None:
     """Twice the face's box in this picture, square."""
     tracker = FaceTracker()
@@ -230,6 +239,8 @@ def judge(path: Path, options: argparse.Namespace) -> tuple[Score, Image] | None
         fits = image.shape[:2] == (height, width)
         return crop(image if fits else np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8), window)
 
+    same_size = ours[0].shape == images[0].shape
+    sharp = [sharpness(a, window) / max(sharpness(b, window), 1e-9) for a, b in zip(ours[1:], images[1:], strict=True)] if same_size else []
     truth, result, unmoved = ([shown(image) for image in series] for series in (images, ours, still))
     theirs, found, rest = follow(truth), follow(result), follow(unmoved)
 
@@ -244,7 +255,7 @@ def judge(path: Path, options: argparse.Namespace) -> tuple[Score, Image] | None
     score = Score(
         len(images), l1, still_l1, similar, still_similar, noise, still_noise,
         distance(found), distance(rest), jitter(found), jitter(theirs),
-        *lips, *lids, sum(points is None for points in found),
+        *lips, *lids, sum(points is None for points in found), float(np.mean(sharp)) if sharp else float("nan"),
     )  # fmt: skip
     picks = np.linspace(1, len(images) - 1, 8).astype(int)
     rows = [np.hstack([series[i] for i in picks]) for series in (truth, result)]
@@ -360,14 +371,15 @@ def identity_drift(engine: Any, avatars: dict[str, Any], path: Path) -> dict[str
 def table(scores: dict[str, Score]) -> str:
     """Markdown, one row per clip and the mean."""
     lines = [
-        "| clip | L1 still → ours (ratio) | SSIM still → ours | PSNR still → ours | AKD px | jitter / its | lips r, err | lids r, err |",
-        "|---|---|---|---|---|---|---|---|",
+        "| clip | L1 still → ours (ratio) | SSIM still → ours | PSNR still → ours | AKD px | jitter / its "
+        "| lips r, err | lids r, err | sharp |",
+        "|---" * 9 + "|",
     ]
     for name, s in scores.items():
         lines.append(
             f"| {name} | {s.still_l1:.4f} → {s.l1:.4f} ({s.ratio:.2f}) | {s.still_ssim:.3f} → {s.ssim:.3f} "
             f"| {s.still_psnr:.1f} → {s.psnr:.1f} | {s.akd_px:.2f} | {s.jitter_px:.2f} / {s.driver_jitter_px:.2f} "
-            f"| {s.lips_correlation:.3f}, {s.lips_error:.3f} | {s.lids_correlation:.3f}, {s.lids_error:.3f} |"
+            f"| {s.lips_correlation:.3f}, {s.lips_error:.3f} | {s.lids_correlation:.3f}, {s.lids_error:.3f} | {s.sharpness:.2f} |"
         )
     values = list(scores.values())
     ratio = np.mean([s.l1 for s in values]) / np.mean([s.still_l1 for s in values])
@@ -412,7 +424,7 @@ def main() -> None:
         print(
             f"{path.stem:28} L1 {s.still_l1:.4f}->{s.l1:.4f} ({s.ratio:.2f}) SSIM {s.still_ssim:.3f}->{s.ssim:.3f} "
             f"PSNR {s.still_psnr:.1f}->{s.psnr:.1f} AKD {s.akd_px:.2f} jit {s.jitter_px:.2f}/{s.driver_jitter_px:.2f} "
-            f"lips {s.lips_correlation:.3f} lids {s.lids_correlation:.3f} err {s.lids_error:.3f} lost {s.lost}",
+            f"lips {s.lips_correlation:.3f} lids {s.lids_correlation:.3f} err {s.lids_error:.3f} lost {s.lost} sharp {s.sharpness:.2f}",
             flush=True,
         )
         save(options.out / f"self_{path.stem}.png", strip)

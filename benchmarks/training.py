@@ -1,13 +1,15 @@
 """What a trained model is worth on clips it never saw, and how fast people are rendered and models trained.
 
     python benchmarks/training.py quality --data CLIPS MODEL.pth.tar [MODEL.pth.tar ...] [--frames 16] [--json FILE]
-    python benchmarks/training.py speed [--device cuda] [--config face-256] [--batch 32] [--precision bf16] [--compile] [--json FILE]
+    python benchmarks/training.py speed [--device cuda] [--config face-256] [--batch 32 64] [--precision bf16] [--compile] [--clips DIR]
+                                        [--json FILE]
     python benchmarks/training.py curves RUN --plot curves.png
 
 quality: every clip is rebuilt from its first frame; L1, AKD and identity distance as `livepuppet.training.evaluation` states them,
 beside the L1 of leaving the first frame as it is. A model's YAML is read when it lies beside it (MODEL.yaml). CLIPS may hold videos,
 folders of pictures and synthetic clips. speed: rendered frames per second, and training pairs per second while motion learns alone, with
-pictures, and against the adversary. curves: every loss of a run of `livepuppet train`, and its held-out L1, over the steps.
+pictures, and against the adversary, written as they come; --clips takes people that are there already, and renders none. curves: every
+loss of a run of `livepuppet train`, and its held-out L1, over the steps.
 """
 
 from __future__ import annotations
@@ -28,10 +30,10 @@ import torch
 from livepuppet.engines.fomm.networks import checkpoint
 from livepuppet.synthetic.clips import render_clip
 from livepuppet.synthetic.head import Head
-from livepuppet.training.dataset import gather_dataset
+from livepuppet.training.dataset import TrainingClip, gather_dataset
 from livepuppet.training.evaluation import evaluate
 from livepuppet.training.pairs import Pairs, collate
-from livepuppet.training.recipe import RECIPES
+from livepuppet.training.recipe import RECIPES, Recipe
 from livepuppet.training.run import beside
 from livepuppet.training.trainer import Trainer
 
@@ -76,38 +78,53 @@ def waited(device: torch.device) -> float:
     return time.perf_counter()
 
 
+def rendered(head: Head, folder: Path, size: int, device: torch.device) -> float:
+    """Renders a few people into a folder; frames per second of one process."""
+    seconds = []
+    for index in range(PEOPLE):
+        start = waited(device)
+        clip = render_clip(head, 0, index, frames=FRAMES, size=size)
+        seconds.append(waited(device) - start)
+        clip.save(folder / f"clip-{index:06d}.npz")
+    rate = FRAMES / statistics.median(seconds)
+    print(f"rendering {size} px: {rate:.2f} frames per second and process (median of {PEOPLE} clips)", flush=True)
+    return rate
+
+
 def speed(options: argparse.Namespace, device: torch.device) -> dict[str, Any]:
     recipe = RECIPES[options.config]
-    if options.batch:
-        recipe = replace(recipe, batch_size=options.batch)
-    head = Head.load(device)
-    with tempfile.TemporaryDirectory() as folder:
-        seconds = []
-        for index in range(PEOPLE):
+    result: dict[str, Any] = {"config": recipe.name, "rates": []}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.clips or Path(temporary)
+        if options.clips is None:
+            result["frames_per_second"] = rendered(Head.load(device), folder, recipe.model.size, device)
+        clips = gather_dataset(folder, Path(temporary) / "cache", recipe.model.size).training
+        for size in options.batch or [recipe.batch_size]:
+            result["rates"].append(rates(replace(recipe, batch_size=size), clips, options, device))
+            write(options, device, result)
+    return result
+
+
+def rates(recipe: Recipe, clips: tuple[TrainingClip, ...], options: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+    """Pairs per second of one batch, over and over, in each phase of a run."""
+    found = {}
+    pairs = Pairs(clips, recipe, 0)
+    batch = collate([pairs[number] for number in range(recipe.batch_size)])
+    half = device.type == "cuda" if options.precision == "auto" else options.precision == "bf16"
+    for name, motion_first, adversarial_from in PHASES:
+        if name == "adversarial" and not recipe.weights.generator_gan:
+            continue
+        phase = replace(recipe, own=replace(recipe.own, motion_first=motion_first, adversarial_from=adversarial_from))
+        trainer = Trainer(phase, len(clips), device, half=half, compiled=options.compile)
+        times = []
+        for _ in range(WARM_UP + STEPS):
             start = waited(device)
-            clip = render_clip(head, 0, index, frames=FRAMES, size=recipe.model.size)
-            seconds.append(waited(device) - start)
-            clip.save(Path(folder) / f"clip-{index:06d}.npz")
-        rendered = FRAMES / statistics.median(seconds)
-        print(f"rendering {recipe.model.size} px: {rendered:.2f} frames per second and process (median of {PEOPLE} clips)", flush=True)
-        clips = gather_dataset(Path(folder), Path(folder) / "cache", recipe.model.size).training
-        rates = {}
-        pairs = Pairs(clips, recipe, 0)
-        batch = collate([pairs[number] for number in range(recipe.batch_size)])
-        half = device.type == "cuda" if options.precision == "auto" else options.precision == "bf16"
-        for name, motion_first, adversarial_from in PHASES:
-            if name == "adversarial" and not recipe.weights.generator_gan:
-                continue
-            phase = replace(recipe, own=replace(recipe.own, motion_first=motion_first, adversarial_from=adversarial_from))
-            trainer = Trainer(phase, len(clips), device, half=half, compiled=options.compile)
-            times = []
-            for _ in range(WARM_UP + STEPS):
-                start = waited(device)
-                trainer.step(batch)
-                times.append(waited(device) - start)
-            rates[name] = recipe.batch_size / statistics.median(times[WARM_UP:])
-            print(f"training {recipe.name}, batch {recipe.batch_size}, {name}: {rates[name]:.1f} pairs per second", flush=True)
-    return {"config": recipe.name, "batch": recipe.batch_size, "frames_per_second": rendered, "pairs_per_second": rates}
+            trainer.step(batch)
+            times.append(waited(device) - start)
+        found[name] = recipe.batch_size / statistics.median(times[WARM_UP:])
+        print(f"training {recipe.name}, batch {recipe.batch_size}, {name}: {found[name]:.1f} pairs per second", flush=True)
+    memory = torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else None
+    return {"batch": recipe.batch_size, "pairs_per_second": found, "gpu_memory_gib": memory}
 
 
 def read_curves(path: Path) -> dict[str, tuple[list[int], list[float]]]:
@@ -158,6 +175,11 @@ def curves(options: argparse.Namespace) -> dict[str, Any]:
     return {"run": str(options.run), "curves": summary}
 
 
+def write(options: argparse.Namespace, device: torch.device, result: dict[str, Any]) -> None:
+    if options.json:
+        options.json.write_text(json.dumps({"machine": machine(device), **result}, indent=2) + "\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path)
@@ -173,7 +195,8 @@ def main() -> None:
             command.add_argument("--limit", type=int, default=200)
         else:
             command.add_argument("--config", choices=list(RECIPES), default="face-256")
-            command.add_argument("--batch", type=int)
+            command.add_argument("--batch", type=int, nargs="+", metavar="N")
+            command.add_argument("--clips", type=Path, metavar="DIR", help="synthetic clips to train on, in place of new ones")
             command.add_argument("--precision", choices=("auto", "bf16", "fp32"), default="auto")
             command.add_argument("--compile", action="store_true")
     command = commands.add_parser("curves")
@@ -188,8 +211,7 @@ def main() -> None:
     else:
         print(machine(device))
         result = quality(options, device) if options.command == "quality" else speed(options, device)
-    if options.json:
-        options.json.write_text(json.dumps({"machine": machine(device), **result}, indent=2) + "\n")
+    write(options, device, result)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from media import x_server
 
 if TYPE_CHECKING:
     from studio_fixtures import RunningStudio
@@ -49,6 +48,8 @@ def x_screen() -> Iterator[str]:
     """One screen for all tests: Qt connects once per process, and does not survive its server."""
     if not (sys.platform.startswith("linux") and shutil.which("Xvfb")):
         pytest.skip("no Xvfb: a window needs a screen")
+    from media import x_server  # here, since it brings the video library, which a machine for GPU tests may lack
+
     with x_server() as name:
         yield name
 

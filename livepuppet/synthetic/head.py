@@ -146,9 +146,10 @@ class Head:
         targets = tensor("targets")
         unit = [i for i, name in enumerate(names) if name.startswith("unit/")]
         size = tuple(int(n) for n in arrays["subdivision_size"])
-        matrix = torch.sparse_coo_tensor(
-            tensor("subdivision_places", torch.int64), tensor("subdivision_values"), size, check_invariants=False, is_coalesced=True
-        )
+        places, values = tensor("subdivision_places", torch.int64), tensor("subdivision_values")
+        unchecked = torch.sparse.check_sparse_tensor_invariants(enable=False)  # type: ignore[no-untyped-call]
+        with unchecked:  # it is our own; PyTorch 2.11 warns unless it is said so
+            matrix = torch.sparse_coo_tensor(places, values, size, is_coalesced=True)
         return cls(
             cage=tensor("cage"),
             subdivision=matrix,

@@ -22,7 +22,6 @@ from livepuppet.files import write_atomically
 from livepuppet.synthetic.clips import Clip
 from livepuppet.types import Image
 from livepuppet.video.formats import CLIP_SUFFIXES
-from livepuppet.video.reader import VideoReader
 
 PICTURES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"))
 MOST_FRAMES = 128
@@ -110,6 +109,8 @@ def video_images(path: Path) -> Iterator[Image]:
     Raises:
         ValueError: for a file that is not a readable video.
     """
+    from livepuppet.video.reader import VideoReader  # here, since people who do not exist train without a video library
+
     try:
         video = VideoReader(path)
     except UsageError as error:

@@ -10,6 +10,11 @@ now, w the warp and o the visibility:
 At rest w is the identity, o = 1 and G = G0, so out = P: the paste begins where the portrait was, and nothing jumps. Towards the square's
 edge, where the frame around it stays as it is, w fades to the identity, o to 1 and G - o w(G0) to 0: that is the feathered mask, for
 colours as well as for motion. G and G0 are corrected by what G0 got wrong of P's colours on a large scale.
+
+All that G0 misses of P is moved along, not only what lies above its resolution (arXiv 2008.00362): a small model is softer than its own
+256 pixels. On five clips, face L1 as a share of a still's and sharpness as a share of the clip's: 1.18 and 0.10 for G alone, 1.18 and 0.40
+with P less its 256 px picture moved, 0.84 and 0.73 as it is here. Cubic sampling of P has 0.85 and 0.88 and costs 8 ms in place of 2 for a
+square of 517 pixels (one core), so it stays bilinear.
 """
 
 from __future__ import annotations

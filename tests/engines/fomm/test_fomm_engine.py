@@ -245,6 +245,26 @@ def test_what_moves_keeps_its_sharpness() -> None:
     assert np.abs(out[middle].astype(int) - wanted).mean() < 2.5
 
 
+def sharpness(image: NDArray[np.uint8]) -> float:
+    return float(cv2.Laplacian(cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY), cv2.CV_32F).var())
+
+
+def test_what_is_not_hidden_is_about_as_sharp_as_the_photo() -> None:
+    """Between two pixels too, and in a square four times the model's size; the model's own picture has nothing of it."""
+    photo = np.asarray(cv2.GaussianBlur(RANDOM.integers(0, 255, (1200, 1200, 3)).astype(np.uint8), (0, 0), 1.5), np.uint8)
+    crop = Crop(600, 600, 1024)
+    shown = crop.cut(photo, 256)
+    rest = at_rest(shown)
+    step = np.float32(2 * 4.5 / 1024)
+    soft = np.asarray(cv2.warpAffine(rest.image, np.array([[1.0, 0, -4.5 / 4], [0, 1, 0]]), (256, 256)), np.uint8)
+    now = RuntimeOutput(soft, True, identity() + np.array([step, 0], np.float32), rest.occlusion)
+    out = paste_back(photo, build_paste_region(photo, crop, shown, rest), now)
+    middle = (slice(450, 750), slice(450, 750))
+    alone = np.asarray(cv2.resize(soft, (1024, 1024)), np.uint8)
+    assert sharpness(out[middle]) > 0.5 * sharpness(photo[middle])
+    assert sharpness(alone[362:662, 362:662]) < 0.1 * sharpness(photo[middle])
+
+
 def test_what_was_hidden_is_the_models_in_the_portraits_colours() -> None:
     image, crop = texture(), Crop(200, 150, 160)
     shown = crop.cut(image, 256)
