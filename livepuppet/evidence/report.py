@@ -48,7 +48,7 @@ TEXTS: dict[ClueName, ClueText] = {
     ),
 }
 COMBINED_LIMIT = (
-    "Cannot show: anything about kinds of video that were not measured; only livepuppet's own puppets were, "
+    "Cannot show: anything about kinds of video that were not measured, drawn faces among them; only livepuppet's own puppets were, "
     "and another program's may leave other traces."
 )
 
