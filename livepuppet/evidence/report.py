@@ -51,6 +51,7 @@ COMBINED_LIMIT = (
     "Cannot show: anything about kinds of video that were not measured, drawn faces among them; only livepuppet's own puppets were, "
     "and another program's may leave other traces."
 )
+TOGETHER = ClueText("Taken together", "points", "all tests in one number", COMBINED_LIMIT)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,9 +91,9 @@ class EvidenceReport:
         if self.seconds is not None:
             yield f"Evidence from {self.seconds[0]:.1f} to {self.seconds[1]:.1f} s, the longest stretch with one face and no cut:"
         for name, measured, rates in self.rows():
-            yield f"{TEXTS[name].title}: {outcome_in_words(measured, rates, TEXTS[name].unit)} {TEXTS[name].limit}"
+            yield f"{TEXTS[name].title}: {outcome_in_words(measured, rates, TEXTS[name])}"
         together = Measured(self.combined, "no test has enough to go on")
-        yield f"Taken together: {outcome_in_words(together, self.benchmark.combined, 'points')} {COMBINED_LIMIT}"
+        yield f"Taken together: {outcome_in_words(together, self.benchmark.combined, TOGETHER)}"
         yield (
             f"Rates were measured on {self.benchmark.combined.recordings} camera recordings and "
             f"{self.benchmark.combined.puppets} puppets of {self.benchmark.people} people, "
@@ -116,17 +117,17 @@ class EvidenceReport:
         }
 
 
-def outcome_in_words(measured: Measured, rates: ErrorRates, unit: str) -> str:
-    """A value, where camera recordings lie, and how often its side of the threshold is the wrong one."""
+def outcome_in_words(measured: Measured, rates: ErrorRates, text: ClueText) -> str:
+    """A value, where camera recordings lie, how often its side of the threshold is the wrong one, and what it cannot show."""
     if measured.value is None:
         return f"{TOO_LITTLE} ({measured.reason})."
     low, high = rates.usual
     below = measured.value < rates.threshold
     recordings, puppets = (rates.false_alarms, 1 - rates.misses) if below else (1 - rates.false_alarms, rates.misses)
     return (
-        f"{measured.value:.2f} {unit} (nine of ten camera recordings: {low:.2f} to {high:.2f}). "
+        f"{measured.value:.2f} {text.unit} (nine of ten camera recordings: {low:.2f} to {high:.2f}). "
         f"{'Below' if below else 'Not below'} {rates.threshold:.2f}, as here, were {recordings:.0%} of the camera recordings "
-        f"and {puppets:.0%} of the puppets (false alarms {rates.false_alarms:.0%}, misses {rates.misses:.0%})."
+        f"and {puppets:.0%} of the puppets (false alarms {rates.false_alarms:.0%}, misses {rates.misses:.0%}). {text.limit}"
     )
 
 
