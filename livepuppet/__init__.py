@@ -24,6 +24,8 @@ if TYPE_CHECKING:
         SourceError,
         UsageError,
     )
+    from livepuppet.evidence.examine import examine
+    from livepuppet.evidence.report import EvidenceReport
     from livepuppet.factory import open_engine, open_sink, open_source
     from livepuppet.live.assembly import open_puppet, run
     from livepuppet.live.puppet import Puppet
@@ -49,6 +51,8 @@ _HOMES = {
         "SourceError",
         "UsageError",
     ),
+    "evidence.examine": ("examine",),
+    "evidence.report": ("EvidenceReport",),
     "factory": ("open_engine", "open_sink", "open_source"),
     "live.assembly": ("open_puppet", "run"),
     "live.puppet": ("Puppet",),
@@ -68,6 +72,7 @@ __all__ = [
     "Avatar",
     "Closing",
     "Engine",
+    "EvidenceReport",
     "Frame",
     "FrameError",
     "Image",
@@ -93,6 +98,7 @@ __all__ = [
     "UsageError",
     "VerificationResult",
     "__version__",
+    "examine",
     "load_portrait",
     "models",
     "open_engine",

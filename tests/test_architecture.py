@@ -25,7 +25,7 @@ FLOORS = {
     "factory": 5,
     "live": 6,
     "rendering": 7, "protection": 7, "synthetic": 7,
-    "training": 8, "models": 8,
+    "training": 8, "models": 8, "evidence": 8,
     "diagnostics": 9,
     "__init__": 10, "studio": 10,
     "cli": 11, "__main__": 11,
