@@ -132,7 +132,7 @@ class Recipe:
                 raise UsageError(f"{name}: train_params has the unknown entry '{strange[0]}'; known: {', '.join(sorted(own_names))}")
             plain = {key: tuple(value) if isinstance(value, list) else value for key, value in train.items()}
             return cls(**{"name": name, **parts, **plain})
-        except (TypeError, ValueError, AttributeError, KeyError) as error:
+        except (TypeError, ValueError, AttributeError, KeyError, IndexError, OverflowError) as error:
             raise UsageError(f"{name} is not laid out as the original project's YAML files are ({error})") from error
 
     @classmethod
@@ -153,7 +153,7 @@ class Recipe:
             tree = yaml.safe_load(path.read_text())
         except OSError as error:
             raise UsageError(f"cannot read the configuration {path}: {error.strerror}") from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+        except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no text, or a date or number that there is not
             raise UsageError(f"{path} is no YAML file") from error
         if not isinstance(tree, dict):
             raise UsageError(f"{path} is not laid out as the original project's YAML files are")
