@@ -17,6 +17,10 @@ RIM = (0.015, 0.06)
 """Face widths outside the person's outline: up to the first, pixels move with the person; beyond the second they stay. Soft between."""
 
 
+PLATE_SIDE_PX = 1920
+"""What stands behind the person is worked out at this size at most: in 4K it would take a gigabyte, for what hardly ever shows."""
+
+
 @dataclass(frozen=True, eq=False)
 class BackgroundPlate:
     """plate: the portrait without the person (H, W, 3). person: 1 where pixels move with the person, 0 where they stay, on the raster's
@@ -44,9 +48,14 @@ def build_background_plate(image: Image, face_hull: NDArray[np.int32], face_widt
     Args:
         grid: the raster's.
     """
+    scale = min(1.0, PLATE_SIDE_PX / max(image.shape[:2]))
+    whole = image
+    if scale < 1:
+        image = np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+        face_hull, face_width = np.round(face_hull * scale).astype(np.int32), face_width * scale
     likely = segment_person(image)
     if likely is None or trusted_background(likely, face_hull) < 0.9:
-        return BackgroundPlate(image, None)
+        return BackgroundPlate(whole, None)
     person = person_outline(image, likely, face_hull, face_width)
     person |= find_strands(image, person, face_hull.mean(0), face_width)
     distance = cv2.distanceTransform(1 - person, cv2.DIST_L2, 5)
@@ -54,13 +63,26 @@ def build_background_plate(image: Image, face_hull: NDArray[np.int32], face_widt
     near = np.clip((outer - distance) / max(outer - inner, 1.0), 0, 1)
     soft = (near * near * (3 - 2 * near)).astype(np.float32)
     plate = continue_behind(image, (distance <= inner).astype(np.uint8), face_width)
-    soft = np.asarray(cv2.blur(soft, (grid.step, grid.step)), dtype=np.float32)
-    on_grid = np.asarray(cv2.remap(soft, grid.x, grid.y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), dtype=np.float32)
-    above = head_dome(on_grid[1], face_width / grid.step)
+    step = grid.step * scale
+    soft = np.asarray(cv2.blur(soft, (max(1, round(step)),) * 2), dtype=np.float32)
+    x, y = ((at + np.float32(0.5)) * np.float32(scale) - np.float32(0.5) if scale < 1 else at for at in (grid.x, grid.y))
+    on_grid = np.asarray(cv2.remap(soft, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), dtype=np.float32)
+    above = head_dome(on_grid[1], face_width / step)
+    if scale < 1:
+        plate = laid_behind(whole, plate, distance, inner)
     cut = (person[0] > 0).sum() / face_width
     return BackgroundPlate(
         plate, np.concatenate([above, on_grid[1:]]), len(above) - 1, 1.0 - 0.85 * float(np.clip((cut - 0.3) / 0.3, 0, 1))
     )
+
+
+def laid_behind(image: Image, plate: Image, distance: NDArray[np.float32], inner: float) -> Image:
+    """The image with what was filled in on a smaller copy of it where the person is: the copy's distance from them is at most `inner`."""
+    size = image.shape[1], image.shape[0]
+    hole = cv2.resize(distance, size, interpolation=cv2.INTER_LINEAR) <= inner
+    out = np.asarray(cv2.resize(plate, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+    np.copyto(out, image, where=~hole[..., None])
+    return out
 
 
 def trusted_background(likely: NDArray[np.float32], face_hull: NDArray[np.int32]) -> float:
