@@ -233,7 +233,7 @@ class Session:
             status = self.controls.status(self.source.trouble, self._recording is not None)
         for sink in list(self._sinks):
             try:
-                with self.meter.stage(sink.name):
+                with self.meter.stage("recording" if sink is self._recording else sink.name):  # else every file is a stage of its own
                     if status is not None and isinstance(sink, Screen):
                         sink.show(status)
                     sink.write(frame)
@@ -257,7 +257,7 @@ class Session:
     def _give_up(self, sink: Sink, error: SinkError) -> None:
         log.warning("%s", error)
         self.controls.say(str(error))
-        self.failures.append(error)
+        self.failures.append(bare(error))
         self._close_sink(sink)
 
     def _close_sink(self, sink: Sink) -> None:
@@ -270,7 +270,7 @@ class Session:
         except SinkError as error:
             if str(error) not in map(str, self.failures):
                 log.warning("%s", error)
-                self.failures.append(error)
+                self.failures.append(bare(error))
 
     def _toggle_recording(self) -> str:
         if self._recording is not None:
@@ -304,3 +304,10 @@ class Session:
         if avatar is not None:
             self.puppet.wear(avatar)
         self.controls.say(self.avatars.trouble())
+
+
+def bare(error: SinkError) -> SinkError:
+    """The error without its traceback, which would keep the failed sink alive with its encoder's threads and memory, for hours perhaps."""
+    log.debug("a sink failed", exc_info=error)
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
