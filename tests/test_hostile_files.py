@@ -86,6 +86,17 @@ def test_a_damaged_picture_is_refused_whatever_its_reader_raises(kind: str, tmp_
     caplog.clear()  # Pillow writes some of its own reasons into its own log
 
 
+def test_odd_exif_is_not_complained_of(tmp_path: Path) -> None:
+    """Pillow warns of it; warnings are errors in these tests."""
+    exif = PILImage.Exif()
+    exif[0x0112], exif[0x010E] = 6, "a face with a long description"
+    PILImage.new("RGB", (64, 48)).save(tmp_path / "a.jpg", exif=exif)
+    data = (tmp_path / "a.jpg").read_bytes()
+    at = data.index(b"Exif")
+    (tmp_path / "a.jpg").write_bytes(data[: at + 26] + b"\xff\xff" + data[at + 28 :])
+    assert load_portrait(tmp_path / "a.jpg").shape[2] == 3
+
+
 # Videos
 
 
@@ -191,7 +202,12 @@ def test_columns_without_end_make_no_message_without_end(tmp_path: Path) -> None
 DEEP = "[" * 100_000
 
 
-@pytest.mark.parametrize("text", [DEEP, '{"version": 1e999, "settings": {}, "references": [], "session_id": 1e999}', "\x00", "2024-02-30"])
+ENDLESS = '{"version": 1e999, "settings": {}, "references": [], "session_id": 1e999}'
+
+
+@pytest.mark.parametrize(
+    "text", [DEEP, ENDLESS, "\x00", "2024-02-30", "a: " + "{" * 3000], ids=["deep", "endless", "null", "date", "braces"]
+)
 def test_notes_and_settings_with_anything_in_them(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIVEPUPPET_CONFIG", str(tmp_path))
     for path in (tmp_path / "a.yaml", note_path(tmp_path / "a.mp4"), tmp_path / "camera.json"):
@@ -233,7 +249,7 @@ def test_a_manifest_with_anything_in_it(change: dict[str, Any], tmp_path: Path) 
 def test_a_configuration_of_which_no_network_can_be_built_is_refused() -> None:
     for wrong in ({"keypoints": 0}, {"keypoints": 10**9}, {"size": 10**9}, {"temperature": float("nan")}, {"bottleneck_blocks": 10**9}):
         with pytest.raises(ValueError, match=r"is .*, not"):
-            replace(Configuration(), **wrong)  # type: ignore[arg-type]
+            replace(Configuration(), **wrong)
     with pytest.raises(ValueError, match="num_blocks is 1000000000"):
         Hourglass(block_expansion=8, max_features=8, blocks=10**9, scale=1.0)
 

@@ -14,11 +14,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from rendering_fixtures import write_opening
 
 ROOT = Path(__file__).parents[1]
-ASSETS = ROOT / "livepuppet" / "assets"
-ADA = str(ASSETS / "avatars" / "ada.jpg")
-PERFORMANCE = str(ASSETS / "performance.mp4")
+ADA = str(ROOT / "livepuppet" / "assets" / "avatars" / "ada.jpg")
 WITHIN = re.compile(r"AF_UNIX|AF_NETLINK|inet_addr\(\"127\.|\"::1\"")
 """What a call says that stays on this machine."""
 OUTSIDE = re.compile(r"^\d+ +(socket|connect|bind|sendto|sendmsg|sendmmsg)\((.*)")
@@ -71,7 +70,7 @@ COMMANDS = {
     "live": ["--camera", "demo", "--output", "none", "--seconds", "2"],
     "live with a neural model": ["--camera", "demo", "--output", "none", "--seconds", "1", "--engine", "fomm"],
     "a recording": ["--camera", "demo", "--output", "a.mp4", "--seconds", "1", "--avatar", ADA],
-    "render": ["render", "--avatar", ADA, "--driving", PERFORMANCE, "--end", "0.2", "--output", "a.mp4", "--size", "128x128"],
+    "render": ["render", "--avatar", ADA, "--driving", "talk.mp4", "--end", "0.2", "--output", "a.mp4", "--size", "128x128"],
     "workers": ["render", "--jobs", "jobs.csv", "--workers", "2", "--size", "128x128", "--end", "0.1"],
     "models": ["models", "verify", "fomm-synth-256"],
     "about": ["about"],
@@ -80,7 +79,8 @@ COMMANDS = {
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_no_command_reaches_out(name: str, fence: list[str], tmp_path: Path) -> None:
-    (tmp_path / "jobs.csv").write_text("avatar,driving,output\n" + "".join(f"{ADA},{PERFORMANCE},o{i}.mp4\n" for i in range(2)))
+    write_opening(tmp_path / "talk.mp4", 0.3)
+    (tmp_path / "jobs.csv").write_text("avatar,driving,output\n" + "".join(f"{ADA},talk.mp4,o{i}.mp4\n" for i in range(2)))
     assert calls_outside(fence, [sys.executable, "-m", "livepuppet", *COMMANDS[name]], tmp_path) == []
 
 

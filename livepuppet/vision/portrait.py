@@ -63,8 +63,10 @@ def load_portrait(path: str | Path, limit: int | None = LIVE_LIMIT) -> Image:
 def _readable(path: Path) -> Iterator[PILImage.Image]:
     """The picture, its header read and nothing decoded; whatever goes wrong with it meanwhile is said in one line."""
     try:
-        with path.open("rb") as file, _open(path, file) as image:
-            yield image
+        with _warning_filters, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what Pillow thinks of its size, or of odd EXIF, is not for a person's terminal
+            with path.open("rb") as file, _open(path, file) as image:
+                yield image
     except UnidentifiedImageError:
         raise PortraitError(f"{path} is not a readable picture: give a JPEG, PNG or WebP file{_hint(path)}") from None
     except FileNotFoundError:
@@ -73,9 +75,7 @@ def _readable(path: Path) -> Iterator[PILImage.Image]:
         raise PortraitError(f"{path} is a folder, not a picture") from None
     except PortraitError:
         raise
-    except (
-        Exception
-    ) as error:  # for a damaged file Pillow's readers raise nearly anything: TypeError, RuntimeError, struct.error, MemoryError
+    except Exception as error:  # of a damaged file: Pillow's readers raise nearly anything, from TypeError to MemoryError
         log.debug("%s", path, exc_info=True)
         reason = getattr(error, "strerror", None) or "it is damaged or cut short"
         raise PortraitError(f"cannot read the picture {path}: {reason}") from error
@@ -132,10 +132,8 @@ def _open(path: Path, file: io.BufferedReader) -> PILImage.Image:
     if start[:2] == b"\xff\xd8":
         return JpegImageFile(file)  # not through Image.open, which refuses huge pictures that could be decoded at a reduced scale
     try:
-        with _warning_filters, warnings.catch_warnings():
-            warnings.simplefilter("ignore", PILImage.DecompressionBombWarning)
-            PILImage.init()
-            return PILImage.open(file, formats=[kind for kind in KINDS if kind in PILImage.OPEN])
+        PILImage.init()
+        return PILImage.open(file, formats=[kind for kind in KINDS if kind in PILImage.OPEN])
     except PILImage.DecompressionBombError:
         raise _too_large(path, "far more") from None
 

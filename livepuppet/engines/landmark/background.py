@@ -69,7 +69,7 @@ def build_background_plate(image: Image, face_hull: NDArray[np.int32], face_widt
     on_grid = np.asarray(cv2.remap(soft, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), dtype=np.float32)
     above = head_dome(on_grid[1], face_width / step)
     if scale < 1:
-        plate = laid_behind(whole, plate, distance, inner)
+        plate = laid_behind(whole, plate, np.asarray(distance, np.float32), inner)
     cut = (person[0] > 0).sum() / face_width
     return BackgroundPlate(
         plate, np.concatenate([above, on_grid[1:]]), len(above) - 1, 1.0 - 0.85 * float(np.clip((cut - 0.3) / 0.3, 0, 1))

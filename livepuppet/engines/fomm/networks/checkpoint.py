@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from livepuppet.engines.fomm.networks.configuration import Configuration
+from livepuppet.engines.fomm.networks.configuration import Configuration, read_tree
 from livepuppet.engines.fomm.networks.generator import Generator
 from livepuppet.engines.fomm.networks.keypoints import KeypointDetector
 from livepuppet.errors import ModelError
@@ -78,16 +78,12 @@ def load_configuration(path: Path) -> Configuration:
     Raises:
         ModelError: its message says what is wrong.
     """
-    import yaml
-
     try:
-        tree = yaml.safe_load(path.read_text())
+        tree = read_tree(path)
     except OSError as error:
         raise ModelError(f"cannot read the configuration {path}: {error.strerror}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no text, or a date or number that there is not
-        raise ModelError(f"{path} is no YAML file") from error
-    if not isinstance(tree, dict):
-        raise ModelError(f"{path} is not laid out as the original project's YAML files are")
+    except ValueError as error:  # also a date or a number that there is not
+        raise ModelError(f"{path} is no YAML file, or not laid out as the original project's are") from error
     return Configuration.parse(tree)
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from livepuppet.errors import ModelError
@@ -166,6 +167,37 @@ class Configuration:
             raise ModelError(f"this is no First Order Motion Model: the checkpoint lacks the tensor {error}") from error
         except ValueError as error:
             raise ModelError(f"this is no First Order Motion Model: {error}") from error
+
+
+LARGEST_TEXT = 1 << 20
+MOST_BRACKETS = 64
+"""How deep brackets may lie in each other: PyYAML takes minutes for a few thousand."""
+
+
+def read_tree(path: Path) -> dict[str, Any]:
+    """What a YAML file of such a configuration says, unchecked.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no YAML file, or not one with names at its top.
+    """
+    import yaml
+
+    with path.open("rb") as file:
+        text = file.read(LARGEST_TEXT + 1).decode("utf-8")
+    depth = deepest = 0
+    for sign in text:
+        depth += (sign in "[{") - (sign in "]}")
+        deepest = max(deepest, depth)
+    if len(text) > LARGEST_TEXT or deepest > MOST_BRACKETS:
+        raise ValueError("it is longer or deeper than any configuration")
+    try:
+        tree = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError("it is no YAML") from error
+    if not isinstance(tree, dict):
+        raise ValueError("it holds no entries with names")
+    return tree
 
 
 def _hourglass(tree: Mapping[str, Any]) -> Hourglass:
