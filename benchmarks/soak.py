@@ -163,6 +163,7 @@ class Watch:
         self._options, self._clock, self._camera, self._folder = options, clock, camera, folder
         self._rng = random.Random(options.seed)
         self._frames = self._resting = 0
+        self._index = -1
         self._oldest = self._margin = 0.0
         self._full = False
         self._press: list[str] = []
@@ -182,16 +183,20 @@ class Watch:
 
     def write(self, frame: Frame) -> None:
         """One frame is out: it was so old; what is due happens."""
+        fresh = frame.index > self._index  # resting, the portrait keeps the index of the last frame that there was
+        if not fresh and not self._resting:
+            return  # the camera is back, and its first picture is being decoded: no time passes
         model = self._rng.uniform(*MODEL_S)
         self._clock.spend(model)
-        if self._resting:
-            self._resting -= 1
-            self._clock.spend(CAMERA_S)
-            self.counts["rested"] += 1
-        else:
+        if fresh:
+            self._index = frame.index
             age = self._clock() - frame.captured_at
             self._oldest = max(self._oldest, age)
             self._margin = max(self._margin, age - model - CAMERA_S)
+        else:
+            self._resting -= 1
+            self._clock.spend(CAMERA_S)
+            self.counts["rested"] += 1
         self._frames += 1
         self._happen(self._frames)
         if self._frames % self._options.sample == 0:
