@@ -84,7 +84,7 @@ def refuse_overwriting(read: Iterable[Path], written: Iterable[tuple[str, Path |
     Raises:
         UsageError: two of them are one file, also through links or names in other cases.
     """
-    sources = [path for path in read if path.exists()]
+    sources = [path for path in read if _exists(path)]
     outputs = [(parameter, path) for parameter, path in written if path is not None]
     for number, (parameter, path) in enumerate(outputs):
         for source in sources:
@@ -98,12 +98,20 @@ def refuse_overwriting(read: Iterable[Path], written: Iterable[tuple[str, Path |
 def is_same_file(one: Path, other: Path) -> bool:
     """Whether two paths are one file. one: may be a pattern like 'x_%05d.png'."""
     number = re.search(r"%0?\d*d", one.name)
-    if number is not None and not one.exists():
+    if number is not None and not _exists(one):
         pattern = re.escape(one.name[: number.start()]) + r"\d+" + re.escape(one.name[number.end() :])
         return one.parent.resolve() == other.parent.resolve() and re.fullmatch(pattern, other.name) is not None
-    if one.exists() and other.exists():
+    if _exists(one) and _exists(other):
         return one.samefile(other)
     return one.resolve() == other.resolve()
+
+
+def _exists(path: Path) -> bool:
+    """Whether it is there; a path that no file can have (too long, a null character) is not."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def free_name(path: Path) -> Path:

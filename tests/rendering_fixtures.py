@@ -26,6 +26,18 @@ PERFORMANCE = ASSETS / "performance.mp4"
 ADA = ASSETS / "avatars" / "ada.jpg"
 
 
+def write_opening(path: Path, seconds: float = 2.0) -> Path:
+    """The first seconds of the performance, bit for bit: a whole clip is looked through for people, whatever part of it is asked for."""
+    with av.open(str(PERFORMANCE)) as source, av.open(str(path), "w") as target:
+        stream = source.streams.video[0]
+        copy = target.add_stream_from_template(stream)
+        for packet in source.demux(stream):
+            if packet.pts is not None and packet.pts * packet.time_base < seconds:
+                packet.stream = copy
+                target.mux(packet)
+    return path
+
+
 def audio_hash(path: Path) -> str:
     digest = hashlib.sha256()
     with av.open(str(path)) as container:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import pytest
@@ -52,11 +52,17 @@ def modules() -> dict[str, Path]:
     return found
 
 
+@cache
+def tree(path: Path) -> ast.Module:
+    """A file parsed: once, for all the questions that are asked about it."""
+    return ast.parse(path.read_text("utf-8"))
+
+
 @lru_cache
 def imported(name: str) -> frozenset[str]:
     """The package's modules that a module imports, also inside functions."""
     found = set()
-    for node in ast.walk(ast.parse(modules()[name].read_text("utf-8"))):
+    for node in ast.walk(tree(modules()[name])):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -95,7 +101,7 @@ def test_there_is_no_circle_between_modules() -> None:
     """Only imports that run when a module is loaded can go round in a circle."""
     below: dict[str, set[str]] = defaultdict(set)
     for name, path in modules().items():
-        for node in top_level(ast.parse(path.read_text("utf-8")).body):
+        for node in top_level(tree(path).body):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("livepuppet."):
                 below[name] |= {module_of(f"{node.module}.{alias.name}".removeprefix("livepuppet.")) for alias in node.names} - {name}
     done: set[str] = set()
@@ -178,7 +184,7 @@ def test_the_top_of_the_package_is_small() -> None:
 def test_every_public_name_has_one_home() -> None:
     homes: dict[str, list[str]] = defaultdict(list)
     for name, path in modules().items():
-        for node in ast.parse(path.read_text("utf-8")).body:
+        for node in tree(path).body:
             if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_"):
                 if folder(name) == "cli" and node.name in ("run", "add_arguments"):  # what every command has
                     continue
@@ -197,9 +203,9 @@ def test_messages_of_the_library_name_parameters_and_not_options_of_the_command_
     for name, path in modules().items():
         if folder(name) in {"cli", "__main__", "diagnostics"}:
             continue
-        tree = ast.parse(path.read_text("utf-8"))
-        documentation = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)}
-        for node in ast.walk(tree):
+        whole = tree(path)
+        documentation = {id(node.value) for node in ast.walk(whole) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)}
+        for node in ast.walk(whole):
             text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation else ""
             named = FLAG.search(text) and not OTHER_PROGRAMS.search(text)
             assert not named, f"{path}:{getattr(node, 'lineno', 0)} names an option of the command line: {text!r}"
@@ -221,7 +227,7 @@ def test_tests_mirror_the_package_and_never_import_each_other() -> None:
     assert {path.name for path in TESTS.iterdir() if path.is_dir() and path.name != "__pycache__"} <= known
     tests = {path.stem for path in TESTS.rglob("test_*.py")}
     for path in TESTS.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in ast.walk(tree(path)):
             if isinstance(node, ast.ImportFrom):
                 assert node.module not in tests | {"conftest"}, f"{path.name} imports {node.module}: what tests share is in tests/media.py"
 

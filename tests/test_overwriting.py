@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from rendering_fixtures import ADA, PERFORMANCE, run_render
+from rendering_fixtures import ADA, run_render, write_opening
 
 from livepuppet.cli import main
 from livepuppet.errors import UsageError
@@ -54,7 +54,7 @@ def destructive(folder: Path) -> dict[str, list[str | Path]]:
 
 @pytest.mark.parametrize("kind", destructive(Path()))
 def test_no_command_destroys_what_it_reads(tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
-    shutil.copy(PERFORMANCE, tmp_path / "talk.mp4")
+    write_opening(tmp_path / "talk.mp4", 0.3)
     shutil.copy(ADA, tmp_path / "avatar.jpg")
     shutil.copy(ADA, tmp_path / "x_00001.png")
     before = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in tmp_path.iterdir()}
@@ -65,9 +65,10 @@ def test_no_command_destroys_what_it_reads(tmp_path: Path, kind: str, capsys: py
 
 
 def test_a_row_that_would_destroy_another_row_s_input_fails_before_anything_begins(tmp_path: Path) -> None:
-    shutil.copy(PERFORMANCE, tmp_path / "talk.mp4")
+    write_opening(tmp_path / "talk.mp4", 0.3)
     shutil.copy(ADA, tmp_path / "avatar.jpg")
-    (tmp_path / "jobs.csv").write_text(f"avatar,driving,output\navatar.jpg,talk.mp4,o.mp4\navatar.jpg,{PERFORMANCE},talk.mp4\n")
+    other = write_opening(tmp_path / "other.mp4", 0.3)
+    (tmp_path / "jobs.csv").write_text(f"avatar,driving,output\navatar.jpg,talk.mp4,o.mp4\navatar.jpg,{other},talk.mp4\n")
     before = (tmp_path / "talk.mp4").read_bytes()
     assert run_render("--jobs", tmp_path / "jobs.csv", "--size", "64x64", "--end", "0.2", "--workers", "1") == 1
     assert (tmp_path / "talk.mp4").read_bytes() == before and (tmp_path / "o.mp4").is_file()

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from rendering_fixtures import ADA, PERFORMANCE, frame_times
+from rendering_fixtures import ADA, frame_times, write_opening
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "python.md"
@@ -22,7 +22,7 @@ BLOCKS = re.findall(r"^## (.*?)$.*?```python\n(.*?)```", PAGE.read_text("utf-8")
 def run(program: str, folder: Path) -> str:
     for name in ("ada", "bruno"):
         shutil.copy(ADA.with_name(f"{name}.jpg"), folder)
-    shutil.copy(PERFORMANCE, folder / "talk.mp4")
+    write_opening(folder / "talk.mp4", 3.0)
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     result = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", program],

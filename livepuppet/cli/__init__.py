@@ -12,6 +12,7 @@ import faulthandler
 import logging
 import os
 import sys
+import textwrap
 import traceback
 from collections.abc import Iterator, Sequence
 from importlib import import_module
@@ -159,6 +160,9 @@ def run_command(name: str, options: argparse.Namespace) -> int:
     except Exception as error:
         if options.verbose:
             raise
+        if isinstance(error, OSError) and error.filename and error.strerror:  # a name that is too long, a folder that may not be read
+            print(f"livepuppet: {textwrap.shorten(str(error.filename), 100)}: {error.strerror}", file=sys.stderr)
+            return 1
         print(
             f"livepuppet: a fault in the program: {type(error).__name__}: {error} (please report it, with what --verbose shows)",
             file=sys.stderr,

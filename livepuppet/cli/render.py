@@ -6,6 +6,7 @@ import argparse
 import csv
 import logging
 import signal
+import textwrap
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -209,9 +210,8 @@ def read_rows(path: Path, options: argparse.Namespace) -> list[BatchRow]:
     if missing:
         raise UsageError(f"the jobs file {path} lacks the column {' and '.join(missing)}: it needs avatar, driving and output")
     if unknown:
-        raise UsageError(
-            f"the jobs file {path} has columns that mean nothing: {', '.join(unknown)} (known: {', '.join(sorted(ROW_OPTIONS))})"
-        )
+        strange = textwrap.shorten(", ".join(unknown), 200)
+        raise UsageError(f"the jobs file {path} has columns that mean nothing: {strange} (known: {', '.join(sorted(ROW_OPTIONS))})")
     if not content:
         raise UsageError(f"the jobs file {path} has no rows")
     rows: list[BatchRow] = []
@@ -227,7 +227,7 @@ def read_rows(path: Path, options: argparse.Namespace) -> list[BatchRow]:
                 raise UsageError(f"{row.output} is the output of an earlier row")
             outputs.add(job.output.resolve())
             row.job = job
-        except UsageError as error:
+        except (ValueError, OSError) as error:  # UsageError is one; a path that no file can have raises the others
             row.reason = str(error)
     refuse_destructive_rows(rows)
     return rows

@@ -23,7 +23,7 @@ def remembered_camera() -> str:
         note = json.loads(file().read_text("utf-8"))
     except FileNotFoundError:
         return ""
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         log.warning("the remembered camera in %s cannot be read (%s): 'livepuppet cameras' shows how to forget it", file(), error)
         return ""
     name = note.get("camera") if isinstance(note, dict) else None

@@ -256,7 +256,7 @@ class Session:
             status = self.controls.status()
         for sink in list(self._sinks):
             try:
-                with self.meter.stage(sink.name):
+                with self.meter.stage("recording" if sink is self._recording else sink.name):  # else every file is a stage of its own
                     if status is not None and isinstance(sink, Screen):
                         sink.show(status)
                     sink.write(frame)
@@ -283,7 +283,7 @@ class Session:
     def _give_up(self, sink: Sink, error: SinkError) -> None:
         log.warning("%s", error)
         self.controls.say(str(error))
-        self.failures.append(error)
+        self.failures.append(bare(error))
         self._close_sink(sink)
 
     def _close_sink(self, sink: Sink) -> None:
@@ -297,7 +297,7 @@ class Session:
         except SinkError as error:
             if str(error) not in map(str, self.failures):
                 log.warning("%s", error)
-                self.failures.append(error)
+                self.failures.append(bare(error))
         if recorded is not None and self.recorded is not None:
             self.recorded(recorded)
 
@@ -334,3 +334,10 @@ class Session:
             self.puppet.wear(avatar)
             self.meter.describe(avatar=self.avatars.name)
         self.controls.say(self.avatars.trouble())
+
+
+def bare(error: SinkError) -> SinkError:
+    """The error without its traceback, which would keep the failed sink alive with its encoder's threads and memory, for hours perhaps."""
+    log.debug("a sink failed", exc_info=error)
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)

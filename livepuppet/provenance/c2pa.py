@@ -171,30 +171,39 @@ def read_credentials(path: Path) -> Credentials | None:
                 return parse_manifest(json.loads(reader.json()))
         except c2pa.C2paError.ManifestNotFound:
             return None
-        except c2pa.C2paError as error:
+        except (c2pa.C2paError, ValueError, RecursionError) as error:
             return Credentials("invalid", "", None, (), "", (str(error),))
 
 
-def parse_manifest(store: dict[str, Any]) -> Credentials:
+def parse_manifest(store: Any) -> Credentials:
     """c2pa's manifest store, read with nothing taken for granted: anyone can write a manifest."""
-    active = store.get("manifests", {}).get(store.get("active_manifest"), {})
-    generators = active.get("claim_generator_info") or [{}]
+    store = _mapping(store)
+    active = _mapping(_mapping(store.get("manifests")).get(str(store.get("active_manifest"))))
+    generators = _list(active.get("claim_generator_info")) or [{}]
     statement: dict[str, Any] | None = None
     source_types: list[str] = []
-    for assertion in active.get("assertions", []):
+    for assertion in map(_mapping, _list(active.get("assertions"))):
         data = assertion.get("data")
         if not isinstance(data, dict):
             continue
         if assertion.get("label") == ASSERTION:
             statement = data
         elif str(assertion.get("label", "")).startswith("c2pa.actions"):
-            actions = [action for action in data.get("actions", []) if isinstance(action, dict)]
+            actions = map(_mapping, _list(data.get("actions")))
             source_types += [str(action["digitalSourceType"]).rpartition("/")[2] for action in actions if "digitalSourceType" in action]
     return Credentials(
         state=str(store.get("validation_state", "Invalid")).lower(),
-        generator=" ".join(str(generators[0].get(key, "")) for key in ("name", "version")).strip(),
+        generator=" ".join(str(_mapping(generators[0]).get(key, "")) for key in ("name", "version")).strip(),
         statement=statement,
         source_types=tuple(source_types),
-        issuer=str(active.get("signature_info", {}).get("issuer", "")),
-        problems=tuple(str(status.get("code")) for status in store.get("validation_status", [])),
+        issuer=str(_mapping(active.get("signature_info")).get("issuer", "")),
+        problems=tuple(str(status.get("code")) for status in map(_mapping, _list(store.get("validation_status")))),
     )
+
+
+def _mapping(found: Any) -> dict[str, Any]:
+    return found if isinstance(found, dict) else {}
+
+
+def _list(found: Any) -> list[Any]:
+    return found if isinstance(found, list) else []

@@ -72,10 +72,12 @@ def parse_identity(certificates: bytes, key: bytes, where: str, key_where: str |
         UsageError: its text beginning with where the trouble is.
     """
     from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
     encoding = serialization.Encoding.PEM
+    public = (encoding, serialization.PublicFormat.SubjectPublicKeyInfo)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # certificates in the wild bend the standard; c2pa judges those that matter
@@ -86,13 +88,16 @@ def parse_identity(certificates: bytes, key: bytes, where: str, key_where: str |
         private = serialization.load_pem_private_key(key, password=None)
     except TypeError as error:
         raise UsageError(f"{key_where or where}: the key has a password: save a copy without (openssl pkey -in KEY -out NEW)") from error
-    except ValueError as error:
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise UsageError(f"{key_where or where} is not a private key in PEM form") from error
     now = datetime.datetime.now(datetime.timezone.utc)
     if not chain[0].not_valid_before_utc <= now <= chain[0].not_valid_after_utc:
         raise UsageError(f"{where}: valid from {chain[0].not_valid_before_utc:%Y-%m-%d} to {chain[0].not_valid_after_utc:%Y-%m-%d} only")
-    public = (encoding, serialization.PublicFormat.SubjectPublicKeyInfo)
-    if private.public_key().public_bytes(*public) != chain[0].public_key().public_bytes(*public):
+    try:
+        own = private.public_key().public_bytes(*public) == chain[0].public_key().public_bytes(*public)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise UsageError(f"{where} is not a certificate that can be used: {str(error).splitlines()[0]}") from error
+    if not own:
         raise UsageError(f"{key_where or where}: the key does not belong to the first certificate in {where}")
     curves = {"secp256r1": b"es256", "secp384r1": b"es384", "secp521r1": b"es512"}
     if isinstance(private, ec.EllipticCurvePrivateKey) and private.curve.name in curves:

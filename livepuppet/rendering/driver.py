@@ -101,12 +101,13 @@ class Driver(Protocol):
         end: float | None,
         smoothing: float,
         *,
-        images: bool = False,
+        images: Size | None = None,
         each: FrameCallback | None = None,
     ) -> Iterator[DriverFrame]:
         """Steadied moments from `start` until before `end`.
 
         Args:
+            images: keep each frame's image, reduced to this size where it is larger; None keeps none.
             each: called with every moment as it was seen, before it is steadied.
         """
 
@@ -234,7 +235,7 @@ class VideoDriver:
         end: float | None,
         smoothing: float,
         *,
-        images: bool = False,
+        images: Size | None = None,
         each: FrameCallback | None = None,
     ) -> Iterator[DriverFrame]:
         seen = track_driver(engine, self._video, look=self._look, start=start, end=end, images=images)
@@ -309,7 +310,7 @@ class MotionFileDriver:
         end: float | None,
         smoothing: float,
         *,
-        images: bool = False,
+        images: Size | None = None,
         each: FrameCallback | None = None,
     ) -> Iterator[DriverFrame]:
         return smooth_driver_frames(_told(self._between(start, end), each), smoothing)

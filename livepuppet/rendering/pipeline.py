@@ -42,6 +42,10 @@ from livepuppet.vision.portrait import LIVE_LIMIT, load_portrait
 
 log = logging.getLogger(__name__)
 
+IN_FLIGHT_BYTES = 256 << 20
+WORK_BYTES_PER_PX = 20
+"""What drawing one frame takes at once (its maps of places, as float32, and its images), and what all that are drawn at once may take."""
+
 LARGEST_PX = 4096
 """Longest side of a portrait in a video: what players of H.264 can be expected to show."""
 
@@ -206,7 +210,9 @@ class RenderPipeline:
         if before is not None:
             chunk_end = float((before - driver.start_pts) * driver.time_base) + AROUND_S
             end = chunk_end if end is None else min(end, chunk_end)
-        driver_frames = driver.driver_frames(self.engine, start, end, tuning.smoothing, images=job.compare, each=each)
+        height = avatar.image.shape[0]
+        beside_size = (comparison_width(driver.size, height), height) if job.compare and driver.size else None
+        driver_frames = driver.driver_frames(self.engine, start, end, tuning.smoothing, images=beside_size, each=each)
         acts = retarget_frames(self.engine, avatar, driver_frames, rest, tuning)
 
         def wanted() -> Iterator[RetargetedFrame]:
@@ -227,7 +233,7 @@ class RenderPipeline:
         cutout = PersonMatting() if job.transparent else None
         try:
             held = avatar.image
-            for driver_frame, image, beside in map_in_order(draw, self._counted(wanted()), workers=min(4, os.cpu_count() or 1)):
+            for driver_frame, image, beside in map_in_order(draw, self._counted(wanted()), workers=workers_for(avatar.image)):
                 held = held if image is None else image
                 finished: NDArray[np.uint8] = self.mark.apply(held)
                 if cutout is not None:
@@ -278,6 +284,12 @@ class RenderPipeline:
     def _size(self, avatar: Avatar, driver: Driver) -> Size:
         height, width = avatar.image.shape[:2]
         return (comparison_width(driver.size, height) + width, height) if self.job.compare and driver.size else (width, height)
+
+
+def workers_for(image: Image) -> int:
+    """How many frames of that size are drawn at once: as many as there are cores, up to 4, and as few as memory asks for."""
+    work = image.shape[0] * image.shape[1] * WORK_BYTES_PER_PX
+    return max(1, min(4, os.cpu_count() or 1, IN_FLIGHT_BYTES // work))
 
 
 def references_between(references: list[Reference], low: int, high: int | None) -> list[Reference]:

@@ -66,7 +66,7 @@ def read_note(output: Path, settings: dict[str, Any]) -> ResumeNote | None:
         before, session_id, version = dict(found["settings"]), int(found["session_id"]), int(found["version"])
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise UsageError(f"{note} is damaged: remove it and render again from the beginning", parameter="resume") from error
     if version != VERSION:
         raise UsageError(f"{output} was begun by another version of livepuppet: render it again from the beginning", parameter="resume")

@@ -6,10 +6,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from livepuppet.types import AnyEngine, Avatar, Image, Motion
+from livepuppet.types import AnyEngine, Avatar, Image, Motion, Size
 from livepuppet.video.reader import VideoReader
 from livepuppet.vision.smoothing import WINDOW_SECONDS, smooth_window
 
@@ -79,9 +80,13 @@ def track_driver(
     look: FramePreprocessor,
     start: float = 0.0,
     end: float | None = None,
-    images: bool = False,
+    images: Size | None = None,
 ) -> Iterator[DriverFrame]:
-    """The moments from `start` until before `end` (seconds); the video is watched from LEAD_S before."""
+    """The moments from `start` until before `end` (seconds); the video is watched from LEAD_S before.
+
+    Args:
+        images: keep each frame's image, reduced to this size where it is larger; None keeps none.
+    """
     video.seek(max(0.0, start - LEAD_S))
     cuts, shot = CutDetector(), 0
     for image in video:
@@ -92,7 +97,12 @@ def track_driver(
         shot += cuts(seen)
         motion = engine.observe(seen)
         if seconds >= start - 1e-9:
-            yield DriverFrame(image.pts, seconds, shot, motion, image.image if images else None)
+            yield DriverFrame(image.pts, seconds, shot, motion, None if images is None else shrink_image(image.image, images))
+
+
+def shrink_image(image: Image, size: Size) -> Image:
+    """The image at that size (width, height); itself where it is no larger: many of them wait while their motions are smoothed."""
+    return image if image.shape[0] <= size[1] else np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def smooth_driver_frames(driver_frames: Iterable[DriverFrame], strength: float) -> Iterator[DriverFrame]:
@@ -117,6 +127,7 @@ def smooth_driver_frames(driver_frames: Iterable[DriverFrame], strength: float) 
             near = [m for m in window if m.motion is not None and m.shot == centre.shot]
             motions = [m.motion for m in near if m.motion is not None]
             yield replace(centre, motion=smooth_window(motions, [m.seconds for m in near], near.index(centre), strength))
+        window[position] = replace(centre, image=None)  # what follows needs its motion, and no longer the image that it may carry
         position += 1
         while window and position and window[position - 1].seconds - window[0].seconds > WINDOW_SECONDS:
             window.popleft()

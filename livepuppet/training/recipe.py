@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from livepuppet.engines.fomm.networks.configuration import Configuration, Hourglass
+from livepuppet.engines.fomm.networks.configuration import Configuration, Hourglass, read_tree
 from livepuppet.errors import ModelError, UsageError
 from livepuppet.training.settings import Augmentation, DiscriminatorShape, LossWeights, SyntheticSettings, ThinPlateWarp
 
@@ -132,7 +132,7 @@ class Recipe:
                 raise UsageError(f"{name}: train_params has the unknown entry '{strange[0]}'; known: {', '.join(sorted(own_names))}")
             plain = {key: tuple(value) if isinstance(value, list) else value for key, value in train.items()}
             return cls(**{"name": name, **parts, **plain})
-        except (TypeError, ValueError, AttributeError, KeyError) as error:
+        except (TypeError, ValueError, AttributeError, KeyError, IndexError, OverflowError) as error:
             raise UsageError(f"{name} is not laid out as the original project's YAML files are ({error})") from error
 
     @classmethod
@@ -147,16 +147,12 @@ class Recipe:
         path = Path(name_or_path)
         if path.suffix not in (".yaml", ".yml"):
             raise UsageError(f"no configuration named '{name_or_path}': choose one of {', '.join(RECIPES)}, or give a .yaml file")
-        import yaml
-
         try:
-            tree = yaml.safe_load(path.read_text())
+            tree = read_tree(path)
         except OSError as error:
             raise UsageError(f"cannot read the configuration {path}: {error.strerror}") from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UsageError(f"{path} is no YAML file") from error
-        if not isinstance(tree, dict):
-            raise UsageError(f"{path} is not laid out as the original project's YAML files are")
+        except ValueError as error:  # also a date or a number that there is not
+            raise UsageError(f"{path} is no YAML file, or not laid out as the original project's are") from error
         return cls.parse(tree, path.stem)
 
 

@@ -52,6 +52,9 @@ FAITHFUL_S = Fraction(1, 20)
 RUN_UP_S = Fraction(1, 20)
 """Packets earlier than a video's beginning by less than this are copied, since the codec needs them before its first sample."""
 
+SILENCE_S = 60
+"""A longer gap is left open instead of being filled with silence: a damaged clock says days, which no memory holds."""
+
 OVERLAP_S = Fraction(3, 1000)
 """Packets that overlap by less are a coarse clock's rounding."""
 
@@ -269,18 +272,23 @@ class EncodedAudio:
             # channels side by side: PyAV 18 crashes where eight of them lie in planes of their own
             self._resampler = av.AudioResampler("flt", self._layout, self._rate)
         if frame.pts is not None and frame.time_base is not None:
-            self._keep_time(round(frame.pts * Fraction(frame.time_base) * self._rate))
+            yield from self._keep_time(round(frame.pts * Fraction(frame.time_base) * self._rate))
         self._resample(frame)
         while self._held >= self._length:
             yield from self._encode(self._length)
 
-    def _keep_time(self, due: int) -> None:
-        """Fill a gap with silence; where sound overlaps what was before, or begins too early, remember how much to cut off."""
+    def _keep_time(self, due: int) -> Iterator[av.Packet[Any]]:
+        """Fill a gap with silence, or leave a long one open; remember how much to cut off of sound that overlaps or begins too early."""
         ahead = due - self._written - self._held
         begun = self._written + self._held > 0
         self._surplus = max(0, -ahead) if not begun or -ahead > FAITHFUL_S * self._rate else 0
         if ahead > (FAITHFUL_S * self._rate if begun else 0):
-            if begun:
+            if begun and ahead > SILENCE_S * self._rate:
+                self._append(np.zeros((-self._held % self._length, self._channels), np.float32))  # encoders want whole frames
+                while self._held:
+                    yield from self._encode(self._length)
+                self._written = due
+            elif begun:
                 self._append(np.zeros((ahead, self._channels), np.float32))
             else:
                 self._written = ahead

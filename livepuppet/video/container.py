@@ -32,6 +32,11 @@ BACK_S, AHEAD_S = 0.1, 10.0
 FOLLOW_S = 1.0
 """Sound and pictures of a chunk do not end at the same moment; the chunks' may overlap by as much."""
 
+LEADS_ELSEWHERE = frozenset(
+    {"hls", "applehttp", "concat", "dash", "webm_dash_manifest", "imf", "sdp", "rtsp", "rtp", "sap", "vobsub", "svg_pipe", "lavfi"}
+)
+"""Kinds of file that only say where the video is: a file from a stranger would have other files of this machine read, or servers asked."""
+
 HOPELESS = 200
 """Damaged packets in a row after which a video counts as ended."""
 
@@ -185,7 +190,7 @@ def open_container(path: str) -> InputContainer:
         UsageError, SourceError: in one line.
     """
     url = is_url(path)
-    options = {"rtsp_transport": "tcp"} if url else {}
+    options = {"rtsp_transport": "tcp"} if url else {"protocol_whitelist": "file", "format_whitelist": _self_contained()}
     timeout = (OPEN_TIMEOUT_S, READ_TIMEOUT_S) if url else None
     if not url and Path(path).is_dir():
         raise UsageError(f"{path} is a folder, not a video")
@@ -203,7 +208,16 @@ def open_container(path: str) -> InputContainer:
             raise SourceError(f"cannot open {path}: {reason_of(error)}") from error
         if isinstance(error, av.error.InvalidDataError):
             raise UsageError(f"{path} is not a readable video, or it is cut short") from error
+        if isinstance(error, av.error.ArgumentError):
+            raise UsageError(f"{path} is not a readable video: it is damaged, or only a list of other files (a playlist)") from error
         raise UsageError(f"cannot open {path}: {reason_of(error)}") from error
+
+
+@lru_cache(maxsize=1)
+def _self_contained() -> str:
+    """FFmpeg's names of all kinds of file that it reads, but for those that lead elsewhere."""
+    kinds = {name for names in av.formats_available for name in names.split(",")}
+    return ",".join(sorted(kinds - LEADS_ELSEWHERE))
 
 
 def reason_of(error: Exception) -> str:

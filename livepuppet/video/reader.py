@@ -32,6 +32,9 @@ BT709, UNSPECIFIED = 1, 2
 DECODER_BYTES = 64 << 20
 """What the frames that decoder threads work on at once may take: a thread per core would hold a gigabyte of 8K."""
 
+LARGEST_FRAME_PX = 8192 * 8192
+"""Pixels that a frame may have: a damaged or hostile file claims sizes at which one frame fills the memory."""
+
 RUN_UP_S = 0.1
 """Sound that begins earlier than the pictures by less than this is what its codec needs before the first sample."""
 
@@ -107,6 +110,11 @@ class VideoReader:
         # Threads that work on several frames at once are quicker, but each holds back a frame: not for streams watched as they happen.
         stream.thread_type = "SLICE" if self.live else "AUTO"
         context = stream.codec_context
+        if context.width * context.height > LARGEST_FRAME_PX:
+            size = f"{context.width}x{context.height}"
+            self._container.close()
+            raise UsageError(f"{self.path} has frames of {size} pixels, more than can be decoded safely: make it smaller first")
+        context.options = {**context.options, "max_pixels": str(LARGEST_FRAME_PX)}  # frames may grow on the way
         frame_bytes = max(1, context.width * context.height * 2)
         context.thread_count = max(1, min(os.cpu_count() or 1, 16, DECODER_BYTES // frame_bytes))
         self._scaler = VideoReformatter()  # one per stream: each keeps threads of its own

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import threading
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,9 @@ NEUTRAL = (128, 128, 128)
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".jp2", ".avif", ".ppm", ".pgm", ".tga"})
 """The files of a folder that are taken for portraits."""
 
+KINDS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "JPEG2000", "AVIF", "PPM", "TGA", "ICO", "PCX", "PSD", "QOI", "SGI")
+"""Pillow's names of what is read. Its others are left alone: for EPS it would start Ghostscript on a program in the file."""
+
 ASSETS = Path(__file__).parents[1] / "assets"
 
 _warning_filters = threading.Lock()  # warnings.catch_warnings changes what all threads see
@@ -51,18 +55,28 @@ def load_portrait(path: str | Path, limit: int | None = LIVE_LIMIT) -> Image:
         PortraitError: in one line for a file that is no picture, is damaged, or is too large to decode safely.
     """
     path = Path(path)
+    with _readable(path) as image:
+        return _decode(path, image, limit)
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[PILImage.Image]:
+    """The picture, its header read and nothing decoded; whatever goes wrong with it meanwhile is said in one line."""
     try:
-        with path.open("rb") as file, _open(path, file) as image:
-            return _decode(path, image, limit)
+        with _warning_filters, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what Pillow thinks of its size, or of odd EXIF, is not for a person's terminal
+            with path.open("rb") as file, _open(path, file) as image:
+                yield image
     except UnidentifiedImageError:
         raise PortraitError(f"{path} is not a readable picture: give a JPEG, PNG or WebP file{_hint(path)}") from None
     except FileNotFoundError:
         raise PortraitError(f"no such picture: {path}") from None
     except IsADirectoryError:
         raise PortraitError(f"{path} is a folder, not a picture") from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:  # what Pillow's readers raise for a damaged file
-        if isinstance(error, PortraitError):
-            raise
+    except PortraitError:
+        raise
+    except Exception as error:  # of a damaged file: Pillow's readers raise nearly anything, from TypeError to MemoryError
+        log.debug("%s", path, exc_info=True)
         reason = getattr(error, "strerror", None) or "it is damaged or cut short"
         raise PortraitError(f"cannot read the picture {path}: {reason}") from error
 
@@ -75,11 +89,11 @@ def load_alpha(path: str | Path) -> NDArray[np.uint8] | None:
     """
     path = Path(path)
     load_portrait(path, limit=64)  # says what is wrong with it
-    with PILImage.open(path) as image:
+    with _readable(path) as image:
         if "A" not in image.getbands() and "transparency" not in image.info:
             return None
         alpha = np.asarray(ImageOps.exif_transpose(image).convert("RGBA").getchannel("A"), np.uint8)
-    return alpha if alpha.min() < 255 else None
+        return alpha if alpha.min() < 255 else None
 
 
 def find_portraits(paths: Iterable[str | Path]) -> list[Path]:
@@ -118,9 +132,8 @@ def _open(path: Path, file: io.BufferedReader) -> PILImage.Image:
     if start[:2] == b"\xff\xd8":
         return JpegImageFile(file)  # not through Image.open, which refuses huge pictures that could be decoded at a reduced scale
     try:
-        with _warning_filters, warnings.catch_warnings():
-            warnings.simplefilter("ignore", PILImage.DecompressionBombWarning)
-            return PILImage.open(file)
+        PILImage.init()
+        return PILImage.open(file, formats=[kind for kind in KINDS if kind in PILImage.OPEN])
     except PILImage.DecompressionBombError:
         raise _too_large(path, "far more") from None
 

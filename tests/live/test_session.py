@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import heapq
 import threading
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +101,31 @@ def test_a_broken_sink_is_reported_and_the_others_go_on(caplog: pytest.LogCaptur
     assert len(good.frames) == 30 and len(bad.frames) == 5 and bad.closed >= 1
     assert [str(failure) for failure in session.failures] == ["the disk is full: free some space"]
     assert "disk is full" in caplog.text
+
+
+def test_a_sink_that_failed_is_forgotten_whole() -> None:
+    """Its error is kept to the end of the session; with a traceback it would keep the sink, and that its encoder's threads and memory."""
+    bad = Shelf(breaks_at=3)
+    gone = weakref.ref(bad)
+    session = session_for(Script(clip(30), live=False), [bad, Shelf()])
+    del bad
+    session.run()
+    gc.collect()
+    assert session.failures and gone() is None
+
+
+def test_many_recordings_are_one_stage_of_the_statistics(tmp_path: Path) -> None:
+    made: list[Shelf] = []
+
+    def new() -> tuple[Shelf, Path]:
+        made.append(Shelf())
+        made[-1].name = f"{len(made)}.mp4"
+        return made[-1], tmp_path / made[-1].name
+
+    watcher = Watcher({number: "R" for number in range(5, 45, 5)})
+    statistics = session_for(Script(clip(60), live=False), [watcher], new_recording=new).run()
+    assert len(made) == 4 and "recording" in statistics.stages
+    assert not {shelf.name for shelf in made} & set(statistics.stages)
 
 
 def test_the_session_ends_when_no_sink_is_left() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from blob_engine import BlobEngine
-from rendering_fixtures import ADA, PERFORMANCE, audio_hash, blob_job, frame_times, run_render, write_blob_video
+from rendering_fixtures import ADA, PERFORMANCE, audio_hash, blob_job, frame_times, run_render, write_blob_video, write_opening
 
 from livepuppet.errors import RunError, UsageError
 from livepuppet.rendering import chunks
@@ -269,7 +269,8 @@ def test_gpus_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write_jobs(folder: Path, rows: int, end: float) -> Path:
-    lines = [f"{ADA},{PERFORMANCE},out{i}.mp4,64x64,{end}" for i in range(rows)]
+    write_opening(folder / "talk.mp4")
+    lines = [f"{ADA},talk.mp4,out{i}.mp4,64x64,{end}" for i in range(rows)]
     lines.append(f"{ADA},nothing.mp4,bad.mp4,,")
     (folder / "jobs.csv").write_text("avatar,driving,output,size,end\n" + "\n".join(lines) + "\n")
     return folder / "jobs.csv"

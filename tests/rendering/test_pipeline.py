@@ -10,8 +10,18 @@ import av
 import numpy as np
 import pytest
 from blob_engine import BlobEngine, driver
-from media import write_numbered_video, write_silent_audio
-from rendering_fixtures import ADA, PERFORMANCE, audio_hash, blob_job, frame_times, ramp_shift, run_render, write_blob_video
+from media import write_silent_audio
+from rendering_fixtures import (
+    ADA,
+    PERFORMANCE,
+    audio_hash,
+    blob_job,
+    frame_times,
+    ramp_shift,
+    run_render,
+    write_blob_video,
+    write_opening,
+)
 
 from livepuppet.errors import SinkError, UsageError
 from livepuppet.rendering.pipeline import RenderPipeline, map_in_order, side_by_side
@@ -132,7 +142,8 @@ def test_results_come_in_order() -> None:
 
 def test_the_command_with_the_real_engine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "o.mp4"
-    assert run_render("--avatar", ADA, "--driving", PERFORMANCE, "--output", out, "--size", "256x256", "--end", "1.5", "--quiet") == 0
+    talk = write_opening(tmp_path / "talk.mp4")
+    assert run_render("--avatar", ADA, "--driving", talk, "--output", out, "--size", "256x256", "--end", "1.5", "--quiet") == 0
     video = VideoReader(out)
     images = [p.image for p in video]
     assert len(images) == 45 and video.size == (256, 256)
@@ -147,7 +158,7 @@ def test_the_command_with_the_real_engine(tmp_path: Path, capsys: pytest.Capture
         (["--avatar", "nothing.jpg", "--driving", str(PERFORMANCE), "--output", "{}/o.mp4"], "no such picture"),
         (["--avatar", str(ADA), "--driving", "nothing.mp4", "--output", "{}/o.mp4"], "no such video"),
         (["--avatar", str(ADA), "--driving", str(PERFORMANCE), "--output", "{}/o.txt"], "names no video format"),
-        (["--avatar", str(ADA), "--driving", str(PERFORMANCE), "--output", "{}/o.mp4", "--start", "99"], "ends before"),
+        (["--avatar", str(ADA), "--driving", "{}/talk.mp4", "--output", "{}/o.mp4", "--start", "99"], "ends before"),
         (["--avatar", str(ADA), "--driving", str(PERFORMANCE), "--output", "{}/o.mp4", "--start", "2", "--end", "1"], "not after"),
         (["--avatar", str(ADA), "--driving", "{}/sound.mp4", "--output", "{}/o.mp4"], "only sound"),
     ],
@@ -156,13 +167,13 @@ def test_what_cannot_be_done_is_said_in_one_line(
     tmp_path: Path, arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_silent_audio(tmp_path / "sound.mp4")
+    write_opening(tmp_path / "talk.mp4", 0.3)
     assert run_render(*[a.format(tmp_path) for a in arguments]) == 2
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("livepuppet:") and says in line]
     assert len(lines) == 1
 
 
 def test_an_output_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    video = write_numbered_video(tmp_path / "d.mp4", 5)
-    assert video.exists()
-    assert run_render("--avatar", ADA, "--driving", PERFORMANCE, "--output", tmp_path / "nowhere" / "o.mp4", "--end", "0.2") == 1
+    talk = write_opening(tmp_path / "talk.mp4", 0.3)
+    assert run_render("--avatar", ADA, "--driving", talk, "--output", tmp_path / "nowhere" / "o.mp4", "--end", "0.2") == 1
     assert "there is not a folder" in capsys.readouterr().err

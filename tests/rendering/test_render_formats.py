@@ -18,7 +18,17 @@ import pytest
 from blob_engine import BlobEngine
 from numpy.typing import NDArray
 from PIL import Image as PILImage
-from rendering_fixtures import ADA, PERFORMANCE, audio_hash, blob_job, frame_times, ramp_shift, run_render, write_blob_video
+from rendering_fixtures import (
+    ADA,
+    PERFORMANCE,
+    audio_hash,
+    blob_job,
+    frame_times,
+    ramp_shift,
+    run_render,
+    write_blob_video,
+    write_opening,
+)
 
 from livepuppet.errors import UsageError
 from livepuppet.rendering.driver import SilentProgress
@@ -93,7 +103,8 @@ def alpha_of(path: Path) -> NDArray[np.uint8]:
 @pytest.mark.parametrize("name", ["o.mov", "o.webm", "o.gif", "o_%03d.png"])
 def test_transparent_background(tmp_path: Path, name: str) -> None:
     out = tmp_path / name
-    arguments = ("--avatar", ADA, "--driving", PERFORMANCE, "--output", out, "--size", "256x256", "--end", "0.1", "--reference", "first")
+    talk = write_opening(tmp_path / "talk.mp4", 0.2)
+    arguments = ("--avatar", ADA, "--driving", talk, "--output", out, "--size", "256x256", "--end", "0.1", "--reference", "first")
     assert run_render(*arguments, "--background", "transparent", "--quiet") == 0
     alpha = np.asarray(PILImage.open(tmp_path / "o_001.png"))[..., 3] if "%" in name else alpha_of(out)
     assert alpha[128, 128] > 250, "the middle of the face is opaque"
@@ -239,7 +250,8 @@ def test_a_motion_is_saved_and_played_back(tmp_path: Path) -> None:
 def test_a_motion_with_the_real_engine(tmp_path: Path) -> None:
     a, b, motion = tmp_path / "a.mp4", tmp_path / "b.mp4", tmp_path / "m.npz"
     shown = ("--avatar", ADA, "--size", "128x128", "--quiet", "--mouth", "avatar")
-    assert run_render("--driving", PERFORMANCE, "--output", a, "--motion", motion, "--start", "1", "--end", "2", *shown) == 0
+    talk = write_opening(tmp_path / "talk.mp4", 3.0)
+    assert run_render("--driving", talk, "--output", a, "--motion", motion, "--start", "1", "--end", "2", *shown) == 0
     assert run_render("--driving", motion, "--output", b, *shown) == 0
     ours = [p.image.astype(int) for p in VideoReader(b)]
     theirs = [p.image.astype(int) for p in VideoReader(a)]

@@ -64,5 +64,6 @@ def test_what_waits_for_the_encoder_is_bounded_by_bytes() -> None:
 
 def test_the_encoder_looks_ahead_at_fewer_large_frames() -> None:
     options = h264(".mp4", "fast").options
-    assert bound_lookahead(options, (1920, 1080)) == options
-    assert "rc-lookahead=5:" in bound_lookahead(options, (4096, 4096))["x264-params"]
+    assert bound_lookahead(options, (1024, 1024)) == options
+    assert "rc-lookahead=16:" in bound_lookahead(options, (1920, 1080))["x264-params"]
+    assert "rc-lookahead=2:" in bound_lookahead(options, (4096, 4096))["x264-params"]

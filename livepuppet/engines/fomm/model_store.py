@@ -178,7 +178,7 @@ def read_manifest(path: Path) -> ModelDirectory:
         raise ModelError(f"{manifest} is no JSON: import or pull the model again") from error
     try:
         return ModelDirectory(path, _parse(tree))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         what = f"lacks the entry {error}" if isinstance(error, KeyError) else str(error)
         raise ModelError(f"{manifest} {what}: import the model again") from error
 
@@ -221,7 +221,11 @@ def _parse(tree: Any) -> Manifest:
 def _inside(directory: Path, name: str) -> Path:
     """The path of a file in the directory; raises ModelError where it, or a link on the way, leads out."""
     path = directory / name
-    if Path(name).is_absolute() or not path.resolve().is_relative_to(directory.resolve()):
+    try:
+        inside = not Path(name).is_absolute() and path.resolve().is_relative_to(directory.resolve())
+    except (ValueError, OSError, RuntimeError):  # a name that no file can have, or a circle of links
+        inside = False
+    if not inside:
         raise ModelError(f"{directory / MANIFEST} names {name!r}, which lies outside its directory: do not use this model")
     return path
 
@@ -317,5 +321,5 @@ def _unpack(archive: Path, folder: Path) -> None:
                     shutil.copyfileobj(source, target)
     except ModelError:
         raise
-    except (zipfile.BadZipFile, RuntimeError, EOFError) as error:  # RuntimeError: an encrypted one
+    except Exception as error:  # zipfile raises nearly anything: RuntimeError for an encrypted one, zlib.error, NotImplementedError, …
         raise ModelError("the archive is not a readable zip file") from error

@@ -19,6 +19,10 @@ RIM = 0.012
 """Face widths beyond the last trace of the person that the background is made anew: cameras and codecs smear edges."""
 
 
+PLATE_SIDE_PX = 1920
+"""What stands behind the person is worked out at this size at most: in 4K it would take a gigabyte, for what hardly ever shows."""
+
+
 @dataclass(frozen=True, eq=False)
 class BackgroundPlate:
     """What is behind a portrait's person, and who that is.
@@ -76,25 +80,43 @@ def build_background_plate(image: Image, face_hull: NDArray[np.int32], face_widt
     Args:
         grid: the raster's.
     """
+    whole, scale = image, min(1.0, PLATE_SIDE_PX / max(image.shape[:2]))
+    if scale < 1:
+        image = np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+        face_hull, face_width = np.round(face_hull * scale).astype(np.int32), face_width * scale
     likely = segment_person(image, face_hull.mean(0), face_width)
     if likely is None or trusted_background(likely, face_hull) < 0.9:
-        return BackgroundPlate(image, None, np.zeros((0, 0), np.uint8), np.zeros((0, 0), np.float32))
+        return BackgroundPlate(whole, None, np.zeros((0, 0), np.uint8), np.zeros((0, 0), np.float32))
     person = person_outline(image, likely, face_hull, face_width)
     matte = refine_matte(image, person, find_strands(image, person, face_hull.mean(0), face_width), face_width)
     traces = np.asarray(cv2.dilate((matte > 8).astype(np.uint8), disc_kernel(RIM * face_width)), np.uint8)
     plate = continue_behind(image, traces, face_width)
-    soft = np.asarray(cv2.blur(matte, (grid.step, grid.step)), dtype=np.float32) / 255
-    on_grid = np.asarray(cv2.remap(soft, grid.x, grid.y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), dtype=np.float32)
-    above = head_dome(on_grid[1], face_width / grid.step)
+    step = grid.step * scale
+    soft = np.asarray(cv2.blur(matte, (max(1, round(step)),) * 2), dtype=np.float32) / 255
+    x, y = ((at + np.float32(0.5)) * np.float32(scale) - np.float32(0.5) if scale < 1 else at for at in (grid.x, grid.y))
+    on_grid = np.asarray(cv2.remap(soft, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), dtype=np.float32)
+    above = head_dome(on_grid[1], face_width / step)
+    if scale < 1:
+        plate = laid_behind(whole, plate, traces)
+        matte = np.asarray(cv2.resize(matte, whole.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
     cut = (person[0] > 0).sum() / face_width
     return BackgroundPlate(
         plate,
-        person_colours(image, matte, plate),
+        person_colours(whole, matte, plate),
         matte,
         np.concatenate([above, on_grid[1:]]),
         len(above) - 1,
         1.0 - 0.85 * float(np.clip((cut - 0.3) / 0.3, 0, 1)),
     )
+
+
+def laid_behind(image: Image, plate: Image, hole: NDArray[np.uint8]) -> Image:
+    """The image with what was filled into the hole (1) of a smaller copy of it; the plate is that copy, filled."""
+    size = image.shape[1], image.shape[0]
+    filled = cv2.resize(hole, size, interpolation=cv2.INTER_NEAREST) > 0
+    out = np.asarray(cv2.resize(plate, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+    np.copyto(out, image, where=~filled[..., None])
+    return out
 
 
 def trusted_background(likely: NDArray[np.float32], face_hull: NDArray[np.int32]) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from livepuppet.engines.landmark import background
 from livepuppet.engines.landmark.background import (
     build_background_plate,
     continue_behind,
@@ -141,3 +142,22 @@ def test_a_portrait_is_parted_from_its_background() -> None:
     assert backdrop.matte[200, 200] == 255 and backdrop.matte[5, 5] == 0
     assert np.abs(backdrop.plate[200, 200].astype(int) - image[200, 200]).max() > 30, "the face is gone from the plate"
     assert backdrop.fall == 1.0
+
+
+@pytest.mark.skipif(not carries_models(), reason="the segmentation model is inside MediaPipe 0.10.21 only")
+def test_behind_a_large_portrait_is_what_a_smaller_one_has_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Worked out on a reduced copy, laid behind at full size: the known stays exact, the hidden and the person's outline hardly differ."""
+    picture = cv2.imread(str(files("livepuppet") / "assets/avatars/chidi.jpg"))
+    image: Image = np.asarray(cv2.cvtColor(cv2.resize(np.asarray(picture), (800, 800)), cv2.COLOR_BGR2RGB), np.uint8)
+    grid = build_grid(800, 800)
+    hull = np.array([[260, 300], [540, 300], [500, 580], [300, 580]], np.int32)
+    whole = build_background_plate(image, hull, 300.0, grid)
+    monkeypatch.setattr(background, "PLATE_SIDE_PX", 400)
+    reduced = build_background_plate(image, hull, 300.0, grid)
+    assert whole.person is not None and reduced.person is not None
+    assert reduced.plate.shape == image.shape and reduced.above == whole.above
+    same_person = reduced.person.shape == whole.person.shape
+    assert same_person and np.abs(reduced.person - whole.person).mean() < 0.02
+    assert np.abs(reduced.plate.astype(int) - whole.plate).mean() < 4
+    wall = np.s_[20:200, 20:120]
+    assert np.array_equal(reduced.plate[wall], image[wall])

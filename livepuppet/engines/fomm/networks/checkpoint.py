@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from livepuppet.engines.fomm.networks.configuration import Configuration
+from livepuppet.engines.fomm.networks.configuration import Configuration, read_tree
 from livepuppet.engines.fomm.networks.generator import Generator
 from livepuppet.engines.fomm.networks.keypoints import KeypointDetector
 from livepuppet.errors import ModelError
@@ -57,9 +57,10 @@ def load_checkpoint(path: Path, *, configuration: Configuration | None = None, a
     """
     weights = read_checkpoint(path)
     shapes = {f"{part}.{name}": tuple(tensor.shape) for part in PARTS for name, tensor in weights[part].items()}
-    model = build_model(configuration or Configuration.infer(shapes), align_corners=align_corners)
+    configuration = configuration or Configuration.infer(shapes)
+    _check_parts(path, shapes, configuration)
+    model = build_model(configuration, align_corners=align_corners)
     for part, network in (("generator", model.generator), ("kp_detector", model.detector)):
-        _check(path, part, shapes, network.state_dict())
         network.load_state_dict({name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights[part].items()})
         network.eval()
     return model
@@ -77,16 +78,12 @@ def load_configuration(path: Path) -> Configuration:
     Raises:
         ModelError: its message says what is wrong.
     """
-    import yaml
-
     try:
-        tree = yaml.safe_load(path.read_text())
+        tree = read_tree(path)
     except OSError as error:
         raise ModelError(f"cannot read the configuration {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path} is no YAML file") from error
-    if not isinstance(tree, dict):
-        raise ModelError(f"{path} is not laid out as the original project's YAML files are")
+    except ValueError as error:  # also a date or a number that there is not
+        raise ModelError(f"{path} is no YAML file, or not laid out as the original project's are") from error
     return Configuration.parse(tree)
 
 
@@ -99,6 +96,7 @@ def read_checkpoint(path: Path) -> dict[str, Mapping[str, Tensor]]:
     if not path.is_file():
         raise ModelError(f"no checkpoint at {path}")
     try:
+        _check_size(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what torch thinks of an odd file is said below, once
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -109,14 +107,25 @@ def read_checkpoint(path: Path) -> dict[str, Mapping[str, Tensor]]:
                 "Get the checkpoint from its original source."
             ) from error
         raise ModelError(_no_checkpoint(path)) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, tarfile.TarError, zipfile.BadZipFile, AttributeError) as error:
+    except Exception as error:  # torch and pickle raise nearly anything: TypeError, IndexError, AssertionError, TarError, …
         raise ModelError(_no_checkpoint(path)) from error
     if not isinstance(content, dict) or not all(isinstance(content.get(part), dict) for part in PARTS):
         raise ModelError(f"{path.name} is no First Order Motion Model: it should hold {' and '.join(PARTS)}")
     for part in PARTS:
         if not all(isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in content[part].items()):
             raise ModelError(f"{path.name} is no First Order Motion Model: {part} holds something other than named tensors")
+    stored = sum(tensor.untyped_storage().nbytes() for part in PARTS for tensor in content[part].values())
+    if sum(tensor.numel() * tensor.element_size() for part in PARTS for tensor in content[part].values()) > 2 * stored + 4096:
+        raise ModelError(f"{path.name} holds less than its tensors claim to be: get the checkpoint from its original source")
     return {part: content[part] for part in PARTS}
+
+
+def _check_size(path: Path) -> None:
+    """Raises BadZipFile where an archive would unpack to much more than it is: torch stores tensors as they are."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if sum(info.file_size for info in archive.infolist()) > 2 * path.stat().st_size:
+                raise zipfile.BadZipFile("it unpacks to more than it holds")
 
 
 def _no_checkpoint(path: Path) -> str:
@@ -131,6 +140,17 @@ def _could_be_pickle(path: Path) -> bool:
     with path.open("rb") as file:
         start = file.read(2)
     return zipfile.is_zipfile(path) or start in {b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"} or tarfile.is_tarfile(path)
+
+
+def _check_parts(path: Path, shapes: Mapping[str, tuple[int, ...]], configuration: Configuration) -> None:
+    """Both networks' tensors against what the configuration makes of them, before any memory is taken for it."""
+    try:
+        with torch.device("meta"):
+            wanted = build_model(configuration)
+    except (RuntimeError, TypeError, ValueError, OverflowError) as error:
+        raise ModelError(f"{path.name} does not describe networks that can be built") from error
+    for part, network in (("generator", wanted.generator), ("kp_detector", wanted.detector)):
+        _check(path, part, shapes, network.state_dict())
 
 
 def _check(path: Path, part: str, shapes: Mapping[str, tuple[int, ...]], wanted: Mapping[str, Any]) -> None:

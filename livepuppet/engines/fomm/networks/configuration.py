@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from livepuppet.errors import ModelError
@@ -29,6 +30,19 @@ def blur_width(scale: float) -> int:
     return 2 * round((1 / scale - 1) / 2 * 4) + 1
 
 
+LARGEST_SIZE = 4096
+LARGEST_WIDTH = 1 << 14
+DEEPEST = 12
+"""Sides of pictures, channels, and blocks or halvings that a network may have."""
+
+
+def within(**numbers: tuple[int, int]) -> None:
+    """Raises ValueError, naming it, where a number is not from 1 to its limit."""
+    for name, (number, limit) in numbers.items():
+        if not 1 <= number <= limit:
+            raise ValueError(f"{name} is {str(number)[:20]}, not 1 to {limit}")
+
+
 @dataclass(frozen=True, slots=True)
 class Hourglass:
     """A U-shaped network: widths double from `block_expansion` up to `max_features` over `blocks` halvings, at `scale` of the picture."""
@@ -37,6 +51,11 @@ class Hourglass:
     max_features: int
     blocks: int
     scale: float
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for numbers of which no network can be built."""
+        within(block_expansion=(self.block_expansion, LARGEST_WIDTH), max_features=(self.max_features, LARGEST_WIDTH))
+        within(num_blocks=(self.blocks, DEEPEST))
 
     def width(self, depth: int) -> int:
         """Channels after `depth` halvings."""
@@ -72,6 +91,14 @@ class Configuration:
     down_blocks: int = 2
     bottleneck_blocks: int = 6
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for numbers of which no network can be built."""
+        within(num_kp=(self.keypoints, 1000), num_channels=(self.channels, 4), frame_shape=(self.size, LARGEST_SIZE))
+        within(block_expansion=(self.block_expansion, LARGEST_WIDTH), max_features=(self.max_features, LARGEST_WIDTH))
+        within(num_down_blocks=(self.down_blocks, DEEPEST), num_bottleneck_blocks=(self.bottleneck_blocks, 256))
+        if not 0 < self.temperature < 1e6:
+            raise ValueError(f"temperature is {self.temperature}, not a number above 0")
+
     def width(self, depth: int) -> int:
         """Channels of the generator after `depth` halvings."""
         return min(self.max_features, self.block_expansion << depth)
@@ -105,7 +132,7 @@ class Configuration:
             )
         except KeyError as error:
             raise ModelError(f"the configuration has no entry {error}: it should be a YAML file of the original project") from error
-        except (TypeError, ValueError, AttributeError, IndexError) as error:
+        except (TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
             raise ModelError(f"the configuration is not laid out as the original project's YAML files are ({error})") from error
 
     @classmethod
@@ -138,6 +165,39 @@ class Configuration:
             )
         except (KeyError, IndexError) as error:
             raise ModelError(f"this is no First Order Motion Model: the checkpoint lacks the tensor {error}") from error
+        except ValueError as error:
+            raise ModelError(f"this is no First Order Motion Model: {error}") from error
+
+
+LARGEST_TEXT = 1 << 20
+MOST_BRACKETS = 64
+"""How deep brackets may lie in each other: PyYAML takes minutes for a few thousand."""
+
+
+def read_tree(path: Path) -> dict[str, Any]:
+    """What a YAML file of such a configuration says, unchecked.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no YAML file, or not one with names at its top.
+    """
+    import yaml
+
+    with path.open("rb") as file:
+        text = file.read(LARGEST_TEXT + 1).decode("utf-8")
+    depth = deepest = 0
+    for sign in text:
+        depth += (sign in "[{") - (sign in "]}")
+        deepest = max(deepest, depth)
+    if len(text) > LARGEST_TEXT or deepest > MOST_BRACKETS:
+        raise ValueError("it is longer or deeper than any configuration")
+    try:
+        tree = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError("it is no YAML") from error
+    if not isinstance(tree, dict):
+        raise ValueError("it holds no entries with names")
+    return tree
 
 
 def _hourglass(tree: Mapping[str, Any]) -> Hourglass:
