@@ -17,7 +17,20 @@ import numpy as np
 from livepuppet.errors import FrameError, UsageError
 from livepuppet.live.reference import HOLD_STILL_S, BetterReference, HoldStill
 from livepuppet.live.stats import Meter
-from livepuppet.types import AnyEngine, Avatar, Closing, Floats, Frame, Image, Motion, Tuning
+from livepuppet.types import (
+    EXPRESSION_UNITS,
+    AnyEngine,
+    AnyFrame,
+    Avatar,
+    Closing,
+    ExpressionFrame,
+    ExpressiveEngine,
+    Floats,
+    Frame,
+    Image,
+    Motion,
+    Tuning,
+)
 from livepuppet.vision.imgproc import checked_image
 from livepuppet.vision.portrait import load_portrait
 from livepuppet.vision.smoothing import MotionFilter
@@ -47,7 +60,7 @@ class DriverCondition:
     points: Floats = field(default_factory=lambda: np.zeros((0, 2)))
 
 
-def frame_seconds(frame: Frame) -> float:
+def frame_seconds(frame: AnyFrame) -> float:
     """The clock that motion runs on: the recording's own where there is one, else the capture time."""
     return frame.captured_at if frame.media_time is None else frame.media_time
 
@@ -95,32 +108,47 @@ class Puppet(Closing):
     @overload
     def animate(self, frame: Frame) -> Frame: ...
     @overload
+    def animate(self, frame: ExpressionFrame) -> Frame: ...
+    @overload
     def animate(self, frame: Image) -> Image: ...
-    def animate(self, frame: Frame | Image) -> Frame | Image:
+    def animate(self, frame: AnyFrame | Image) -> Frame | Image:
         """Move the avatar as the driver moves. Until a reference frame is armed, it is the portrait at rest.
 
         Args:
-            frame: the driving frame: a Frame where times matter (a recording's `media_time` is the clock that motion runs on), or an
-                image, RGB uint8 (H, W, 3), which counts as captured now.
+            frame: the driving frame: a Frame where times matter (a recording's `media_time` is the clock that motion runs on), an
+                image, RGB uint8 (H, W, 3), which counts as captured now, or an ExpressionFrame, which needs no reference frame.
 
         Returns:
             The avatar's frame with the same index and times, or its image.
 
         Raises:
-            UsageError: the image is not RGB uint8.
+            UsageError: the image is not RGB uint8, or the engine cannot be driven by expressions.
         """
+        if isinstance(frame, ExpressionFrame):
+            return self._follow(frame)
         if isinstance(frame, Frame):
             return self._animate(replace(frame, image=checked_image(frame.image)))
         self._images += 1
         return self._animate(Frame(checked_image(frame), self._images - 1, time.monotonic())).image
 
+    def _follow(self, told: ExpressionFrame) -> Frame:
+        """Numbers say what to count from: the face at rest, until somebody takes another reference."""
+        engine = expressive(self.engine)
+        if self._reference is None:
+            self._reference = engine.express(ExpressionFrame(np.zeros(len(EXPRESSION_UNITS))))
+            self._hold.lost()
+        return self._move(Frame(self._image, told.index, told.captured_at, told.media_time), engine.express(told))
+
     def _animate(self, frame: Frame) -> Frame:
+        with self.meter.stage("observe"):
+            seen = self.engine.observe(frame.image)
+        return self._move(frame, seen)
+
+    def _move(self, frame: Frame, seen: Motion | None) -> Frame:
         now = frame_seconds(frame)
         if self._last_seconds is not None and now < self._last_seconds:  # the recording began again
             self._forget_time(now)
         self._last_seconds = now
-        with self.meter.stage("observe"):
-            seen = self.engine.observe(frame.image)
         if seen is None:
             self._hold.lost()
             self.condition = DriverCondition(face=False, referenced=self._reference is not None)
@@ -255,6 +283,20 @@ class Puppet(Closing):
         self._ease, self._fade, self._hold = None, None, HoldStill(self.hold_s)
         if self._lost_since is not None:
             self._lost_since = now
+
+
+def expressive(engine: AnyEngine) -> ExpressiveEngine:
+    """The engine, if numbers can drive it.
+
+    Raises:
+        UsageError: it needs pictures.
+    """
+    if not isinstance(engine, ExpressiveEngine):
+        why = (
+            f"the engine '{engine.name}' needs pictures of a driver, and this driver sends none: choose the engine 'landmark', or a camera"
+        )
+        raise UsageError(why, parameter="engine")
+    return engine
 
 
 def smoothstep(share: float) -> float:

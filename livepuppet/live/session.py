@@ -19,7 +19,8 @@ from livepuppet.live.keymap import press_key
 from livepuppet.live.latest import LatestFrame
 from livepuppet.live.puppet import Puppet, frame_seconds
 from livepuppet.live.stats import Meter, Statistics
-from livepuppet.types import Frame, Image, Screen, Sink, Source
+from livepuppet.types import AnyFrame, ExpressionFrame, Frame, Image, Screen, Sink, Source
+from livepuppet.vision.expressions import mirrored_expression
 
 TICK_S = 1 / 30
 """Longest wait for a frame before keys are read and the window is drawn again."""
@@ -118,7 +119,7 @@ class Session:
         self.controls = ControlState(puppet, self.meter, avatars, mirror=mirror, record=self._toggle_recording, end=self.end, clock=clock)
         self._shown: Image = puppet.avatar.image
         self._first_at: float | None = None
-        self._last: Frame | None = None
+        self._last: AnyFrame | None = None
         self._heard_at = clock()
         self._rested_at = 0.0
         self._over = threading.Event()
@@ -196,7 +197,7 @@ class Session:
 
     # One frame
 
-    def _due(self, frame: Frame) -> bool:
+    def _due(self, frame: AnyFrame) -> bool:
         """Whether this frame is wanted: the end is not reached, and no more than so many a second."""
         now = frame_seconds(frame)
         if self._first_at is None:
@@ -217,8 +218,10 @@ class Session:
         self.end(f"{limit:g} seconds are over")
         return True
 
-    def _animated(self, frame: Frame) -> Frame:
+    def _animated(self, frame: AnyFrame) -> Frame:
         self._last = frame
+        if isinstance(frame, ExpressionFrame):
+            return self.puppet.animate(mirrored_expression(frame) if self.controls.mirror else frame)
         return self.puppet.animate(replace(frame, image=self.controls.framed(frame.image)))
 
     def _deliver(self, frame: Frame) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from livepuppet.types import Floats, Frame
+from livepuppet.types import AnyFrame, Floats, Frame
 
 KEPT = 4096
 """Newest measurements kept per series, for percentiles and plots: 2 min at 30 fps. Counts, means and extremes are of the whole run."""
@@ -203,7 +203,7 @@ class Meter:
         with self._lock:
             self._about = {name: text for name, text in (self._about | facts).items() if text}
 
-    def frame_in(self, frame: Frame) -> None:
+    def frame_in(self, frame: AnyFrame) -> None:
         """The animation has taken this frame from the channel. Numbers left out since the last one count as dropped."""
         now = self._clock()
         with self._lock:
