@@ -52,3 +52,23 @@ def _partner(name: str) -> str:
 
 
 _PARTNERS = np.array([PLACES[_partner(name)] for name in EXPRESSION_UNITS])
+
+
+def head_rotation(head: Floats) -> Floats:
+    """Yaw, pitch and roll (radians, as `ExpressionFrame.head`) -> rotation (3, 3), x to the image's right, y down, z away from the camera.
+
+    The nose points where yaw and pitch say, whatever the roll.
+    """
+    (cy, cp, cr), (sy, sp, sr) = np.cos(head), np.sin(head)
+    about_y = np.array([[cy, 0, -sy], [0, 1, 0], [sy, 0, cy]])
+    about_x = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
+    about_z = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
+    return np.asarray(about_y @ about_x @ about_z)
+
+
+def head_angles(rotation: Floats) -> Floats:
+    """The other way round: rotation (3, 3) -> yaw, pitch, roll."""
+    nose = -rotation[:, 2]
+    yaw, pitch = np.arctan2(nose[0], -nose[2]), np.arctan2(nose[1], np.hypot(nose[0], nose[2]))
+    rolled = head_rotation(np.array([yaw, pitch, 0.0])).T @ rotation
+    return np.array([yaw, pitch, np.arctan2(rolled[1, 0], rolled[0, 0])])

@@ -13,6 +13,7 @@ import numpy as np
 from livepuppet.engines.landmark.face_model import COUNT
 from livepuppet.engines.landmark.retarget import LOWER_FACE, POSE_SIZE, WEIGHTS, rotation_matrix, rotation_vector, view_angles
 from livepuppet.types import EXPRESSION_UNITS, ExpressionFrame, Floats, Motion
+from livepuppet.vision.expressions import head_angles, head_rotation
 
 UNITS = len(EXPRESSION_UNITS)
 with np.load(str(files("livepuppet.engines.landmark") / "expression_basis.npz"), allow_pickle=False) as _data:
@@ -38,19 +39,6 @@ def driver_motion(told: ExpressionFrame) -> Motion:
     nearer = np.clip(told.shift[2] / CAMERA_DISTANCE, -1.0, 0.6)
     pose[:3], pose[3:5], pose[5] = rotation_vector(turn), told.shift[:2], -np.log(1 - nearer)
     return Motion(pose, told.weights @ BASIS[:UNITS] + told.gaze @ BASIS[UNITS:], view_angles(turn))
-
-
-def head_rotation(head: Floats) -> Floats:
-    """Yaw, pitch and roll, the innermost last -> rotation (3, 3): the nose points where yaw and pitch say, whatever the roll."""
-    yaw, pitch, roll = head
-    return rotation_matrix(np.array([0, -yaw, 0])) @ rotation_matrix(np.array([pitch, 0, 0])) @ rotation_matrix(np.array([0, 0, roll]))
-
-
-def head_angles(rotation: Floats) -> Floats:
-    """The other way round."""
-    yaw, pitch, _ = view_angles(rotation)
-    rolled = head_rotation(np.array([yaw, pitch, 0.0])).T @ rotation
-    return np.array([yaw, pitch, np.arctan2(rolled[1, 0], rolled[0, 0])])
 
 
 def add_expression(motion: Motion, weights: Floats) -> Motion:
