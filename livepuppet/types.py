@@ -371,6 +371,14 @@ class Sink(Protocol):
 
 
 @runtime_checkable
+class Follower(Protocol):
+    """A sink that wants to hear in numbers what the driver does."""
+
+    def follow(self, told: ExpressionFrame | None) -> None:
+        """What belongs to the next frame; None while no driver is seen."""
+
+
+@runtime_checkable
 class Screen(Protocol):
     """A sink that a person sits in front of: it shows a status and hears keys."""
 
