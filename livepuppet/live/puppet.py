@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from livepuppet.errors import FrameError, UsageError
+from livepuppet.live.expression_keys import ExpressionKeys
 from livepuppet.live.reference import HOLD_STILL_S, BetterReference, HoldStill
 from livepuppet.live.stats import Meter
 from livepuppet.types import (
@@ -73,6 +74,7 @@ class Puppet(Closing):
         tuning: gain, smoothing and the like; may be replaced between frames.
         hold_s: seconds that the driver must look ahead and hold still before motion is counted from there; 0 takes the first such frame.
         searching: whether a better reference frame is looked for.
+        expressions: named expressions that are added to what the driver does; hold them and let them go between frames.
         condition: how the driver was in the last frame.
     """
 
@@ -85,6 +87,7 @@ class Puppet(Closing):
         self.meter = meter or Meter()
         self.hold_s = hold_s
         self.searching = False
+        self.expressions = ExpressionKeys()
         self.condition = DriverCondition()
         self._filter = MotionFilter(self.tuning.smoothing)
         self._reference: Motion | None = None
@@ -172,6 +175,12 @@ class Puppet(Closing):
         self.condition = replace(self.condition, face=False, armed=0.0)
         return self._finish(frame, self._unattended(captured_at), captured_at)
 
+    def told(self) -> ExpressionFrame | None:
+        """What the driver does now, in numbers; None while nobody is seen, no reference is armed, or the engine cannot say it."""
+        if not self.condition.face or self._reference is None or self._driving is None or not isinstance(self.engine, ExpressiveEngine):
+            return None
+        return self.engine.tell(self._reference, self._driving)
+
     # What a person may do
 
     def reset_reference(self) -> None:
@@ -229,8 +238,11 @@ class Puppet(Closing):
     def _wanted(self) -> Motion:
         if self._reference is None or self._driving is None:
             return self.avatar.neutral
+        driving, added = self._driving, self.expressions.weights(self._last_seconds or 0.0)
+        if added is not None and isinstance(self.engine, ExpressiveEngine):
+            driving = self.engine.add_expression(driving, added)
         with self.meter.stage("transfer"):
-            return self.engine.transfer(self.avatar, self._reference, self._driving, self.tuning)
+            return self.engine.transfer(self.avatar, self._reference, driving, self.tuning)
 
     def _unattended(self, now: float) -> Motion:
         """The motion while no face is seen: as it was, then idle."""

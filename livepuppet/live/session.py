@@ -19,7 +19,7 @@ from livepuppet.live.keymap import press_key
 from livepuppet.live.latest import LatestFrame
 from livepuppet.live.puppet import Puppet, frame_seconds
 from livepuppet.live.stats import Meter, Statistics
-from livepuppet.types import AnyFrame, ExpressionFrame, Frame, Image, Screen, Sink, Source
+from livepuppet.types import AnyFrame, ExpressionFrame, Follower, Frame, Image, Screen, Sink, Source
 from livepuppet.vision.expressions import mirrored_expression
 
 TICK_S = 1 / 30
@@ -239,6 +239,8 @@ class Session:
                 with self.meter.stage(sink.name):
                     if status is not None and isinstance(sink, Screen):
                         sink.show(status)
+                    if isinstance(sink, Follower):
+                        sink.follow(self.puppet.told())
                     sink.write(frame)
             except SinkError as error:
                 self._give_up(sink, error)

@@ -83,6 +83,23 @@ def test_a_session_of_numbers_may_be_mirrored(mirror: bool, expected: int) -> No
     assert len(shelf.frames) == 20 and shift(shelf.frames[-1].image) == expected
 
 
+def test_a_key_adds_to_the_driver_and_what_is_done_can_be_read() -> None:
+    engine = NumberEngine()
+    puppet = Puppet(engine, engine.prepare(portrait()), Tuning(smoothing=0.0))
+    assert puppet.told() is None
+    puppet.animate(told(0, 0.1))
+    read = puppet.told()
+    assert read is not None and read.head[0] == pytest.approx(0.1)
+    added: list[Floats] = []
+    engine.add_expression = lambda motion, weights: (added.append(weights), motion)[1]  # type: ignore[method-assign,func-returns-value]
+    puppet.expressions.hold("smile")
+    for i in range(1, 15):
+        puppet.animate(told(i, 0.1))
+    assert added[-1].max() == pytest.approx(0.75)
+    puppet.rest(15, 1.0)
+    assert puppet.told() is None
+
+
 def test_an_engine_that_needs_pictures_says_so() -> None:
     engine = BlobEngine()
     avatar = engine.prepare(portrait())
