@@ -29,6 +29,8 @@ STARVED_S = 0.15
 MUTE_S = 4.0
 MUTE_LEVEL = 1e-4
 """No sample louder than this for MUTE_S: a microphone that is switched off, not a quiet room."""
+WAITING_BLOCKS = 100
+"""Of what the microphone said while nobody listened, only so much is heard afterwards."""
 NAMES = frozenset({"auto", "none"})
 
 
@@ -57,9 +59,9 @@ class MicrophoneSource(Closing):
         self.name = Path(which).name if recording else "microphone"
         self._talker = Talker(seed)
         self._frames = 0
-        self._began = time.monotonic()
+        self._began = self._captured_at = time.monotonic()
         self._closed = threading.Event()
-        self._arriving: deque[tuple[Samples, int]] = deque()
+        self._arriving: deque[tuple[Samples, int]] = deque(maxlen=WAITING_BLOCKS)
         self._lock = threading.Lock()
         self._resampler: tuple[int, av.AudioResampler] | None = None
         self._received = 0.0  # seconds of sound given to the talker
@@ -96,8 +98,9 @@ class MicrophoneSource(Closing):
         if not self._listen(now):
             return None
         known = self._talker.known_until
+        self._captured_at = max(self._captured_at, now - max(0.0, self._received - known))
         alive = now - self._began
-        return self._talker.face(known, alive=alive, index=number, captured_at=now - max(0.0, self._received - known))
+        return self._talker.face(known, alive=alive, index=number, captured_at=self._captured_at)
 
     def close(self) -> None:
         self._closed.set()
@@ -141,9 +144,9 @@ class MicrophoneSource(Closing):
         if self._recording is not None:
             return self._hear_recording(now)
         arrived = False
-        while self._arriving:
+        for _ in range(len(self._arriving)):  # what comes meanwhile is the next frame's
             samples, rate = self._arriving.popleft()
-            samples = self._at_rate(samples, rate)
+            samples = np.clip(np.nan_to_num(self._at_rate(samples, rate)), -1, 1)
             arrived = True
             if len(samples) and float(np.abs(samples).max()) > MUTE_LEVEL:
                 self._last_loud = now
