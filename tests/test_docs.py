@@ -11,7 +11,7 @@ import pytest
 from livepuppet.cli import COMMANDS, build_parser
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = [DOCS / "calls.md", DOCS / "troubleshooting.md"]
+PAGES = [DOCS / "calls.md", DOCS / "troubleshooting.md", DOCS / "drivers.md"]
 COMMAND = re.compile(r"^    (livepuppet .*?)(?: {2,}.*)?$|`(livepuppet [^`]+)`", re.MULTILINE)
 
 

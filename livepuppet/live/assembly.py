@@ -12,7 +12,7 @@ from types import FrameType
 from livepuppet.errors import UsageError
 from livepuppet.factory import open_engine
 from livepuppet.live.avatar_loader import AvatarLoader
-from livepuppet.live.puppet import Puppet, expressive
+from livepuppet.live.puppet import Puppet, driven_by_numbers
 from livepuppet.live.session import Limits, Session
 from livepuppet.live.stats import Meter, Statistics
 from livepuppet.provenance.marked_sink import MarkedSink
@@ -134,7 +134,7 @@ def assemble_session(settings: PuppetSettings, source: Source, sinks: list[Sink]
                 opened.append(sink)
     engine = open_engine(settings.engine, settings.device, settings.model)
     if isinstance(source, ExpressionSource):
-        expressive(engine)
+        driven_by_numbers(engine)
     avatars = AvatarLoader(engine, list(settings.avatars) or shipped_avatars(), settings.size)
     avatar = avatars.first()
     puppet = Puppet(engine, avatar, settings.tuning, meter=meter)

@@ -136,7 +136,7 @@ class Puppet(Closing):
 
     def _follow(self, told: ExpressionFrame) -> Frame:
         """Numbers say what to count from: the face at rest, until somebody takes another reference."""
-        engine = expressive(self.engine)
+        engine = driven_by_numbers(self.engine)
         if self._reference is None:
             self._reference = engine.express(ExpressionFrame(np.zeros(len(EXPRESSION_UNITS))))
             self._hold.lost()
@@ -297,7 +297,7 @@ class Puppet(Closing):
             self._lost_since = now
 
 
-def expressive(engine: AnyEngine) -> ExpressiveEngine:
+def driven_by_numbers(engine: AnyEngine) -> ExpressiveEngine:
     """The engine, if numbers can drive it.
 
     Raises:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livepuppet.errors import UsageError
-from livepuppet.live.puppet import expressive
+from livepuppet.live.puppet import driven_by_numbers
 from livepuppet.rendering.driver import Driver, FrameCallback, Progress, ReferenceChoice, open_driver
 from livepuppet.rendering.job import RenderJob
 from livepuppet.rendering.tracking import DriverFrame, Reference, smooth_driver_frames
@@ -134,11 +134,11 @@ class SpeechDriver:
 
     def references(self, engine: AnyEngine, avatar: Avatar, choice: ReferenceChoice, start: float, end: float | None) -> list[Reference]:
         """The silent face, whatever is chosen."""
-        expressive(engine)
+        driven_by_numbers(engine)
         return [Reference(self.start_pts, self.start_pts, 0.0)]
 
     def at_rest(self, engine: AnyEngine, references: list[Reference], smoothing: float) -> list[tuple[int, Motion]]:
-        return [(r.since, expressive(engine).express(ExpressionFrame(SILENT_FACE))) for r in references]
+        return [(r.since, driven_by_numbers(engine).express(ExpressionFrame(SILENT_FACE))) for r in references]
 
     def driver_frames(
         self,
@@ -150,7 +150,7 @@ class SpeechDriver:
         images: bool = False,
         each: FrameCallback | None = None,
     ) -> Iterator[DriverFrame]:
-        return smooth_driver_frames(self._told(expressive(engine), start, end, each), smoothing)
+        return smooth_driver_frames(self._told(driven_by_numbers(engine), start, end, each), smoothing)
 
     def _told(self, engine: ExpressiveEngine, start: float, end: float | None, each: FrameCallback | None) -> Iterator[DriverFrame]:
         """Always from the sound's beginning, so that head and eyes do the same wherever a video begins."""
@@ -198,11 +198,11 @@ class VoicedDriver:
         return self.other.count(start, end)
 
     def references(self, engine: AnyEngine, avatar: Avatar, choice: ReferenceChoice, start: float, end: float | None) -> list[Reference]:
-        expressive(engine)
+        driven_by_numbers(engine)
         return self.other.references(engine, avatar, choice, start, end)
 
     def at_rest(self, engine: AnyEngine, references: list[Reference], smoothing: float) -> list[tuple[int, Motion]]:
-        silent = expressive(engine)
+        silent = driven_by_numbers(engine)
         return [(since, silent.replace_mouth(motion, SILENT_FACE)) for since, motion in self.other.at_rest(engine, references, smoothing)]
 
     def driver_frames(
@@ -216,7 +216,7 @@ class VoicedDriver:
         each: FrameCallback | None = None,
     ) -> Iterator[DriverFrame]:
         frames = self.other.driver_frames(engine, start, end, smoothing, images=images)
-        return self._voiced(expressive(engine), frames, each)
+        return self._voiced(driven_by_numbers(engine), frames, each)
 
     def _voiced(self, engine: ExpressiveEngine, frames: Iterator[DriverFrame], each: FrameCallback | None) -> Iterator[DriverFrame]:
         offset = float(self.start_pts * self.time_base - self._voice.origin) if self._own else 0.0

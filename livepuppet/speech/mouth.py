@@ -19,7 +19,7 @@ OPENS_S, CLOSES_S = 0.030, 0.075
 SHAPES_S = 0.045
 MEETS_S, PARTS_S = 0.008, 0.030
 """The same for lips that meet, and that part again."""
-SURE = (0.20, 0.45)
+SURE = (0.27, 0.52)
 """Below and above: no contact of the lips, and a whole one."""
 SPEAKING = (0.25, 0.55)
 SILENT_NEPERS = 2.6
@@ -88,21 +88,21 @@ class SpeechMouth:
         if self._usual is None or (voice > 0.5 and loudness - self._usual > 3 * SILENT_NEPERS):
             self._usual = loudness
         voice *= ramp(loudness - self._usual, -SILENT_NEPERS * 1.3, -SILENT_NEPERS)
-        self._usual += voice * float(low_pass(USUAL_S)) * (loudness - self._usual)
+        self._usual += voice * float(newest_share(USUAL_S)) * (loudness - self._usual)
         loud = float(np.clip(loudness - self._usual, -2.0, 2.0)) * voice
         jaw = float(said[JAW]) * voice * (1 + EMPHASIS * loud)
-        state[JAW] += low_pass(OPENS_S if jaw > state[JAW] else CLOSES_S) * (jaw - state[JAW])
+        state[JAW] += newest_share(OPENS_S if jaw > state[JAW] else CLOSES_S) * (jaw - state[JAW])
         for channel in (SPREAD, ROUND, TEETH):
-            state[channel] += low_pass(SHAPES_S) * (float(said[channel]) * voice - state[channel])
+            state[channel] += newest_share(SHAPES_S) * (float(said[channel]) * voice - state[channel])
         for channel in (SHUT, BITE):
             contact = ramp(float(said[channel]), *SURE) * (voice > 0)
-            state[channel] += low_pass(MEETS_S if contact > state[channel] else PARTS_S) * (contact - state[channel])
-        state[VOICE] += low_pass(OPENS_S if voice > state[VOICE] else CLOSES_S) * (voice - state[VOICE])
-        state[LOUD] += low_pass(SHAPES_S) * (loud - state[LOUD])
+            state[channel] += newest_share(MEETS_S if contact > state[channel] else PARTS_S) * (contact - state[channel])
+        state[VOICE] += newest_share(OPENS_S if voice > state[VOICE] else CLOSES_S) * (voice - state[VOICE])
+        state[LOUD] += newest_share(SHAPES_S) * (loud - state[LOUD])
         return state
 
 
-def low_pass(seconds: float) -> float:
+def newest_share(seconds: float) -> float:
     """The newest row's share in a first-order low-pass of that time."""
     return HOP_S / (HOP_S + seconds)
 
