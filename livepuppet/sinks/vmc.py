@@ -8,6 +8,7 @@ import socket
 import time
 from urllib.parse import urlsplit
 
+import numpy as np
 from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
 from pythonosc.osc_message_builder import OscMessageBuilder
 
@@ -72,7 +73,8 @@ class VmcSender(Closing):
             self._send([("/VMC/Ext/OK", 0), seconds])
             return
         told = self._told
-        turns = [("Head", told.head), *((eye, (told.gaze[0], told.gaze[1], 0.0)) for eye in ("LeftEye", "RightEye"))]
+        looks = np.append(told.gaze, 0.0)
+        turns = [("Head", told.head), ("LeftEye", looks), ("RightEye", looks)]
         place = [HEAD_HEIGHT * (bone == "Head") for bone, _ in turns]
         bones = [
             ("/VMC/Ext/Bone/Pos", bone, -FACE_METRES * float(told.shift[0]) * (bone == "Head"), up, 0.0, *unity_quaternion(turn))
@@ -95,7 +97,7 @@ class VmcSender(Closing):
             builder = OscMessageBuilder(str(address))
             for value in values:
                 builder.add_arg(value)  # type: ignore[arg-type]
-            bundle.add_content(builder.build())  # type: ignore[arg-type]
+            bundle.add_content(builder.build())
         if self._socket.fileno() < 0:
             raise SinkError(f"{self.name} is closed")
         try:
@@ -107,7 +109,7 @@ class VmcSender(Closing):
             self._unreachable = True
 
 
-def unity_quaternion(head: Floats | tuple[float, ...]) -> tuple[float, float, float, float]:
+def unity_quaternion(head: Floats) -> tuple[float, float, float, float]:
     """Yaw, pitch and roll (radians, as `ExpressionFrame.head`) -> x, y, z, w for Unity's axes, in which the avatar looks along z."""
     (sy, sp, sr), (cy, cp, cr) = ([f(-float(head[0]) / 2), f(float(head[1]) / 2), f(float(head[2]) / 2)] for f in (math.sin, math.cos))
     return (

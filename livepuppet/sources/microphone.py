@@ -63,6 +63,7 @@ class MicrophoneSource(Closing):
         self._closed = threading.Event()
         self._arriving: deque[tuple[Samples, int]] = deque(maxlen=WAITING_BLOCKS)
         self._lock = threading.Lock()
+        self._reading = threading.Lock()
         self._resampler: tuple[int, av.AudioResampler] | None = None
         self._received = 0.0  # seconds of sound given to the talker
         self._last_sound = self._last_loud = self._tried = self._began
@@ -86,6 +87,10 @@ class MicrophoneSource(Closing):
 
     def read(self) -> ExpressionFrame | None:
         """Wait for the next frame's time; the mouth is as late as `SpeechMouth.LOOKAHEAD_S` and a block of sound."""
+        with self._reading:
+            return self._read()
+
+    def _read(self) -> ExpressionFrame | None:
         number, self._frames = self._frames, self._frames + 1
         if not self.live:
             return self._next_of_recording(number)
@@ -108,8 +113,9 @@ class MicrophoneSource(Closing):
             stream, self._stream = self._stream, None
         if stream is not None:
             stream.close()
-        if self._recording is not None and not self.live:
-            self._recording.close()
+        if self._recording is not None:
+            with self._reading:  # a decoder must not lose its file at work
+                self._recording.close()
 
     def _open_first(self) -> None:
         """'auto' goes on without a microphone; one that was named must be there."""
@@ -207,6 +213,8 @@ class MicrophoneSource(Closing):
         return True
 
     def _next_of_recording(self, number: int) -> ExpressionFrame | None:
+        if self._closed.is_set():
+            return None
         at = (number + 0.5) / self.fps
         while not self._ended and self._talker.known_until < at + 0.1:
             block = next(self._blocks, None)
@@ -215,6 +223,6 @@ class MicrophoneSource(Closing):
                 self._talker.finish()
             else:
                 self._hear(block)
-        if self._closed.is_set() or (self._ended and number / self.fps >= self._received):
+        if self._ended and number / self.fps >= self._received:
             return None
         return self._talker.face(at, index=number, captured_at=time.monotonic(), media_time=number / self.fps)

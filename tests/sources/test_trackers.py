@@ -46,7 +46,7 @@ def vmc(number: int, jaw: float, *, yaw: float = 0.0, ok: int = 1) -> bytes:
         ("/VMC/Ext/Blend/Apply",),
     ]
     for address, *values in messages:
-        builder = OscMessageBuilder(address)
+        builder = OscMessageBuilder(str(address))
         for value in values:
             builder.add_arg(value)
         bundle.add_content(builder.build())

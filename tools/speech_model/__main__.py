@@ -20,7 +20,7 @@ OUTPUT = Path(__file__).parents[2] / "livepuppet/speech" / FILE
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--voices", type=Path, required=True, help="where the synthetic speech is kept")
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--copies", type=int, default=3, help="in how many ways each utterance is recorded")
     parser.add_argument(
         "--without", default="", help="voices to keep for judging, by the beginning of their files' names, with commas between"

@@ -85,6 +85,15 @@ Segment = tuple[str, float]
 """A sound's name and when it ends, in seconds."""
 
 
+def aims_of(phone: str, language: str) -> tuple[str, ...]:
+    """The mouths that a sound goes through, one after the other. Raises KeyError for a sound that the language's table lacks."""
+    if phone == "rest":
+        return ("rest",)
+    if language == "english" and phone in DIPHTHONGS:
+        return DIPHTHONGS[phone]
+    return (LANGUAGES[language][phone],)
+
+
 def targets(segments: Sequence[Segment], language: str, rows: int) -> NDArray[np.float32]:
     """(rows, CHANNELS): what the mouth does at each hundredth of a second, for sounds that end at the given times.
 
@@ -96,8 +105,7 @@ def targets(segments: Sequence[Segment], language: str, rows: int) -> NDArray[np
     out = np.zeros((rows, len(CHANNELS)), np.float32)
     begin = 0.0
     for phone, end in segments:
-        aims = DIPHTHONGS.get(phone) if language == "english" else None
-        aims = aims or (("rest",) if phone == "rest" else (LANGUAGES[language][phone],))
+        aims = aims_of(phone, language)
         for number, name in enumerate(aims):
             aim = VISEMES[name]
             low = begin + (end - begin) * number / len(aims)

@@ -115,7 +115,7 @@ def train(lessons: Lessons, output: Path, *, epochs: int, seed: int = 1) -> nn.S
             inputs, wanted = lessons.batch(order[start : start + BATCH])
             loss = loss_of(net(inputs), wanted)
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
             total += float(loss.detach()) * BATCH / len(order)

@@ -39,7 +39,8 @@ def driver_motion(told: ExpressionFrame) -> Motion:
     turn = head_rotation(told.head)
     nearer = np.clip(told.shift[2] / CAMERA_DISTANCE, -1.0, 0.6)
     pose[:3], pose[3:5], pose[5] = rotation_vector(turn), told.shift[:2], -np.log(1 - nearer)
-    return Motion(pose, told.weights @ BASIS[:UNITS] + told.gaze @ BASIS[UNITS:], view_angles(turn))
+    expression = told.weights @ BASIS[:UNITS] + told.gaze @ BASIS[UNITS:]
+    return Motion(pose, np.asarray(expression, np.float64), view_angles(turn))
 
 
 def add_expression(motion: Motion, weights: Floats) -> Motion:

@@ -38,7 +38,7 @@ def told(head: tuple[float, float, float] = (0, 0, 0), gaze: tuple[float, float]
 
 def shape(motion: Motion) -> Floats:
     """A driver's face."""
-    return MODEL + motion.expression.reshape(COUNT, 3)
+    return np.asarray(MODEL + motion.expression.reshape(COUNT, 3))
 
 
 def test_it_says_that_numbers_can_drive_it(engine: LandmarkEngine) -> None:
@@ -53,7 +53,7 @@ def test_a_face_at_rest_is_the_reference(engine: LandmarkEngine, avatar: Landmar
 
 def test_units_do_what_they_are_called(engine: LandmarkEngine) -> None:
     rest = shape(engine.express(REST))
-    opened, smiling, puckered = (shape(engine.express(told(**{name: 1.0}))) for name in ("jawOpen", "mouthSmile", "mouthPucker"))
+    opened, smiling, puckered = (shape(engine.express(frame)) for frame in (told(jawOpen=1.0), told(mouthSmile=1.0), told(mouthPucker=1.0)))
     assert mouth_opening(opened) > mouth_opening(rest) + 0.15
     corners = [61, 291]
     assert (smiling[corners, 1] < rest[corners, 1] - 0.03).all()
@@ -86,9 +86,8 @@ def test_the_head_turns_as_the_numbers_say(engine: LandmarkEngine, avatar: Landm
 
 def test_gaze_goes_where_it_is_told_by_angle_or_by_units(engine: LandmarkEngine, avatar: LandmarkAvatar) -> None:
     def look(frame: ExpressionFrame) -> Floats:
-        return (
-            engine.transfer(avatar, engine.express(REST), engine.express(frame), Tuning()).expression[COUNT * 3 + 2 :].reshape(2, 2).mean(0)
-        )
+        motion = engine.transfer(avatar, engine.express(REST), engine.express(frame), Tuning())
+        return np.asarray(motion.expression[COUNT * 3 + 2 :].reshape(2, 2).mean(0))
 
     assert look(told(gaze=(0.3, 0.0)))[0] > 0.05 and look(told(gaze=(0.0, 0.3)))[1] > 0.03
     assert look(told(eyeLookOutLeft=0.6, eyeLookInRight=0.6))[0] > 0.05  # to the person's left, the picture's right
