@@ -20,6 +20,12 @@ from livepuppet.video.formats import INPUT_SUFFIXES, RECORDING_SUFFIXES
 CALL_SIZE: Size = (1280, 720)
 """What every meeting program and every virtual camera driver is happy with."""
 
+TRACKERS = ("vmc", "ifacialmocap", "livelink")
+"""Schemes of addresses from which a phone or another program sends what a face does."""
+
+MICROPHONE_PREFIX = "microphone:"
+"""Before the name of the microphone that is meant, or a recording's path."""
+
 CAMERA_PREFIX = "virtual:"
 """Before the name of the virtual camera that is meant."""
 
@@ -52,7 +58,8 @@ def open_source(which: str | int | Path = "auto", *, paced: bool = True, size: S
 
     Args:
         which: 'auto' or 'camera' (the first webcam that delivers; 'auto' takes the demo where there is none), 'demo', a camera's number
-            or name, a video's path, or an address.
+            or name, a video's path, an address, a phone or another program ('vmc://:39539', 'ifacialmocap://PHONE', 'livelink://:11111'),
+            a voice ('microphone:auto', 'microphone:NAME', 'microphone:voice.wav'), or 'none': the portrait lives on by itself.
         paced: recordings keep their own time; else they come as fast as they are taken.
         size, fps: asked of a camera, which may deliver otherwise.
 
@@ -73,6 +80,12 @@ def open_source(which: str | int | Path = "auto", *, paced: bool = True, size: S
             reason = str(error) if isinstance(error, SourceError) else "no camera found"
         log.info("%s: playing the built-in demo performance", reason, extra={"parameter": "camera"})
         return find_part("source", "demo")(paced=paced)
+    scheme = text.partition("://")[0].lower() if "://" in text else ""
+    if scheme in TRACKERS:
+        return find_part("source", scheme)(text)
+    if text == "none" or text.startswith(MICROPHONE_PREFIX):
+        spoken = "none" if text == "none" else text.removeprefix(MICROPHONE_PREFIX)
+        return find_part("source", "microphone")(spoken, fps=fps or 30.0, paced=paced)
     path = Path(text)
     number = text.isascii() and text.isdigit()
     if not number and ("://" in text or path.is_file()):
@@ -118,7 +131,9 @@ def make_sink(text: str) -> Sink:
     """
     if text.startswith(CAMERA_PREFIX):
         return find_part("sink", "virtual")(text.removeprefix(CAMERA_PREFIX))
-    if text in PARTS["sink"] and text != "file":
+    if text.lower().startswith("vmc://"):
+        return find_part("sink", "vmc")(text)
+    if text in PARTS["sink"] and text not in ("file", "vmc"):
         return find_part("sink", text)()
     path = Path(text)
     if path.suffix.lower() not in RECORDING_SUFFIXES:

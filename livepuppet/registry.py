@@ -23,12 +23,17 @@ PARTS: dict[PartKind, dict[str, str]] = {
         "camera": "livepuppet.sources.camera:CameraSource",
         "video": "livepuppet.sources.video:VideoSource",
         "demo": "livepuppet.sources.demo:DemoSource",
+        "microphone": "livepuppet.sources.microphone:MicrophoneSource",
+        "vmc": "livepuppet.sources.trackers.vmc:VmcSource",
+        "ifacialmocap": "livepuppet.sources.trackers.ifacialmocap:IFacialMocapSource",
+        "livelink": "livepuppet.sources.trackers.livelink:LiveLinkSource",
     },
     "sink": {
         "window": "livepuppet.sinks.window:Window",
         "virtual": "livepuppet.sinks.virtual_camera:VirtualCamera",
         "file": "livepuppet.sinks.recorder:Recorder",
         "none": "livepuppet.sinks.null:NullSink",
+        "vmc": "livepuppet.sinks.vmc:VmcSender",
     },
 }
 

@@ -22,6 +22,18 @@ Size: TypeAlias = tuple[int, int]
 
 Mouth: TypeAlias = Literal["driver", "avatar", "none"]
 
+EXPRESSION_UNITS = (
+    "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "cheekPuff", "cheekSquintLeft",
+    "cheekSquintRight", "eyeBlinkLeft", "eyeBlinkRight", "eyeLookDownLeft", "eyeLookDownRight", "eyeLookInLeft", "eyeLookInRight",
+    "eyeLookOutLeft", "eyeLookOutRight", "eyeLookUpLeft", "eyeLookUpRight", "eyeSquintLeft", "eyeSquintRight", "eyeWideLeft",
+    "eyeWideRight", "jawForward", "jawLeft", "jawOpen", "jawRight", "mouthClose", "mouthDimpleLeft", "mouthDimpleRight",
+    "mouthFrownLeft", "mouthFrownRight", "mouthFunnel", "mouthLeft", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthPressLeft",
+    "mouthPressRight", "mouthPucker", "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper",
+    "mouthSmileLeft", "mouthSmileRight", "mouthStretchLeft", "mouthStretchRight", "mouthUpperUpLeft", "mouthUpperUpRight",
+    "noseSneerLeft", "noseSneerRight", "tongueOut",
+)  # fmt: skip
+"""ARKit's 52 units of expression, by name in alphabetical order: the order of `ExpressionFrame.weights`. Left is the person's own left."""
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Frame:
@@ -40,6 +52,31 @@ class Frame:
     index: int
     captured_at: float
     media_time: float | None = None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ExpressionFrame:
+    """What a driver does, told in numbers instead of shown in an image: by a phone, another program, or a voice.
+
+    Attributes:
+        weights: float64 (52,), 0 … 1, one per unit of EXPRESSION_UNITS.
+        index, captured_at, media_time: as a Frame's.
+        head: yaw, pitch, roll of the head in radians, signed as `Motion.view`; zeros look straight ahead.
+        shift: float64 (3,), where the head is, face widths from its place at rest: to the image's right, down, towards the camera.
+        gaze: float64 (2,), the eyes' turn in radians beyond what the eyeLook units say: to the image's right, down.
+    """
+
+    weights: Floats
+    index: int = 0
+    captured_at: float = 0.0
+    media_time: float | None = None
+    head: Floats = field(default_factory=lambda: np.zeros(3))
+    shift: Floats = field(default_factory=lambda: np.zeros(3))
+    gaze: Floats = field(default_factory=lambda: np.zeros(2))
+
+
+AnyFrame: TypeAlias = Frame | ExpressionFrame
+"""What drives: an image of the driver, or numbers that tell what they do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,6 +216,23 @@ AnyEngine: TypeAlias = Engine[Any]
 """An engine of which only the protocol matters; it is given no avatars but its own."""
 
 
+@runtime_checkable
+class ExpressiveEngine(Protocol):
+    """An engine that can also be driven by numbers. Its motions may be mixed with those that it observed."""
+
+    def express(self, told: ExpressionFrame) -> Motion:
+        """The driver's motion, as if `observe` had seen it; weights of 0 and a head at rest give the reference that it counts from."""
+
+    def add_expression(self, motion: Motion, weights: Floats) -> Motion:
+        """A driver's motion with an expression (52,) added to the face's own."""
+
+    def replace_mouth(self, motion: Motion, weights: Floats) -> Motion:
+        """A driver's motion with another mouth: what it says of lips, jaw and cheeks is forgotten for these weights (52,)."""
+
+    def tell(self, reference: Motion, driving: Motion) -> ExpressionFrame:
+        """The other way round: the units, the head and the gaze that explain the driver's motion since the reference best."""
+
+
 class Closing:
     """Makes a context manager of whatever has a `close`."""
 
@@ -195,6 +249,7 @@ class Closing:
 C = TypeVar("C", bound=Closing)
 
 
+@runtime_checkable
 class Source(Protocol):
     """Delivers driving frames. Opened by being constructed (raises SourceError or UsageError), read by one thread.
 
@@ -213,7 +268,7 @@ class Source(Protocol):
     def trouble(self) -> str:
         """One line for people while the source is not delivering but still trying (an unplugged camera); else ''."""
 
-    def read(self) -> Frame | None:
+    def read(self) -> AnyFrame | None:
         """Wait for the next frame; None: the source has ended or was closed.
 
         Raises:
@@ -222,6 +277,13 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Stop, and free the device. May be called twice and from another thread, where it ends a waiting `read`."""
+
+
+@runtime_checkable
+class ExpressionSource(Source, Protocol):
+    """A source that delivers ExpressionFrames, and nothing while its driver is not seen."""
+
+    delivers_expressions: Literal[True]
 
 
 @dataclass(frozen=True, eq=False)
@@ -306,6 +368,14 @@ class Sink(Protocol):
         Raises:
             SinkError: its message says what is wrong.
         """
+
+
+@runtime_checkable
+class Follower(Protocol):
+    """A sink that wants to hear in numbers what the driver does."""
+
+    def follow(self, told: ExpressionFrame | None) -> None:
+        """What belongs to the next frame; None while no driver is seen."""
 
 
 @runtime_checkable

@@ -21,6 +21,7 @@ FLOORS = {
     "registry": 1, "files": 1,
     "video": 2, "vision": 2, "devices": 2,
     "provenance": 3,
+    "speech": 3,
     "engines": 4, "sources": 4, "sinks": 4,
     "factory": 5,
     "live": 6,

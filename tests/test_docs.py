@@ -11,7 +11,7 @@ import pytest
 from livepuppet.cli import COMMANDS, build_parser
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = [DOCS / "calls.md", DOCS / "control.md", DOCS / "troubleshooting.md"]
+PAGES = [DOCS / "calls.md", DOCS / "control.md", DOCS / "drivers.md", DOCS / "troubleshooting.md"]
 COMMAND = re.compile(r"^    (livepuppet .*?)(?: {2,}.*)?$|`(livepuppet [^`]+)`", re.MULTILINE)
 
 

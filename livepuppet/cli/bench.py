@@ -14,6 +14,7 @@ from livepuppet.cli.options import (
     add_output_arguments,
     add_puppet_arguments,
     choose_outputs,
+    driver_from,
     number_between,
     positive_float,
     settings_from,
@@ -88,7 +89,7 @@ def measure_session(options: argparse.Namespace) -> Measurement:
     meter = Meter(warm_up_s=options.warm_up)
     videos = [Path(output) for output in options.output if Path(output).suffix]
     with ExitStack() as cleanup:
-        source = open_source(options.camera, paced=not options.unpaced, fps=options.fps)
+        source = open_source(driver_from(options), paced=not options.unpaced, fps=options.fps)
         cleanup.callback(source.close)
         sinks = [make_sink(output) for output in options.output]
         session = assemble_session(settings_from(options, options.output), source, sinks, Limits(fps=options.fps), meter)

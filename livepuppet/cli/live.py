@@ -11,6 +11,7 @@ from livepuppet.cli.options import (
     add_output_arguments,
     add_puppet_arguments,
     choose_outputs,
+    driver_from,
     identity_for,
     mark_from,
     positive_float,
@@ -36,6 +37,8 @@ examples:
   livepuppet --avatar me.jpg --camera talk.mp4 --output talking.mp4
                                                   a video moves a photo, into a file
   livepuppet --camera demo                        no webcam at hand: the built-in performance
+  livepuppet --camera none --microphone auto      no webcam wanted: your voice moves the mouth, the rest lives on by itself
+  livepuppet --camera ifacialmocap://192.168.1.20 an iPhone moves it; livelink://:11111 and vmc://:39539 likewise
 
 Press H in the window for the keys. Look into the camera and hold still for a moment: that is the
 reference from which all motion is counted (X takes a new one).
@@ -49,6 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_puppet_arguments(image)
     out = parser.add_argument_group("where it goes")
     add_output_arguments(out)
+    out.add_argument(
+        "--send", action="append", default=[], metavar="vmc://HOST:PORT", help="tell another program in numbers what the face does (VMC)"
+    )
     add_marking_arguments(parser.add_argument_group("how it says that it is synthetic"))
     control = parser.add_argument_group("how it is controlled from outside (pip install 'livepuppet[studio]')")
     control.add_argument("--control", metavar="[HOST:]PORT", help="let programs and a page control it (0: a free port)")
@@ -62,16 +68,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     options.output = choose_outputs(options.output)
     identity_for(options)
-    sinks = [make_sink(output) for output in options.output]
+    sinks = [make_sink(place) for place in (*options.output, *options.send)]
     videos = [Path(output) for output in options.output if Path(output).suffix]
     portraits = find_portraits(options.avatar) if options.avatar else []
     written = [*(("output", path) for path in videos), ("stats", options.stats)]
-    refuse_overwriting([*portraits, Path(options.camera), *(options.sign_with or [])], written)
+    driving = [Path(options.camera), *([Path(options.microphone)] if options.microphone else [])]
+    refuse_overwriting([*portraits, *driving, *(options.sign_with or [])], written)
     watched = any(sink.live for sink in sinks)
     mark_from(options, video=not watched)
     settings = settings_from(options, options.output)
     service = _service_for(options.control, watched) if options.control is not None else None
-    source = open_source(options.camera, paced=watched, fps=options.fps)
+    source = open_source(driver_from(options), paced=watched, fps=options.fps)
     if options.camera not in ("auto", "camera"):
         remember_choice(source)
     limits = Limits(options.seconds or _one_performance(options, source, watched), options.frames, options.fps)

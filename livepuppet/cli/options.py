@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 
 from livepuppet.errors import UsageError
-from livepuppet.factory import output_size, parse_size, screen_available
+from livepuppet.factory import MICROPHONE_PREFIX, output_size, parse_size, screen_available
 from livepuppet.files import free_name
 from livepuppet.live.assembly import PuppetSettings
 from livepuppet.live.controls import number_setting
@@ -54,9 +54,25 @@ def add_puppet_arguments(group: argparse._ArgumentGroup) -> None:
         "--camera",
         default="auto",
         metavar="WHICH",
-        help="auto, an index, a camera's name, a video file, a URL, or demo (default: auto)",
+        help="auto, an index, a camera's name, a video file, a URL, demo, vmc://:39539, ifacialmocap://PHONE, livelink://:11111, or none",
+    )
+    group.add_argument(
+        "--microphone", metavar="WHICH", help="with --camera none: whose voice moves the mouth: auto, a microphone's name, or FILE.wav"
     )
     add_engine_arguments(group)
+
+
+def driver_from(options: argparse.Namespace) -> str:
+    """The camera that is asked for, or the voice in its place.
+
+    Raises:
+        UsageError: both are.
+    """
+    if options.microphone is None:
+        return str(options.camera)
+    if options.camera not in ("auto", "none"):
+        raise UsageError("a voice moves the portrait where no camera does: give --microphone with --camera none")
+    return f"{MICROPHONE_PREFIX}{options.microphone}"
 
 
 def add_output_arguments(group: argparse._ArgumentGroup, default: str = "window") -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from livepuppet.cli.options import add_engine_arguments, add_marking_arguments, number_between, positive_int, tuning_from
+from livepuppet.cli.options import add_engine_arguments, add_marking_arguments, number_between, positive_float, positive_int, tuning_from
 from livepuppet.cli.progress import open_progress
 from livepuppet.errors import UsageError
 from livepuppet.factory import parse_size
@@ -29,6 +29,8 @@ SUMMARY = "A photo and a video in, a finished video out; or a table of them."
 EPILOG = """\
 examples:
   livepuppet render --avatar me.jpg --driving talk.mp4 --output talking.mp4
+  livepuppet render --avatar me.jpg --driving voice.wav --output talking.mp4          a voice moves the portrait
+  livepuppet render --avatar me.jpg --driving talk.mp4 --output talking.mp4 --mouth-from sound
   livepuppet render --avatar me.jpg --driving talk.mp4 --output beside.mp4 --compare
   livepuppet render --avatar me.jpg --driving talk.mp4 --output cut.mov --background transparent
   livepuppet render --avatar me.jpg --driving talk.mp4 --output talking.mp4 --motion talk.npz
@@ -46,7 +48,7 @@ on the command line holds for all rows that leave it empty. JOBS.summary.csv say
 FILES = ("avatar", "driving", "output")
 ROW_OPTIONS = frozenset(
     {"size", "crf", "background", "compare", "motion", "reference", "start", "end", "face", "engine", "model", "device", "mirror"}
-    | {"gain", "smoothing", "mouth", "no-watermark", "label", "label-position"}
+    | {"gain", "smoothing", "mouth", "no-watermark", "label", "label-position", "fps", "speech", "mouth-from"}
 )
 SWITCHES = frozenset({"compare", "mirror", "no-watermark"})
 YES, NO = frozenset({"yes", "true", "1"}), frozenset({"no", "false", "0"})
@@ -57,9 +59,11 @@ log = logging.getLogger("livepuppet")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     videos = parser.add_argument_group("what goes in, and what comes out")
     videos.add_argument("--avatar", type=Path, metavar="PHOTO", help="the portrait that is to move")
-    videos.add_argument("--driving", metavar="VIDEO", help="the video of whoever moves it, or a motion file (.npz)")
+    videos.add_argument("--driving", metavar="FILE", help="the video of whoever moves it, the sound of a voice, or a motion file (.npz)")
+    videos.add_argument("--speech", metavar="FILE", help="a voice that moves the mouth and is heard, instead of the driving video's own")
     videos.add_argument("--output", type=Path, metavar="FILE", help=".mp4, .mkv, .webm, .mov (ProRes), .gif or x_%%05d.png")
     videos.add_argument("--size", metavar="WxH", help="size of the picture (default: the portrait's own)")
+    videos.add_argument("--fps", type=positive_float, metavar="N", help="pictures a second where only a voice drives (default: 25)")
     videos.add_argument("--crf", type=parse_crf, default=DEFAULT_CRF, metavar="N", help="quality, 0 best to 51 (default: %(default)s)")
     videos.add_argument(
         "--background", choices=("portrait", "transparent"), default="portrait", help="default: portrait; .mp4 has no alpha"
@@ -75,6 +79,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     motion.add_argument("--start", type=parse_time, metavar="S", help="begin at this second of the driving video")
     motion.add_argument("--end", type=parse_time, metavar="S", help="end before this second")
     motion.add_argument("--face", type=positive_int, metavar="N", help="who drives, of several people: 1 is the largest and steadiest")
+    motion.add_argument(
+        "--mouth-from",
+        choices=("driver", "sound"),
+        default="driver",
+        help="sound: the voice that is heard moves the lips (default: driver)",
+    )
     add_engine_arguments(parser.add_argument_group("what moves it"))
     add_marking_arguments(parser.add_argument_group("how it says that it is synthetic"))
     many = parser.add_argument_group("many videos")
@@ -135,6 +145,9 @@ def job_from_options(options: argparse.Namespace) -> RenderJob:
         motion=options.motion,
         transparent=options.background == "transparent",
         resume=options.resume,
+        fps=options.fps,
+        speech=options.speech,
+        mouth_from="sound" if options.speech else options.mouth_from,
         watermark=not options.no_watermark,
         label=options.label,
         label_position=options.label_position,
@@ -260,7 +273,7 @@ def row_options(cells: dict[str, str], folder: Path, options: argparse.Namespace
                 raise UsageError(f"{name} is yes or no, not {text}")
             words += [f"--{name}"] if text.lower() in YES else []
         else:
-            path = name in FILES or name == "motion"
+            path = name in FILES or name in ("motion", "speech")
             words.append(f"--{name}={folder / text if path and '://' not in text else text}")
     parser = RowParser(allow_abbrev=False, argument_default=argparse.SUPPRESS)
     add_arguments(parser)

@@ -12,11 +12,11 @@ from types import FrameType
 from livepuppet.errors import UsageError
 from livepuppet.factory import open_engine
 from livepuppet.live.avatar_loader import AvatarLoader
-from livepuppet.live.puppet import Puppet
+from livepuppet.live.puppet import Puppet, driven_by_numbers
 from livepuppet.live.session import Limits, Session
 from livepuppet.live.stats import Meter, Statistics
 from livepuppet.provenance.marked_sink import MarkedSink
-from livepuppet.types import AnyEngine, Image, Sink, Size, Source, Tuning
+from livepuppet.types import AnyEngine, ExpressionSource, Image, Sink, Size, Source, Tuning
 from livepuppet.vision.imgproc import checked_image
 from livepuppet.vision.portrait import load_portrait, shipped_avatars
 
@@ -133,6 +133,8 @@ def assemble_session(settings: PuppetSettings, source: Source, sinks: list[Sink]
                 sink.open(settings.size, settings.fps or source.fps, lossless=False)
                 opened.append(sink)
     engine = open_engine(settings.engine, settings.device, settings.model)
+    if isinstance(source, ExpressionSource):
+        driven_by_numbers(engine)
     avatars = AvatarLoader(engine, list(settings.avatars) or shipped_avatars(), settings.size)
     avatar = avatars.first()
     puppet = Puppet(engine, avatar, settings.tuning, meter=meter)

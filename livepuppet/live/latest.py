@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 
-from livepuppet.types import Frame
+from livepuppet.types import AnyFrame
 
 
 class LatestFrame:
@@ -22,11 +22,11 @@ class LatestFrame:
     def __init__(self, *, lossless: bool) -> None:
         self.lossless = lossless
         self._changed = threading.Condition()
-        self._frame: Frame | None = None
+        self._frame: AnyFrame | None = None
         self._closed = False
         self._error: BaseException | None = None
 
-    def put(self, frame: Frame) -> bool:
+    def put(self, frame: AnyFrame) -> bool:
         """Hand over a frame. False: the channel is closed and the frame was not taken over."""
         with self._changed:
             while self.lossless and self._frame is not None and not self._closed:
@@ -37,7 +37,7 @@ class LatestFrame:
             self._changed.notify_all()
             return True
 
-    def take(self, timeout: float) -> Frame | None:
+    def take(self, timeout: float) -> AnyFrame | None:
         """The newest frame not yet taken; None when none came within `timeout` seconds, or none will come any more (see `ended`).
 
         Raises the error that the writer closed the channel with, once its last frame was taken.

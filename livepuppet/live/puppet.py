@@ -15,9 +15,23 @@ import cv2
 import numpy as np
 
 from livepuppet.errors import FrameError, UsageError
+from livepuppet.live.expression_keys import ExpressionKeys
 from livepuppet.live.reference import HOLD_STILL_S, BetterReference, HoldStill
 from livepuppet.live.stats import Meter
-from livepuppet.types import AnyEngine, Avatar, Closing, Floats, Frame, Image, Motion, Tuning
+from livepuppet.types import (
+    EXPRESSION_UNITS,
+    AnyEngine,
+    AnyFrame,
+    Avatar,
+    Closing,
+    ExpressionFrame,
+    ExpressiveEngine,
+    Floats,
+    Frame,
+    Image,
+    Motion,
+    Tuning,
+)
 from livepuppet.vision.imgproc import checked_image
 from livepuppet.vision.portrait import load_portrait
 from livepuppet.vision.smoothing import MotionFilter
@@ -47,7 +61,7 @@ class DriverCondition:
     points: Floats = field(default_factory=lambda: np.zeros((0, 2)))
 
 
-def frame_seconds(frame: Frame) -> float:
+def frame_seconds(frame: AnyFrame) -> float:
     """The clock that motion runs on: the recording's own where there is one, else the capture time."""
     return frame.captured_at if frame.media_time is None else frame.media_time
 
@@ -60,6 +74,7 @@ class Puppet(Closing):
         tuning: gain, smoothing and the like; may be replaced between frames.
         hold_s: seconds that the driver must look ahead and hold still before motion is counted from there; 0 takes the first such frame.
         searching: whether a better reference frame is looked for.
+        expressions: named expressions that are added to what the driver does; hold them and let them go between frames.
         condition: how the driver was in the last frame.
     """
 
@@ -72,6 +87,7 @@ class Puppet(Closing):
         self.meter = meter or Meter()
         self.hold_s = hold_s
         self.searching = False
+        self.expressions = ExpressionKeys()
         self.condition = DriverCondition()
         self._filter = MotionFilter(self.tuning.smoothing)
         self._reference: Motion | None = None
@@ -95,32 +111,47 @@ class Puppet(Closing):
     @overload
     def animate(self, frame: Frame) -> Frame: ...
     @overload
+    def animate(self, frame: ExpressionFrame) -> Frame: ...
+    @overload
     def animate(self, frame: Image) -> Image: ...
-    def animate(self, frame: Frame | Image) -> Frame | Image:
+    def animate(self, frame: AnyFrame | Image) -> Frame | Image:
         """Move the avatar as the driver moves. Until a reference frame is armed, it is the portrait at rest.
 
         Args:
-            frame: the driving frame: a Frame where times matter (a recording's `media_time` is the clock that motion runs on), or an
-                image, RGB uint8 (H, W, 3), which counts as captured now.
+            frame: the driving frame: a Frame where times matter (a recording's `media_time` is the clock that motion runs on), an
+                image, RGB uint8 (H, W, 3), which counts as captured now, or an ExpressionFrame, which needs no reference frame.
 
         Returns:
             The avatar's frame with the same index and times, or its image.
 
         Raises:
-            UsageError: the image is not RGB uint8.
+            UsageError: the image is not RGB uint8, or the engine cannot be driven by expressions.
         """
+        if isinstance(frame, ExpressionFrame):
+            return self._follow(frame)
         if isinstance(frame, Frame):
             return self._animate(replace(frame, image=checked_image(frame.image)))
         self._images += 1
         return self._animate(Frame(checked_image(frame), self._images - 1, time.monotonic())).image
 
+    def _follow(self, told: ExpressionFrame) -> Frame:
+        """Numbers say what to count from: the face at rest, until somebody takes another reference."""
+        engine = driven_by_numbers(self.engine)
+        if self._reference is None:
+            self._reference = engine.express(ExpressionFrame(np.zeros(len(EXPRESSION_UNITS))))
+            self._hold.lost()
+        return self._move(Frame(self._image, told.index, told.captured_at, told.media_time), engine.express(told))
+
     def _animate(self, frame: Frame) -> Frame:
+        with self.meter.stage("observe"):
+            seen = self.engine.observe(frame.image)
+        return self._move(frame, seen)
+
+    def _move(self, frame: Frame, seen: Motion | None) -> Frame:
         now = frame_seconds(frame)
         if self._last_seconds is not None and now < self._last_seconds:  # the recording began again
             self._forget_time(now)
         self._last_seconds = now
-        with self.meter.stage("observe"):
-            seen = self.engine.observe(frame.image)
         if seen is None:
             self._hold.lost()
             self.condition = DriverCondition(face=False, referenced=self._reference is not None)
@@ -143,6 +174,12 @@ class Puppet(Closing):
         self._hold.lost()
         self.condition = replace(self.condition, face=False, armed=0.0)
         return self._finish(frame, self._unattended(captured_at), captured_at)
+
+    def told(self) -> ExpressionFrame | None:
+        """What the driver does now, in numbers; None while nobody is seen, no reference is armed, or the engine cannot say it."""
+        if not self.condition.face or self._reference is None or self._driving is None or not isinstance(self.engine, ExpressiveEngine):
+            return None
+        return self.engine.tell(self._reference, self._driving)
 
     # What a person may do
 
@@ -207,8 +244,11 @@ class Puppet(Closing):
     def _wanted(self) -> Motion:
         if self._reference is None or self._driving is None:
             return self.avatar.neutral
+        driving, added = self._driving, self.expressions.weights(self._last_seconds or 0.0)
+        if added is not None and isinstance(self.engine, ExpressiveEngine):
+            driving = self.engine.add_expression(driving, added)
         with self.meter.stage("transfer"):
-            return self.engine.transfer(self.avatar, self._reference, self._driving, self.tuning)
+            return self.engine.transfer(self.avatar, self._reference, driving, self.tuning)
 
     def _unattended(self, now: float) -> Motion:
         """The motion while no face is seen: as it was, then idle."""
@@ -261,6 +301,20 @@ class Puppet(Closing):
         self._ease, self._fade, self._hold = None, None, HoldStill(self.hold_s)
         if self._lost_since is not None:
             self._lost_since = now
+
+
+def driven_by_numbers(engine: AnyEngine) -> ExpressiveEngine:
+    """The engine, if numbers can drive it.
+
+    Raises:
+        UsageError: it needs pictures.
+    """
+    if not isinstance(engine, ExpressiveEngine):
+        why = (
+            f"the engine '{engine.name}' needs pictures of a driver, and this driver sends none: choose the engine 'landmark', or a camera"
+        )
+        raise UsageError(why, parameter="engine")
+    return engine
 
 
 def smoothstep(share: float) -> float:

@@ -19,7 +19,8 @@ from livepuppet.live.keymap import press_key
 from livepuppet.live.latest import LatestFrame
 from livepuppet.live.puppet import Puppet, frame_seconds
 from livepuppet.live.stats import Meter, Statistics
-from livepuppet.types import Frame, Image, Screen, Sink, Source
+from livepuppet.types import AnyFrame, ExpressionFrame, Follower, Frame, Image, Screen, Sink, Source
+from livepuppet.vision.expressions import mirrored_expression
 
 TICK_S = 1 / 30
 """Longest wait for a frame before keys are read and the window is drawn again."""
@@ -132,7 +133,7 @@ class Session:
         self.state = self.controls.state(self._output_names())
         self._shown: Image = puppet.avatar.image
         self._first_at: float | None = None
-        self._last: Frame | None = None
+        self._last: AnyFrame | None = None
         self._heard_at = clock()
         self._rested_at = 0.0
         self._over = threading.Event()
@@ -219,7 +220,7 @@ class Session:
 
     # One frame
 
-    def _due(self, frame: Frame) -> bool:
+    def _due(self, frame: AnyFrame) -> bool:
         """Whether this frame is wanted: the end is not reached, and no more than so many a second."""
         now = frame_seconds(frame)
         if self._first_at is None:
@@ -240,8 +241,10 @@ class Session:
         self.end(f"{limit:g} seconds are over")
         return True
 
-    def _animated(self, frame: Frame) -> Frame:
+    def _animated(self, frame: AnyFrame) -> Frame:
         self._last = frame
+        if isinstance(frame, ExpressionFrame):
+            return self.puppet.animate(mirrored_expression(frame) if self.controls.mirror else frame)
         return self.puppet.animate(replace(frame, image=self.controls.framed(frame.image)))
 
     def _deliver(self, frame: Frame) -> None:
@@ -254,11 +257,14 @@ class Session:
         status = None
         if any(isinstance(sink, Screen) for sink in self._sinks):
             status = self.controls.status()
+        recording = self._recording[0] if self._recording else None
         for sink in list(self._sinks):
             try:
-                with self.meter.stage("recording" if sink is self._recording else sink.name):  # else every file is a stage of its own
+                with self.meter.stage("recording" if sink is recording else sink.name):  # else every file is a stage of its own
                     if status is not None and isinstance(sink, Screen):
                         sink.show(status)
+                    if isinstance(sink, Follower):
+                        sink.follow(self.puppet.told())
                     sink.write(frame)
             except SinkError as error:
                 self._give_up(sink, error)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from livepuppet.errors import LivepuppetError
-from livepuppet.types import Closing, Frame, Source
+from livepuppet.types import AnyFrame, Closing, Source
 
 
 class SourceSwitch(Closing):
@@ -75,7 +75,7 @@ class SourceSwitch(Closing):
             failure, self._failure = self._failure, ""
             return failure
 
-    def read(self) -> Frame | None:
+    def read(self) -> AnyFrame | None:
         """The present source's next frame; None once closed."""
         while True:
             with self._turned:

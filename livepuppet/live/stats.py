@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from livepuppet.types import Floats, Frame
+from livepuppet.types import AnyFrame, Floats, Frame
 
 KEPT = 4096
 """Newest measurements kept per series, for percentiles and plots: 2 min at 30 fps. Counts, means and extremes are of the whole run."""
@@ -208,7 +208,7 @@ class Meter:
         """The facts described so far."""
         return self._about  # replaced, never changed
 
-    def frame_in(self, frame: Frame) -> None:
+    def frame_in(self, frame: AnyFrame) -> None:
         """The animation has taken this frame from the channel. Numbers left out since the last one count as dropped."""
         now = self._clock()
         with self._lock:

@@ -23,6 +23,7 @@ from livepuppet.rendering.driver import SilentProgress, frame_preprocessor, open
 from livepuppet.rendering.job import RenderJob, RenderResult, open_audio, open_video_writer, sign_output
 from livepuppet.rendering.people import PeopleTracks, find_people
 from livepuppet.rendering.pipeline import RenderPipeline
+from livepuppet.rendering.speech_driver import voice_drives
 from livepuppet.rendering.tracking import SEARCH_LIMIT_PX, DriverFrame, Reference, ShotReference, best_of_each_shot, track_driver
 from livepuppet.types import AnyEngine, Size
 from livepuppet.version import __version__
@@ -72,7 +73,7 @@ class ChunkSearch:
 def split_into_chunks(job: RenderJob, length: float = CHUNK_S) -> list[VideoChunk]:
     """The chunks of a job's video: [] where it is short, or cannot be split or joined."""
     joinable = job.output.suffix.lower() in JOINABLE_SUFFIXES and job.motion is None
-    if not joinable or job.driving.lower().endswith(".npz") or "://" in job.driving:
+    if not joinable or job.driving.lower().endswith(".npz") or "://" in job.driving or voice_drives(job):
         return []
     video = VideoReader(job.driving, limit=64)
     try:

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from livepuppet.provenance.label import Corner
 from livepuppet.provenance.marks import Mark, sign_video
@@ -21,6 +21,7 @@ from livepuppet.video.writer import VideoWriter, output_time_base, video_format
 log = logging.getLogger(__name__)
 
 DEFAULT_CRF = 16
+MouthFrom: TypeAlias = Literal["driver", "sound"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,9 @@ class RenderJob:
         face: which of several people drives, None the largest and steadiest.
         motion: where to save the driver's motion.
         resume: go on with an interrupted video.
+        fps: pictures a second where the driver is sound alone, None for 25.
+        speech: a recording that moves the mouth and is heard, instead of the driving video's own sound.
+        mouth_from: what moves the mouth: the driver that is seen, or the sound.
     """
 
     avatar: Path
@@ -52,6 +56,9 @@ class RenderJob:
     motion: Path | None = None
     transparent: bool = False
     resume: bool = False
+    fps: float | None = None
+    speech: str | None = None
+    mouth_from: MouthFrom = "driver"
     watermark: bool = True
     label: str | None = None
     label_position: Corner = "bottom-right"
@@ -76,6 +83,9 @@ class RenderJob:
             "crf": self.crf,
             "compare": self.compare,
             "transparent": self.transparent,
+            "fps": self.fps,
+            "speech": None if self.speech is None else fingerprint(self.speech),
+            "mouth_from": self.mouth_from,
             "watermark": self.watermark,
             "label": self.label,
             "label_position": self.label_position,

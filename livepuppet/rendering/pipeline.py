@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from livepuppet.errors import FrameError, UsageError
 from livepuppet.provenance.marks import Mark
 from livepuppet.provenance.signing import load_identity
-from livepuppet.rendering.driver import AROUND_S, Driver, Progress, SilentProgress, open_driver
+from livepuppet.rendering.driver import AROUND_S, Driver, Progress, SilentProgress
 from livepuppet.rendering.job import (
     RenderJob,
     RenderResult,
@@ -34,6 +34,7 @@ from livepuppet.rendering.matting import PersonMatting
 from livepuppet.rendering.motion_file import MotionWriter
 from livepuppet.rendering.resume import ResumeNote, read_note, remove_note, write_note
 from livepuppet.rendering.retargeting import RetargetedFrame, retarget_frames
+from livepuppet.rendering.speech_driver import open_job_driver
 from livepuppet.rendering.tracking import DriverFrame, Reference
 from livepuppet.types import AnyEngine, Avatar, Image, Motion, Size
 from livepuppet.video.image_sequence import ImageSequenceWriter, is_image_sequence
@@ -85,7 +86,7 @@ class RenderPipeline:
         job = self.job
         if not is_image_sequence(job.output):
             video_format(job.output.suffix.lower(), transparent=job.transparent)  # refused before anything is worked on
-        driver = open_driver(job.driving, mirror=job.mirror, progress=self.progress, stop=self.stop, face=job.face)
+        driver = open_job_driver(job, progress=self.progress, stop=self.stop)
         try:
             if job.compare and driver.size is None:
                 raise UsageError(f"{job.driving} holds no images to compare with", parameter="compare")

@@ -10,7 +10,7 @@ from livepuppet.factory import open_engine
 from livepuppet.files import refuse_overwriting
 from livepuppet.provenance.label import Corner
 from livepuppet.rendering.driver import Progress, ReferenceChoice
-from livepuppet.rendering.job import DEFAULT_CRF, RenderJob, RenderResult
+from livepuppet.rendering.job import DEFAULT_CRF, MouthFrom, RenderJob, RenderResult
 from livepuppet.rendering.pipeline import RenderPipeline
 from livepuppet.types import AnyEngine, Size, Tuning
 
@@ -35,6 +35,9 @@ def render(
     compare: bool = False,
     motion: str | Path | None = None,
     resume: bool = False,
+    fps: float | None = None,
+    speech: str | Path | None = None,
+    mouth_from: MouthFrom = "driver",
     watermark: bool = True,
     label: str | None = None,
     label_position: Corner = "bottom-right",
@@ -48,7 +51,7 @@ def render(
 
     Args:
         avatar: the portrait, a picture file.
-        driving: a video, an address, or a motion file (.npz).
+        driving: a video, an address, a motion file (.npz), or sound alone, whose voice then moves the portrait.
         output: .mp4, .mkv, .webm, .mov (ProRes), .gif, or numbered pictures ('x_%05d.png').
         reference: the driving frame from which motion is counted: 'best' (nearest to the portrait's pose and expression), 'first', or a
             time in seconds.
@@ -64,6 +67,9 @@ def render(
         compare: show the driver on the left.
         motion: where to save the driver's motion (.npz), without pictures of anybody.
         resume: go on with a video that was interrupted.
+        fps: pictures a second where the driver is sound alone; None: 25. Any other driver keeps its own.
+        speech: a recording that moves the mouth and is heard, instead of the driving video's own sound.
+        mouth_from: what moves the mouth: 'driver', who is seen, or 'sound'.
         watermark, label, label_position, sign_with: see `open_sink`.
         progress: told of stages and frames; None tells nobody.
         stop: set it, from another thread, to end early; what was made until then is playable.
@@ -95,6 +101,9 @@ def render(
         motion=None if motion is None else Path(motion),
         transparent=transparent,
         resume=resume,
+        fps=fps,
+        speech=None if speech is None else str(speech),
+        mouth_from=mouth_from,
         watermark=watermark,
         label=label,
         label_position=label_position,
@@ -128,4 +137,7 @@ def check_job(job: RenderJob) -> None:
     """
     if job.end is not None and job.end <= (job.start or 0.0):
         raise UsageError(f"the end, {job.end:g} s, is not after the start, {job.start or 0:g} s", parameter="end")
-    refuse_overwriting([job.avatar, Path(job.driving), *(job.sign_with or ())], [("output", job.output), ("motion", job.motion)])
+    refuse_overwriting(
+        [job.avatar, *map(Path, (job.driving, *([job.speech] if job.speech else []))), *(job.sign_with or ())],
+        [("output", job.output), ("motion", job.motion)],
+    )

@@ -13,7 +13,7 @@ from blob_engine import BlobEngine, driver, portrait
 from livepuppet.errors import MissingPartError, NoFaceError
 from livepuppet.factory import open_engine
 from livepuppet.registry import PARTS
-from livepuppet.types import AnyEngine, Avatar, Image, Motion, Tuning
+from livepuppet.types import AnyEngine, Avatar, Frame, Image, Motion, Tuning
 from livepuppet.vision.portrait import load_portrait, shipped_avatars
 
 NAMES = ["blob", *sorted(PARTS["engine"])]
@@ -53,7 +53,7 @@ def performance(engine: AnyEngine) -> list[Image]:
     source = open_source("demo", paced=False)
     frames = [source.read() for _ in range(120)]
     source.close()
-    return [frame.image for frame in frames[::3] if frame is not None]
+    return [frame.image for frame in frames[::3] if isinstance(frame, Frame)]
 
 
 @pytest.fixture(scope="module")

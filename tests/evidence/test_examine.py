@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from media import write_numbered_video
 
 import livepuppet
 from livepuppet.cli import main
@@ -22,7 +23,6 @@ from livepuppet.types import Frame, Image
 from livepuppet.video.reader import VideoReader
 from livepuppet.video.writer import VideoWriter, h264
 from livepuppet.vision.portrait import shipped_avatars
-from tests.media import write_numbered_video
 
 FRAMES = 100
 

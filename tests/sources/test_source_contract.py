@@ -14,8 +14,9 @@ from media import frame_number, write_numbered_video
 
 from livepuppet.errors import UsageError
 from livepuppet.sources.demo import DemoSource
+from livepuppet.sources.microphone import MicrophoneSource
 from livepuppet.sources.video import VideoSource
-from livepuppet.types import Source
+from livepuppet.types import ExpressionFrame, ExpressionSource, Frame, Source
 
 FRAMES = 45
 MAKERS: dict[str, Callable[[Path], Source]] = {
@@ -25,6 +26,15 @@ MAKERS: dict[str, Callable[[Path], Source]] = {
     "demo": lambda video: DemoSource(paced=False),
     "demo paced": lambda video: DemoSource(paced=True),
 }
+
+
+VOICE = Path(__file__).parents[1] / "cases/voice.mp3"
+TELLERS: dict[str, Callable[[Path], Source]] = {
+    "voice": lambda video: MicrophoneSource(str(VOICE), paced=False),
+    "voice paced": lambda video: MicrophoneSource(str(VOICE), paced=True),
+    "nobody": lambda video: MicrophoneSource("none"),
+}
+"""Sources that tell in numbers what a driver does. What phones and programs send is in test_trackers.py."""
 
 
 @pytest.fixture
@@ -39,7 +49,15 @@ def source(request: pytest.FixtureRequest, video: Path) -> Iterator[Source]:
     made.close()
 
 
-def test_describes_itself(source: Source) -> None:
+@pytest.fixture(params=[*MAKERS, *TELLERS])
+def any_source(request: pytest.FixtureRequest, video: Path) -> Iterator[Source]:
+    made = (MAKERS | TELLERS)[request.param](video)
+    yield made
+    made.close()
+
+
+def test_describes_itself(any_source: Source) -> None:
+    source = any_source
     assert source.name and source.fps > 0 and source.trouble == ""
     assert isinstance(source.live, bool) and isinstance(source.mirrored, bool)
 
@@ -49,7 +67,7 @@ def test_frames_are_rgb_pictures_with_growing_index_and_time(source: Source) -> 
     before = time.monotonic()
     for _ in range(10):
         frame = source.read()
-        assert frame is not None
+        assert isinstance(frame, Frame)
         frames.append(frame)
     after = time.monotonic()
     for frame in frames:
@@ -62,14 +80,29 @@ def test_frames_are_rgb_pictures_with_growing_index_and_time(source: Source) -> 
     assert np.all(np.diff([f.media_time or 0.0 for f in frames]) > 0) and frames[0].media_time == 0
 
 
-def test_closing_twice_and_reading_after_closing(source: Source) -> None:
+@pytest.mark.parametrize("name", TELLERS)
+def test_tellers_say_so_and_their_index_and_time_grow(name: str, video: Path) -> None:
+    source = TELLERS[name](video)
+    assert isinstance(source, ExpressionSource)
+    frames = [source.read() for _ in range(10)]
+    source.close()
+    told = [frame for frame in frames if isinstance(frame, ExpressionFrame)]
+    assert len(told) == 10
+    assert [f.index for f in told] == sorted({f.index for f in told})
+    assert all(a.captured_at <= b.captured_at for a, b in itertools.pairwise(told))
+    assert all(f.weights.shape == (52,) and f.head.shape == f.shift.shape == (3,) and f.gaze.shape == (2,) for f in told)
+
+
+def test_closing_twice_and_reading_after_closing(any_source: Source) -> None:
+    source = any_source
     assert source.read() is not None
     source.close()
     source.close()
     assert source.read() is None
 
 
-def test_closing_from_another_thread_ends_the_reading(source: Source) -> None:
+def test_closing_from_another_thread_ends_the_reading(any_source: Source) -> None:
+    source = any_source
     ended = threading.Event()
 
     def drain() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from livepuppet.engines.landmark import retarget
+from livepuppet.engines.landmark import expressions, retarget
 from livepuppet.engines.landmark.background import BackgroundPlate, build_background_plate
 from livepuppet.engines.landmark.body_tracking import BodyTracker
 from livepuppet.engines.landmark.eyes import measure_eyes
@@ -43,7 +43,7 @@ from livepuppet.engines.landmark.raster import (
 from livepuppet.engines.landmark.registration import Registration
 from livepuppet.engines.landmark.retarget import Likeness
 from livepuppet.errors import NoFaceError
-from livepuppet.types import Closing, Floats, Image, Motion, Size, Tuning
+from livepuppet.types import Closing, ExpressionFrame, Floats, Image, Motion, Size, Tuning
 from livepuppet.vision.face_landmarks import FaceTracker, Landmarks, find_faces
 from livepuppet.vision.portrait_crop import fit_portrait
 
@@ -131,6 +131,18 @@ class LandmarkEngine(Closing):
         pose, expression = idle_vectors(seconds)
         view = avatar.neutral.view - np.array([pose[1], -pose[0], -pose[2]])
         return Motion(pose, expression, view)
+
+    def express(self, told: ExpressionFrame) -> Motion:
+        return expressions.driver_motion(told)
+
+    def add_expression(self, motion: Motion, weights: Floats) -> Motion:
+        return expressions.add_expression(motion, weights)
+
+    def replace_mouth(self, motion: Motion, weights: Floats) -> Motion:
+        return expressions.replace_mouth(motion, weights)
+
+    def tell(self, reference: Motion, driving: Motion) -> ExpressionFrame:
+        return expressions.tell_expression(reference, driving)
 
     def close(self) -> None:
         self._body.close()
