@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
 
-from livepuppet.errors import UsageError
+from livepuppet.files import write_atomically
 
 if TYPE_CHECKING:
     from livepuppet.diagnostics.measurement import Measurement
@@ -28,7 +29,7 @@ def plot_measurement(measurement: Measurement, path: Path) -> None:
     """Write the picture; the suffix names its format (png, svg, pdf).
 
     Raises:
-        UsageError: where it cannot be written.
+        RunError: where it cannot be written.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -41,10 +42,17 @@ def plot_measurement(measurement: Measurement, path: Path) -> None:
         _timeline(figure.add_subplot(grid[0, :]), measurement)
         _histogram(figure.add_subplot(grid[1, 0]), measurement)
         _stages(figure.add_subplot(grid[1, 1]), measurement)
-        try:
-            figure.savefig(path)
-        except (OSError, ValueError) as error:
-            raise UsageError(f"cannot write the picture to {path}: {error}") from error
+        picture = io.BytesIO()
+        figure.savefig(picture, format=path.suffix.lower().removeprefix("."))
+    write_atomically(path, lambda file: file.write(picture.getbuffer()))
+
+
+def plot_endings() -> list[str]:
+    """What the names of pictures may end in."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    return sorted(f".{ending}" for ending in FigureCanvasAgg(Figure()).get_supported_filetypes())
 
 
 def _headline(figure: Any, measurement: Measurement) -> None:

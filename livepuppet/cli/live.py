@@ -7,22 +7,25 @@ import contextlib
 import json
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from livepuppet.cli.options import (
     add_marking_arguments,
     add_output_arguments,
+    add_overwrite_argument,
     add_puppet_arguments,
     choose_outputs,
+    confirm_overwriting,
     identity_for,
     mark_from,
     positive_float,
     positive_int,
     settings_from,
 )
-from livepuppet.errors import SinkError, UsageError
-from livepuppet.factory import make_sink, open_source
-from livepuppet.files import free_name, refuse_overwriting
+from livepuppet.errors import SinkError
+from livepuppet.factory import make_sink, open_source, sign_files
+from livepuppet.files import check_ending, check_folder, free_name, refuse_overwriting, write_atomically
 from livepuppet.live.assembly import assemble_session, interruptible
 from livepuppet.live.session import Limits, Session
 from livepuppet.live.stats import Meter, Statistics
@@ -63,16 +66,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     end.add_argument("--seconds", type=positive_float, metavar="S", help="stop after so many seconds")
     end.add_argument("--frames", type=positive_int, metavar="N", help="stop after so many frames")
     run_time.add_argument("--stats", type=Path, metavar="FILE", help="write what was measured as JSON: fps, latency, drops, time per stage")
+    add_overwrite_argument(run_time)
 
 
 def run(options: argparse.Namespace) -> int:
     options.output = choose_outputs(options.output)
     identity = identity_for(options)
-    sinks = [make_sink(output) for output in options.output]
     videos = [Path(output) for output in options.output if Path(output).suffix]
     portraits = find_portraits(options.avatar) if options.avatar else []
     written = [*(("output", path) for path in videos), ("stats", options.stats)]
     refuse_overwriting([*portraits, Path(options.camera), *(options.sign_with or [])], written)
+    check_ending(options.stats, (".json", ""), "stats", "a JSON file")
+    check_folder(options.stats, "stats")
+    overwrite = confirm_overwriting(written, options.overwrite)
+    sinks = [make_sink(output, overwrite=overwrite) for output in options.output]
     watched = any(sink.live for sink in sinks)
     mark = mark_from(options, video=not watched)
     source = open_source(options.camera, paced=watched, fps=options.fps)
@@ -86,7 +93,12 @@ def run(options: argparse.Namespace) -> int:
         engine = session.puppet.engine
         cleanup.callback(engine.close)
         session.mark = mark.apply
-        session.new_recording = lambda: _new_recording(videos)
+
+        def seal(video: Path) -> None:
+            sign_video(video, engine.name, mark, identity)
+
+        session.new_recording = lambda: _new_recording(videos, seal)
+        sign_files(sinks, seal)
         _mention_consent(session)
         with interruptible():
             try:
@@ -94,8 +106,6 @@ def run(options: argparse.Namespace) -> int:
             except KeyboardInterrupt:
                 session.reason = "stopped"
             finally:
-                for video in videos:
-                    sign_video(video, engine.name, mark, identity)
                 statistics = session.meter.snapshot()
                 if options.stats:
                     write_statistics(options.stats, session, statistics)
@@ -112,11 +122,13 @@ def remember_choice(asked: str, source: Source) -> None:
         remember_camera(source.name)
 
 
-def _new_recording(videos: list[Path]) -> tuple[Sink, Path]:
-    """A sink for the recording that key R starts; its video is signed with the others at the end."""
+def _new_recording(videos: list[Path], seal: Callable[[Path], object]) -> tuple[Sink, Path]:
+    """A sink for the recording that key R starts."""
     path = free_name(Path(time.strftime("livepuppet-%Y%m%d-%H%M%S.mp4")))
     videos.append(path)
-    return make_sink(str(path)), path
+    sink = make_sink(str(path))
+    sign_files([sink], seal)
+    return sink, path
 
 
 def _mention_consent(session: Session) -> None:
@@ -143,17 +155,14 @@ def write_statistics(path: Path, session: Session, statistics: Statistics) -> No
     """What was measured, as JSON.
 
     Raises:
-        UsageError: where the file cannot be written.
+        RunError: where the file cannot be written.
     """
     document = statistics.as_dict() | {
         "reason": session.reason,
         "failures": [str(failure) for failure in session.failures],
         "startup_s": round(session.first_delivered_at - STARTED_AT, 3) if session.first_delivered_at else None,
     }
-    try:
-        path.write_text(json.dumps(document, indent=2) + "\n")
-    except OSError as error:
-        raise UsageError(f"cannot write the statistics to {path}: {error.strerror}") from error
+    write_atomically(path, lambda file: file.write(json.dumps(document, indent=2).encode() + b"\n"))
 
 
 def log_summary(session: Session, statistics: Statistics, videos: list[Path]) -> None:
