@@ -99,28 +99,31 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 def neighbour(path: Path) -> Path:
     """A name in the same folder, with the same ending, that nobody else writes to; it says which process of which machine does."""
-    return path.with_name(f".{path.name}.{_machine()}-{os.getpid()}-{secrets.token_hex(4)}{path.suffix}")
+    return path.with_name(f".{path.name}.{process_mark()}-{secrets.token_hex(4)}{path.suffix}")
 
 
 def sweep(path: Path) -> None:
     """Remove what processes of this machine that no longer run left beside `path` under names of `neighbour`."""
-    left = re.compile(re.escape(f".{path.name}.{_machine()}-") + r"(\d+)-[0-9a-f]{8}" + re.escape(path.suffix))
+    ours = re.compile(re.escape(f".{path.name}.") + r"([0-9a-f]{8}-\d+)-[0-9a-f]{8}" + re.escape(path.suffix))
     with contextlib.suppress(OSError):  # a folder that cannot be listed, or a file that somebody else has removed: nothing is lost
         for name in os.listdir(path.parent):
-            found = left.fullmatch(name)
-            if found is not None and _has_ended(int(found[1])):
+            found = ours.fullmatch(name)
+            if found is not None and has_ended(found[1]):
                 (path.parent / name).unlink(missing_ok=True)
 
 
-def _machine() -> str:
-    return f"{zlib.crc32(platform.node().encode()):08x}"
+def process_mark() -> str:
+    """Names this process, and the machine that it runs on: a part of the names of what it is writing."""
+    return f"{zlib.crc32(platform.node().encode()):08x}-{os.getpid()}"
 
 
-def _has_ended(process: int) -> bool:
-    if os.name != "posix":  # elsewhere signal 0 is not a question
+def has_ended(mark: str) -> bool:
+    """Whether the process of a `process_mark` is certain to run no longer: one of this machine."""
+    machine, _, process = mark.partition("-")
+    if os.name != "posix" or machine != process_mark().partition("-")[0]:  # elsewhere signal 0 is not a question
         return False
     try:
-        os.kill(process, 0)
+        os.kill(int(process), 0)
     except ProcessLookupError:
         return True
     except OSError:

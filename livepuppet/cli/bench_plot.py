@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib
 import numpy as np
 
+from livepuppet.errors import UsageError
 from livepuppet.files import write_atomically
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def plot_measurement(measurement: Measurement, path: Path) -> None:
     """Write the picture; the suffix names its format (png, svg, pdf).
 
     Raises:
+        UsageError: for a suffix of no kind of picture.
         RunError: where it cannot be written.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -43,7 +45,10 @@ def plot_measurement(measurement: Measurement, path: Path) -> None:
         _histogram(figure.add_subplot(grid[1, 0]), measurement)
         _stages(figure.add_subplot(grid[1, 1]), measurement)
         picture = io.BytesIO()
-        figure.savefig(picture, format=path.suffix.lower().removeprefix("."))
+        try:
+            figure.savefig(picture, format=path.suffix.lower().removeprefix("."))
+        except ValueError as error:
+            raise UsageError(f"cannot write the picture to {path}: {error}") from error
     write_atomically(path, lambda file: file.write(picture.getbuffer()))
 
 

@@ -18,6 +18,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from livepuppet.errors import PortraitError, UsageError
 from livepuppet.types import Image
+from livepuppet.vision.picture_kinds import begins_like_picture, is_heif, name_kind, read_head, read_heif
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +32,11 @@ LARGEST_DECODED = 100_000_000
 NEUTRAL = (128, 128, 128)
 """What shows through the transparent parts of a picture."""
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".jp2", ".avif", ".ppm", ".pgm", ".tga"})
-"""The files of a folder that are taken for portraits."""
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".jp2", ".avif", ".heic", ".heif"}
+    | {".ppm", ".pgm", ".tga"}
+)
+"""The files of a folder that are taken for portraits, besides those that begin like one."""
 
 ASSETS = Path(__file__).parents[1] / "assets"
 
@@ -55,7 +59,12 @@ def load_portrait(path: str | Path, limit: int | None = LIVE_LIMIT) -> Image:
         with path.open("rb") as file, _open(path, file) as image:
             return _decode(path, image, limit)
     except UnidentifiedImageError:
-        raise PortraitError(f"{path} is not a readable picture: give a JPEG, PNG or WebP file{_hint(path)}") from None
+        head = read_head(path)
+        if is_heif(head):
+            return _decode(path, read_heif(path), limit)
+        kind = name_kind(head, path.suffix.lower())
+        hint = f" (this is {kind})" if kind else ""
+        raise PortraitError(f"{path} is not a readable picture: give a JPEG, PNG or WebP file{hint}") from None
     except FileNotFoundError:
         raise PortraitError(f"no such picture: {path}") from None
     except IsADirectoryError:
@@ -75,6 +84,8 @@ def load_alpha(path: str | Path) -> NDArray[np.uint8] | None:
     """
     path = Path(path)
     load_portrait(path, limit=64)  # says what is wrong with it
+    if is_heif(read_head(path)):
+        return None
     with PILImage.open(path) as image:
         if "A" not in image.getbands() and "transparency" not in image.info:
             return None
@@ -92,7 +103,7 @@ def find_portraits(paths: Iterable[str | Path]) -> list[Path]:
     given = [Path(path) for path in paths]
     for path in given:
         if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file() and not p.name.startswith("."))
+            inside = sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith(".") and is_picture(p))
             if not inside:
                 raise UsageError(f"no pictures in the folder {path}: put JPEG, PNG or WebP files there")
             found += inside
@@ -103,6 +114,11 @@ def find_portraits(paths: Iterable[str | Path]) -> list[Path]:
     if not found:
         raise UsageError("no portrait given: name picture files or folders of pictures")
     return list(dict.fromkeys(found))
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file is taken for a picture: by its name, or by how it begins."""
+    return path.suffix.lower() in SUFFIXES or begins_like_picture(path)
 
 
 def shipped_avatars() -> list[Path]:
@@ -130,14 +146,6 @@ def _too_large(path: Path, size: str) -> PortraitError:
         f"{path} has {size} than the {LARGEST_DECODED // 1_000_000} million pixels that can be decoded safely: "
         "save it smaller, or as baseline JPEG"
     )
-
-
-def _hint(path: Path) -> str:
-    if path.suffix.lower() in {".heic", ".heif"}:
-        return " (HEIC: export it as JPEG)"
-    if path.suffix.lower() in {".mp4", ".mov", ".webm", ".mkv", ".avi"}:
-        return " (this is a video: save a still from it)"
-    return ""
 
 
 def _decode(path: Path, image: PILImage.Image, limit: int | None) -> Image:
