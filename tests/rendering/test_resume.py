@@ -77,7 +77,7 @@ def test_a_whole_video_is_known_by_what_it_was_made_of(tmp_path: Path, videos: t
     assert RenderPipeline(dataclasses.replace(job, driving=str(copy), resume=True), BlobEngine()).run().existing
     for other in ({"driving": str(videos[1])}, {"crf": 9}):
         with pytest.raises((OutputExistsError, UsageError)):
-            RenderPipeline(dataclasses.replace(job, resume=True, **other), BlobEngine()).run()  # type: ignore[arg-type]
+            RenderPipeline(dataclasses.replace(job, resume=True, **other), BlobEngine()).run()
     assert read_digest(job.output) == digest
 
 
