@@ -111,9 +111,8 @@ class LocalExecutor:
             if self._seats is None:
                 self._seats = tempfile.TemporaryDirectory(prefix="livepuppet-workers-")
             seats = tempfile.mkdtemp(dir=self._seats.name)
-            self._pool = ProcessPoolExecutor(
-                self.size, timeout=None, initializer=_begin_worker, initargs=(seats, self._devices, os.getpid())
-            )
+            told = (seats, self._devices, os.getpid())
+            self._pool = ProcessPoolExecutor(self.size, timeout=None, initializer=_begin_worker, initargs=told)
         return self._pool
 
     def close(self) -> None:

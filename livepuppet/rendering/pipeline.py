@@ -36,7 +36,7 @@ from livepuppet.rendering.job import (
 )
 from livepuppet.rendering.matting import PersonMatting
 from livepuppet.rendering.motion_file import MotionWriter
-from livepuppet.rendering.resume import ResumeNote, digest_settings, read_note
+from livepuppet.rendering.resume import ResumeNote, digest_settings, has_frames, read_note
 from livepuppet.rendering.retargeting import RetargetedFrame, retarget_frames
 from livepuppet.rendering.tracking import DriverFrame, Reference
 from livepuppet.types import AnyEngine, Avatar, Image, Motion, Size
@@ -106,7 +106,11 @@ class RenderPipeline:
         job = self.job
         size = self._size(avatar, driver)
         first = driver.first_pts(job.start or 0.0)
-        references = before.references if before else driver.references(self.engine, avatar, job.reference, job.start or 0.0, job.end)
+        old = output.working if before is not None and has_frames(output.working) else None
+        if before is not None and old is not None:
+            references = before.references
+        else:
+            references = driver.references(self.engine, avatar, job.reference, job.start or 0.0, job.end)
         if self.stop.is_set():
             return RenderResult(0, 0, 0, False, size, path=output.working if output.left else None)
         if not references:
@@ -114,7 +118,6 @@ class RenderPipeline:
         rest = driver.at_rest(self.engine, references, job.tuning.smoothing)
         shift = first if job.start else driver.origin_pts
         replaces = job.overwrite or (before is not None and before.replaces)
-        old = output.working if before is not None and output.left else None
         place = output.resume() if old else output.begin()
         output.write_note(ResumeNote(settings, references, self.mark.session_id, replaces).text())
         writer = self.open_writer(place, avatar, driver, shift, digest=digest_settings(settings))
@@ -264,7 +267,7 @@ class RenderPipeline:
         before = read_note(job.output, output.note, settings)
         if before is None or not before.replaces:
             refuse_another(job, begun=before is not None)
-        if before is None or not output.left:
+        if before is None or not has_frames(output.working):
             log.info("nothing was made of %s yet: it begins at its beginning", job.output)
         if before is not None:
             self.mark = Mark(before.session_id, watermark=job.watermark, label=job.label, corner=job.label_position, video=True)

@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import av.error
 from PIL import Image as PILImage
 from PIL import UnidentifiedImageError
 
 from livepuppet.errors import LivepuppetError, UsageError
 from livepuppet.files import existing_files
 from livepuppet.rendering.tracking import Reference
-from livepuppet.video.container import open_container
+from livepuppet.video.container import choose_video, open_container
 from livepuppet.video.image_sequence import COMMENT, TIMES, is_image_sequence
 
 log = logging.getLogger(__name__)
@@ -81,6 +82,17 @@ def read_note(output: Path, content: bytes, settings: dict[str, Any]) -> ResumeN
         changes = ", ".join(f"{name} was {before.get(name)} and is {settings.get(name)}" for name in other[:3])
         raise UsageError(f"cannot resume {output}: {changes}; ask for the same, or render it from the beginning", parameter="resume")
     return ResumeNote(before, references, session_id, replaces)
+
+
+def has_frames(path: Path) -> bool:
+    """Whether an unfinished video holds anything to go on with; one that was just begun has a header at most."""
+    try:
+        with open_container(str(path)) as container:
+            stream = choose_video(container)
+            return stream is not None and any(packet.size for packet in container.demux(stream))
+    except (LivepuppetError, av.error.FFmpegError, OSError) as error:
+        log.debug("%s: %s", path, error)
+        return False
 
 
 def digest_settings(settings: dict[str, Any]) -> str:
