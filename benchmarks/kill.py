@@ -6,7 +6,8 @@ render   one video, every other time over an older one of the same name
 jobs     a table of two videos, on two workers
 live     a recording of a video that plays
 
-Each run gets SIGKILL at a random moment between its start and a little after its end. Then:
+Each run gets SIGKILL: every other one at a random moment between its start and a little after its end, the others when a random part of its
+(first) video is written, since starting and searching take most of the time. Then:
 
     a file of the finished name is the older one, byte for byte, or whole: the undisturbed run's frames, times and sound
     what is unfinished can be played
@@ -102,7 +103,7 @@ MADE = ["--size", "128x128", "--no-watermark"]
 KINDS = {
     "render": Kind(
         "render",
-        ["render", "--avatar", str(AVATAR), "--driving", str(PERFORMANCE), "--output", "o.mp4", "--end", "2.5", "--quiet", *MADE],
+        ["render", "--avatar", str(AVATAR), "--driving", str(PERFORMANCE), "--output", "o.mp4", "--end", "5", "--quiet", *MADE],
         ["--resume"],
         ["o.mp4"],
         may_replace=True,
@@ -116,12 +117,12 @@ KINDS = {
     ),
     "live": Kind(
         "live",
-        ["--avatar", str(AVATAR), "--camera", str(PERFORMANCE), "--output", "o.mp4", "--seconds", "2.5", *MADE],
+        ["--avatar", str(AVATAR), "--camera", str(PERFORMANCE), "--output", "o.mp4", "--seconds", "5", *MADE],
         [],
         ["o.mp4"],
     ),
 }
-JOBS = f"avatar,driving,output,end\n{AVATAR},{PERFORMANCE},a.mp4,1.5\n{AVATAR},{PERFORMANCE},b.mp4,2.5\n"
+JOBS = f"avatar,driving,output,end\n{AVATAR},{PERFORMANCE},a.mp4,4\n{AVATAR},{PERFORMANCE},b.mp4,5\n"
 
 
 def begin(kind: Kind, folder: Path, extra: list[str]) -> subprocess.Popen[str]:
@@ -146,20 +147,37 @@ def group_ended(group: int, seconds: float) -> bool:
     return False
 
 
-def killed_once(kind: Kind, delay: float, folder: Path, whole: dict[str, Film], older: Path | None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Moment:
+    """When to kill: after so many seconds, but if `size` is given not before the unfinished video has as many bytes."""
+
+    seconds: float
+    size: float | None = None
+
+    def wait(self, running: subprocess.Popen[str], unfinished: Path) -> bool:
+        """Until it has come; False where the process ended before."""
+        until = time.monotonic() + self.seconds
+        while running.poll() is None:
+            if self.size is None and time.monotonic() >= until:
+                return True
+            if self.size is not None and unfinished.is_file() and unfinished.stat().st_size >= self.size:
+                return True
+            time.sleep(0.005)
+        return False
+
+
+def killed_once(kind: Kind, moment: Moment, folder: Path, whole: dict[str, Film], older: Path | None) -> dict[str, Any]:
     """Kill it once, look, and run it again. Every fault is a line of 'faults'."""
     faults: list[str] = []
     extra = []
     if older is not None:
         shutil.copy(older, folder / kind.outputs[0])
         extra = ["--overwrite"]
+    began = time.monotonic()
     running = begin(kind, folder, extra)
-    try:
-        running.wait(delay)
-        was = "ended before"
-    except subprocess.TimeoutExpired:
-        running.send_signal(signal.SIGKILL)
-        was = "killed"
+    was = "killed" if moment.wait(running, unfinished_path(folder / kind.outputs[0])) else "ended before"
+    at = time.monotonic() - began
+    running.send_signal(signal.SIGKILL)
     running.communicate()
     if not group_ended(running.pid, ORPHANS_S):
         faults.append(f"workers still run {ORPHANS_S:g} s after their parent's death")
@@ -201,7 +219,7 @@ def killed_once(kind: Kind, delay: float, folder: Path, whole: dict[str, Film], 
         faults.append(f"left behind: {', '.join(sorted(left))}")
     return {
         "kind": kind.name,
-        "at_s": round(delay, 2),
+        "at_s": round(at, 2),
         "was": was,
         "found": "; ".join(found),
         "identical": round(min(same, default=0.0), 3),
@@ -255,9 +273,9 @@ def campaign(kind: Kind, times: int, moments: random.Random, work: Path) -> list
     for number in range(times):
         folder = work / f"{kind.name}-{number}"
         folder.mkdir()
-        row = killed_once(
-            kind, moments.uniform(0, length * AFTER_THE_END), folder, whole, older if kind.may_replace and number % 2 else None
-        )
+        size = (quiet / kind.outputs[0]).stat().st_size
+        moment = Moment(moments.uniform(0, length * AFTER_THE_END)) if number % 2 else Moment(0, moments.uniform(0, size))
+        row = killed_once(kind, moment, folder, whole, older if kind.may_replace and number % 4 in {1, 2} else None)
         rows.append(row)
         print(
             f"  {row['at_s']:6.2f} s  {row['was']:<12}  {row['found']:<32}  identical {row['identical']:.0%}, others within {row['levels']}"

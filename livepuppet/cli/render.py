@@ -226,9 +226,13 @@ class RowParser(argparse.ArgumentParser):
 def confirm_rows(rows: list[BatchRow]) -> None:
     """Ask whoever sits at the terminal, once, whether outputs that are there may be overwritten; else those rows will fail."""
     there = [path for row in rows if row.job for _, output in row.job.written if output for path in existing_files(output)]
-    if there and ask(f"{list_files(there)}. Overwrite?"):
+    if not there:
+        return
+    if ask(f"{list_files(there)}. Overwrite?"):
         for row in rows:
             row.job = row.job and replace(row.job, overwrite=True)
+    else:
+        log.warning("%s: --resume leaves whole videos alone, --overwrite makes them anew", list_files(there))
 
 
 def read_rows(path: Path, options: argparse.Namespace) -> list[BatchRow]:
