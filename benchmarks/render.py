@@ -57,7 +57,20 @@ def measured(arguments: list[str], cores: int | None = None, environment: dict[s
 def render(
     output: Path, *, driving: Path = PERFORMANCE, size: str = "512x512", extra: tuple[str, ...] = (), cores: int | None = None
 ) -> dict[str, float]:
-    words = ["render", "--avatar", str(AVATAR), "--driving", str(driving), "--output", str(output), "--size", size, "--quiet", *extra]
+    words = [
+        "render",
+        "--avatar",
+        str(AVATAR),
+        "--driving",
+        str(driving),
+        "--output",
+        str(output),
+        "--size",
+        size,
+        "--quiet",
+        "--overwrite",
+        *extra,
+    ]
     return measured(words, cores)
 
 
@@ -132,7 +145,7 @@ def cores(folder: Path) -> list[dict[str, Any]]:
     clip = repeated(folder / "clip.mp4", 5.0)
     jobs = str(table_of_films(folder, [clip] * 6))
     for n in (1, 2):
-        how = measured(["render", "--jobs", jobs, "--workers", str(n), "--quiet"], cores=n, environment=one_thread)
+        how = measured(["render", "--jobs", jobs, "--workers", str(n), "--quiet", "--overwrite"], cores=n, environment=one_thread)
         rows.append({"what": f"6 videos of 5 s, {n} worker{'s' * (n > 1)}", **how})
         print(rows[-1], flush=True)
     return rows
@@ -152,7 +165,9 @@ def ray(folder: Path) -> list[dict[str, Any]]:
             if nodes == 2:
                 cluster.add_node(num_cpus=1, object_store_memory=store)
             cluster.wait_for_nodes()
-            how = measured(["render", "--jobs", jobs, "--on", "ray", "--quiet"], environment={"RAY_ADDRESS": cluster.address})
+            how = measured(
+                ["render", "--jobs", jobs, "--on", "ray", "--quiet", "--overwrite"], environment={"RAY_ADDRESS": cluster.address}
+            )
             rows.append({"what": f"80 s in chunks, {nodes} node{'s' * (nodes > 1)}", "frames": frames(folder / "out0.mp4"), **how})
             print(rows[-1], flush=True)
         finally:

@@ -4,6 +4,7 @@ LivepuppetError
 ├── UsageError (ValueError)          the request itself cannot be met: a wrong option, a path that is no image    exit code 2
 │   ├── PortraitError                the file is not a usable portrait
 │   │   └── NoFaceError              a picture, but nobody in it
+│   ├── OutputExistsError            a file would be overwritten, and nobody asked for that
 │   └── MissingPartError             no engine, source or sink of that name, or its extra is not installed
 └── RunError (RuntimeError)          it could be met, but something failed on the way                              exit code 1
     ├── SourceError                  the camera or the video stopped delivering
@@ -39,6 +40,10 @@ class UsageError(LivepuppetError, ValueError):
     """The request cannot be met as it stands; the person can correct it."""
 
     exit_code = 2
+
+
+class OutputExistsError(UsageError):
+    """A file that is there would be overwritten, and nobody has asked for that. Nothing was written."""
 
 
 class PortraitError(UsageError):

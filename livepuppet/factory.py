@@ -5,16 +5,17 @@ from __future__ import annotations
 import inspect
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from livepuppet.errors import SourceError, UsageError
+from livepuppet.errors import SinkError, SourceError, UsageError
+from livepuppet.files import check_folder, refuse_existing
 from livepuppet.provenance.label import Corner
 from livepuppet.provenance.marked_sink import MarkedScreen, MarkedSink
 from livepuppet.provenance.marks import Mark
 from livepuppet.provenance.signing import load_identity
 from livepuppet.registry import PARTS, find_part
-from livepuppet.types import OpenEngine, OpenSource, Screen, Sink, Size
+from livepuppet.types import FileSink, OpenEngine, OpenSource, Screen, Sink, Size
 from livepuppet.video.formats import INPUT_SUFFIXES, RECORDING_SUFFIXES
 
 CALL_SIZE: Size = (1280, 720)
@@ -98,6 +99,7 @@ def open_source(which: str | int | Path = "auto", *, paced: bool = True, size: S
 def open_sink(
     text: str | Path,
     *,
+    overwrite: bool = False,
     watermark: bool = True,
     label: str | None = None,
     label_position: Corner = "bottom-right",
@@ -107,6 +109,7 @@ def open_sink(
 
     Args:
         text: 'window', 'virtual' or 'virtual:NAME' (a camera for calls), 'none', or a video's path.
+        overwrite: whether a video may take the place of a file that is there; it does when it is closed.
         watermark: whether every frame carries the invisible mark.
         label: a visible text, None for none.
         label_position: the label's corner.
@@ -114,20 +117,22 @@ def open_sink(
 
     Raises:
         UsageError: no such output, or a label or certificate that cannot be used.
+        OutputExistsError: the video is there already, and may not be overwritten.
         MissingPartError: what it needs is not installed.
     """
-    sink = make_sink(str(text))
-    video = Path(text) if Path(text).suffix.lower() in RECORDING_SUFFIXES else None
+    sink = make_sink(str(text), overwrite=overwrite)
     mark = Mark(watermark=watermark, label=label, corner=label_position, video=not sink.live)
     identity = load_identity(*sign_with) if sign_with else None
-    return (MarkedScreen if isinstance(sink, Screen) else MarkedSink)(sink, mark, video=video, identity=identity)
+    return (MarkedScreen if isinstance(sink, Screen) else MarkedSink)(sink, mark, identity=identity)
 
 
-def make_sink(text: str) -> Sink:
+def make_sink(text: str, *, overwrite: bool = False) -> Sink:
     """The bare sink that `text` means, for whoever marks and signs by other means.
 
     Raises:
-        UsageError: its message says what is wrong.
+        UsageError: no such output.
+        SinkError: a file that could not be written.
+        OutputExistsError: a file is there already, and `overwrite` was not given.
     """
     if text.startswith(CAMERA_PREFIX):
         return find_part("sink", "virtual")(text.removeprefix(CAMERA_PREFIX))
@@ -141,7 +146,16 @@ def make_sink(text: str) -> Sink:
         raise UsageError(
             f"cannot write to '{text}': an output is window, virtual, none, or a file name ending in {known}", parameter="output"
         )
-    return find_part("sink", "file")(path)
+    check_folder(path, "output", SinkError)
+    refuse_existing([("output", path)], overwrite=overwrite)
+    return find_part("sink", "file")(path, overwrite=overwrite)
+
+
+def sign_files(sinks: Iterable[Sink], seal: Callable[[Path], object]) -> None:
+    """Have the files of those sinks that write any sealed when they are whole."""
+    for sink in sinks:
+        if isinstance(sink, FileSink):
+            sink.seal = seal
 
 
 def screen_available() -> bool:

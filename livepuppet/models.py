@@ -89,6 +89,11 @@ def import_checkpoint(
     if unknown := sorted(set(formats) - {"onnx", "torchscript"}):
         raise UsageError(f"no format named {unknown[0]}: choose onnx, torchscript or both", parameter="format")
     name = name or default_name(path)
+    model_store.check_model_name(name, replace=replace)  # before minutes of work
+    if not path.is_file():
+        raise ModelError(f"no checkpoint at {path}")
+    if int8 is not None and not Path(int8).is_file():
+        raise UsageError(f"no such video: {int8}", parameter="int8")
     configuration = None if config is None else checkpoint.load_configuration(Path(config))
     log.info("reading %s", path)
     model = checkpoint.load_checkpoint(path, configuration=configuration, align_corners=align_corners)

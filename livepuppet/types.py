@@ -6,7 +6,9 @@ One frame's way:  Source --Frame--> Channel --newest Frame--> Puppet --Frame--> 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
@@ -390,3 +392,16 @@ class Screen(Protocol):
 
         'close' when the window was closed by the person.
         """
+
+
+@runtime_checkable
+class FileSink(Protocol):
+    """A sink that writes a file.
+
+    Attributes:
+        path: where the file will be.
+        seal: called by `close` with the whole file before it is given its name, to sign it; None for nothing.
+    """
+
+    path: Path
+    seal: Callable[[Path], object] | None

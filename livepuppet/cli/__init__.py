@@ -30,7 +30,7 @@ COMMANDS = (
 """In the order `--help` shows them; module names, with '-' for '_'."""
 
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".avif")
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".avif")
 """Files that are taken for portraits where somebody gives one without --avatar."""
 
 

@@ -12,8 +12,10 @@ from pathlib import Path
 
 from livepuppet.cli.options import (
     add_output_arguments,
+    add_overwrite_argument,
     add_puppet_arguments,
     choose_outputs,
+    confirm_overwriting,
     driver_from,
     number_between,
     positive_float,
@@ -21,8 +23,9 @@ from livepuppet.cli.options import (
 )
 from livepuppet.diagnostics.measurement import Measurement
 from livepuppet.diagnostics.system import describe_machine, package_versions
-from livepuppet.errors import MissingPartError, RunError, UsageError
-from livepuppet.factory import make_sink, open_source
+from livepuppet.errors import MissingPartError, RunError
+from livepuppet.factory import make_sink, open_source, sign_files
+from livepuppet.files import check_ending, check_folder, refuse_overwriting, write_atomically
 from livepuppet.live.assembly import assemble_session, interruptible
 from livepuppet.live.session import Limits
 from livepuppet.live.stats import Meter
@@ -55,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run_time.add_argument("--unpaced", action="store_true", help="play the demo or a video as fast as it goes, not at its own pace")
     run_time.add_argument("--json", type=Path, metavar="FILE", help="write all numbers, and the latency of every frame, as JSON")
     run_time.add_argument("--plot", type=Path, metavar="FILE.png", help="draw the latencies over time, their spread, and the stages")
+    add_overwrite_argument(run_time)
 
 
 def warm_up(text: str) -> float:
@@ -63,10 +67,20 @@ def warm_up(text: str) -> float:
 
 
 def run(options: argparse.Namespace) -> int:
-    for path in (options.json, options.plot):
-        check_writable(path)
-    if options.plot and find_spec("matplotlib") is None:
-        raise MissingPartError("--plot needs the package matplotlib: pip install 'livepuppet[plot]'")
+    check_ending(options.json, (".json", ""), "json", "a JSON file")
+    for parameter in ("json", "plot"):
+        check_folder(getattr(options, parameter), parameter)
+    if options.plot:
+        if find_spec("matplotlib") is None:
+            raise MissingPartError("--plot needs the package matplotlib: pip install 'livepuppet[plot]'")
+        from livepuppet.cli.bench_plot import plot_endings
+
+        check_ending(options.plot, plot_endings(), "plot", "a picture")
+    options.output = choose_outputs(options.output or ["none"])
+    videos = [Path(output) for output in options.output if Path(output).suffix]
+    written = [*(("output", video) for video in videos), ("json", options.json), ("plot", options.plot)]
+    refuse_overwriting([*map(Path, options.avatar or ()), Path(options.camera)], written)
+    options.overwrite = confirm_overwriting(written, options.overwrite)
     measurement = measure_session(options)
     print("\n".join(print_measurement(measurement)))
     if options.json:
@@ -84,16 +98,16 @@ def measure_session(options: argparse.Namespace) -> Measurement:
 
     Raises what opening the parts raises, and RunError where no frame came through at all.
     """
-    options.output = choose_outputs(options.output or ["none"])
     facts, mark = describe_machine(), Mark(watermark=not options.no_watermark)
     meter = Meter(warm_up_s=options.warm_up)
-    videos = [Path(output) for output in options.output if Path(output).suffix]
     with ExitStack() as cleanup:
         source = open_source(driver_from(options), paced=not options.unpaced, fps=options.fps)
         cleanup.callback(source.close)
-        sinks = [make_sink(output) for output in options.output]
+        sinks = [make_sink(output, overwrite=options.overwrite) for output in options.output]
         session = assemble_session(settings_from(options, options.output), source, sinks, Limits(fps=options.fps), meter)
         cleanup.callback(session.puppet.engine.close)
+        engine = session.puppet.engine.name
+        sign_files(sinks, lambda video: sign_video(video, engine, mark, None))
         session.mark = None if options.no_watermark else mark.apply
         log.info("measuring for %g s, after %g s of warm-up", options.seconds, options.warm_up)
         bell = threading.Timer(options.warm_up + options.seconds, session.end, ["the time is over"])
@@ -105,8 +119,6 @@ def measure_session(options: argparse.Namespace) -> Measurement:
                 session.run()
             except KeyboardInterrupt:
                 log.info("stopped early")
-        for video in videos:
-            sign_video(video, session.puppet.engine.name, mark, None)
     statistics = meter.snapshot()
     if not (meter.warm and statistics.delivered):
         trouble = source.trouble or f"{source.name} gave no frame after {options.warm_up:g} s of warm-up"
@@ -154,18 +166,7 @@ def print_measurement(measurement: Measurement) -> list[str]:
     return lines
 
 
-def check_writable(path: Path | None) -> None:
-    """Raises UsageError where a file could not be written: before the measuring, not after it."""
-    if path is not None and not path.parent.is_dir():
-        raise UsageError(f"no such folder: {path.parent} (make it, or write elsewhere)")
-    if path is not None and path.is_dir():
-        raise UsageError(f"{path} is a folder: name a file in it")
-
-
 def write_json(path: Path, document: object) -> None:
-    """Raises UsageError where the file cannot be written."""
-    try:
-        path.write_text(json.dumps(document, indent=2) + "\n")
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+    """Raises RunError where the file cannot be written."""
+    write_atomically(path, lambda file: file.write(json.dumps(document, indent=2).encode() + b"\n"))
     log.info("wrote %s", path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import matplotlib
 import numpy as np
 
 from livepuppet.errors import UsageError
+from livepuppet.files import write_atomically
 
 if TYPE_CHECKING:
     from livepuppet.diagnostics.measurement import Measurement
@@ -28,7 +30,8 @@ def plot_measurement(measurement: Measurement, path: Path) -> None:
     """Write the picture; the suffix names its format (png, svg, pdf).
 
     Raises:
-        UsageError: where it cannot be written.
+        UsageError: for a suffix of no kind of picture.
+        RunError: where it cannot be written.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -41,10 +44,20 @@ def plot_measurement(measurement: Measurement, path: Path) -> None:
         _timeline(figure.add_subplot(grid[0, :]), measurement)
         _histogram(figure.add_subplot(grid[1, 0]), measurement)
         _stages(figure.add_subplot(grid[1, 1]), measurement)
+        picture = io.BytesIO()
         try:
-            figure.savefig(path)
-        except (OSError, ValueError) as error:
+            figure.savefig(picture, format=path.suffix.lower().removeprefix("."))
+        except ValueError as error:
             raise UsageError(f"cannot write the picture to {path}: {error}") from error
+    write_atomically(path, lambda file: file.write(picture.getbuffer()))
+
+
+def plot_endings() -> list[str]:
+    """What the names of pictures may end in."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    return sorted(f".{ending}" for ending in FigureCanvasAgg(Figure()).get_supported_filetypes())
 
 
 def _headline(figure: Any, measurement: Measurement) -> None:

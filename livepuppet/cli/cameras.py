@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from livepuppet.cli.options import add_overwrite_argument, confirm_overwriting
 from livepuppet.devices import Device, find_camera, list_devices
 from livepuppet.devices.choice import forget_camera, remember_camera, remembered_camera
 from livepuppet.errors import UsageError
+from livepuppet.files import check_ending, check_folder, write_atomically
 
 SUMMARY = "List cameras and virtual cameras, and choose the one to use."
 EPILOG = """
@@ -23,6 +25,7 @@ examples:
 """
 PAGE_COLUMNS = 140
 """Where the output is no terminal."""
+PREVIEW_ENDINGS = (".png", ".jpg", ".jpeg")
 TILE = (480, 270)
 CAPTION_PX = 34
 COLUMNS = 3
@@ -33,10 +36,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--use", metavar="WHICH", help="remember this camera, by index, name or part of a name")
     choice.add_argument("--forget", action="store_true", help="forget the remembered camera")
+    add_overwrite_argument(parser)
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")
 
 
 def run(options: argparse.Namespace) -> int:
+    check_ending(options.preview, PREVIEW_ENDINGS, "preview", "a preview")
+    check_folder(options.preview, "preview")
+    confirm_overwriting([("preview", options.preview)], options.overwrite)
     if options.use is not None:
         camera = find_camera(options.use)
         if camera.accepts:
@@ -116,7 +123,7 @@ def write_previews(path: Path, cameras: Sequence[Device]) -> None:
     """A contact sheet, one tile per camera: its newest picture after a second, or what is wrong.
 
     Raises:
-        UsageError: its message says what is wrong.
+        RunError: it cannot be written.
     """
     from PIL import Image as PILImage
     from PIL import ImageDraw
@@ -124,8 +131,6 @@ def write_previews(path: Path, cameras: Sequence[Device]) -> None:
     from livepuppet.diagnostics.camera_probe import probe_camera
     from livepuppet.vision.fonts import typeface
 
-    if path.suffix.lower() not in {".png", ".jpg", ".jpeg"}:
-        raise UsageError(f"a preview is a .png or .jpg file, not '{path.name}'")
     if not cameras:
         print("no camera to preview", file=sys.stderr)
         return
@@ -147,8 +152,5 @@ def write_previews(path: Path, cameras: Sequence[Device]) -> None:
             note = "no picture"
             print(seen.problem, file=sys.stderr)
         pen.text((left + 10, top + TILE[1] + 6), f"{camera.index}  {camera.label}: {note}", fill=(220, 222, 228), font=font)
-    try:
-        sheet.save(path)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
+    write_atomically(path, lambda file: sheet.save(file, "PNG" if path.suffix.lower() == ".png" else "JPEG"))
     print(f"wrote {path}")

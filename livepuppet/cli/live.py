@@ -9,8 +9,10 @@ from pathlib import Path
 from livepuppet.cli.options import (
     add_marking_arguments,
     add_output_arguments,
+    add_overwrite_argument,
     add_puppet_arguments,
     choose_outputs,
+    confirm_overwriting,
     driver_from,
     identity_for,
     mark_from,
@@ -20,7 +22,7 @@ from livepuppet.cli.options import (
 )
 from livepuppet.cli.running import Service, SessionPlan, remember_choice, run_plan
 from livepuppet.factory import make_sink, open_source
-from livepuppet.files import refuse_overwriting
+from livepuppet.files import check_ending, check_folder, refuse_overwriting
 from livepuppet.live.session import Limits
 from livepuppet.types import Source
 from livepuppet.vision.portrait import find_portraits
@@ -63,17 +65,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     end.add_argument("--seconds", type=positive_float, metavar="S", help="stop after so many seconds")
     end.add_argument("--frames", type=positive_int, metavar="N", help="stop after so many frames")
     run_time.add_argument("--stats", type=Path, metavar="FILE", help="write what was measured as JSON: fps, latency, drops, time per stage")
+    add_overwrite_argument(run_time)
 
 
 def run(options: argparse.Namespace) -> int:
     options.output = choose_outputs(options.output)
     identity_for(options)
-    sinks = [make_sink(place) for place in (*options.output, *options.send)]
     videos = [Path(output) for output in options.output if Path(output).suffix]
     portraits = find_portraits(options.avatar) if options.avatar else []
     written = [*(("output", path) for path in videos), ("stats", options.stats)]
     driving = [Path(options.camera), *([Path(options.microphone)] if options.microphone else [])]
     refuse_overwriting([*portraits, *driving, *(options.sign_with or [])], written)
+    check_ending(options.stats, (".json", ""), "stats", "a JSON file")
+    check_folder(options.stats, "stats")
+    overwrite = confirm_overwriting(written, options.overwrite)
+    sinks = [make_sink(place, overwrite=overwrite) for place in (*options.output, *options.send)]
     watched = any(sink.live for sink in sinks)
     mark_from(options, video=not watched)
     settings = settings_from(options, options.output)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import logging
 import math
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 
-from livepuppet.errors import UsageError
+from livepuppet.errors import OutputExistsError, UsageError
 from livepuppet.factory import MICROPHONE_PREFIX, output_size, parse_size, screen_available
-from livepuppet.files import free_name
+from livepuppet.files import existing_files, free_name, list_files, refuse_existing
 from livepuppet.live.assembly import PuppetSettings
 from livepuppet.live.controls import number_setting
 from livepuppet.provenance.label import CORNERS, DEFAULT_TEXT
@@ -84,6 +86,35 @@ def add_output_arguments(group: argparse._ArgumentGroup, default: str = "window"
     )
     group.add_argument("--size", metavar="WxH", help="size of the picture (default: the portrait's own; 1280x720 with --output virtual)")
     group.add_argument("--fps", type=positive_float, metavar="N", help="most frames per second")
+
+
+def add_overwrite_argument(group: argparse._ActionsContainer) -> None:
+    group.add_argument("--overwrite", action="store_true", help="files that are there may be overwritten (default: ask, or refuse)")
+
+
+def confirm_overwriting(written: Iterable[tuple[str, Path | None]], overwrite: bool) -> bool:
+    """Whether files that are there may be overwritten: as asked for, or, in a terminal, as the person answers.
+
+    Raises:
+        OutputExistsError: they may not.
+        UsageError: a folder is in the place of a file.
+    """
+    written = list(written)
+    try:
+        refuse_existing(written, overwrite=overwrite)
+    except OutputExistsError:
+        if not ask(f"{list_files([there for _, path in written if path for there in existing_files(path)])}. Overwrite?"):
+            raise
+        return True
+    return overwrite
+
+
+def ask(question: str) -> bool:
+    """A question to whoever sits at the terminal; no where nobody does, or they say anything but yes."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    print(f"livepuppet: {question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 def choose_outputs(asked: list[str] | None) -> list[str]:

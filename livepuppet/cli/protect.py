@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from livepuppet.cli.options import number_between, positive_int
+from livepuppet.cli.options import add_overwrite_argument, confirm_overwriting, number_between, positive_int
 
 SUMMARY = "Make a photo harder to animate, and report honestly how far that goes."
 EPILOG = """
@@ -32,12 +32,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trials", type=positive_int, default=300, help="trials against the face landmarks (default: 300)")
     parser.add_argument("--device", default="cpu", help="where torch computes: cpu, cuda (default: cpu)")
     parser.add_argument("--sheet", type=Path, metavar="PNG", help="where the before/after sheet goes (default: beside OUT)")
+    add_overwrite_argument(parser)
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
 def run(options: argparse.Namespace) -> int:
-    from livepuppet.protection.protect import protect
+    from livepuppet.protection.protect import check_outputs, default_sheet, protect
 
+    sheet = options.sheet or default_sheet(options.output)
+    check_outputs(options.photo, options.output, sheet)
     report = protect(
         options.photo,
         options.output,
@@ -48,7 +51,8 @@ def run(options: argparse.Namespace) -> int:
         steps=options.steps,
         trials=options.trials,
         device=options.device,
-        sheet=options.sheet,
+        sheet=sheet,
+        overwrite=confirm_overwriting([("output", options.output), ("sheet", sheet)], options.overwrite),
     )
     print(json.dumps(report.as_json(), indent=2) if options.json else report.text())
     return 0

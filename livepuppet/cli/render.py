@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import logging
 import signal
-import textwrap
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from livepuppet.cli.options import add_engine_arguments, add_marking_arguments, number_between, positive_float, positive_int, tuning_from
+from livepuppet.cli.options import (
+    add_engine_arguments,
+    add_marking_arguments,
+    add_overwrite_argument,
+    ask,
+    confirm_overwriting,
+    number_between,
+    positive_float,
+    positive_int,
+    tuning_from,
+)
 from livepuppet.cli.progress import open_progress
 from livepuppet.errors import UsageError
 from livepuppet.factory import parse_size
-from livepuppet.files import refuse_overwriting
-from livepuppet.rendering.batch import BatchRow, RenderBatch
+from livepuppet.files import existing_files, list_files, refuse_overwriting
+from livepuppet.rendering.batch import BatchRow, RenderBatch, check_summary
 from livepuppet.rendering.driver import ReferenceChoice
 from livepuppet.rendering.executors import count_gpus, open_executor
-from livepuppet.rendering.job import DEFAULT_CRF, RenderJob, RenderResult
-from livepuppet.rendering.render import check_job, render_job
+from livepuppet.rendering.job import DEFAULT_CRF, RenderJob, RenderResult, check_job
+from livepuppet.rendering.jobs_table import REQUIRED, decimal_point, read_table
+from livepuppet.rendering.render import render_job
 
 SUMMARY = "A photo and a video in, a finished video out; or a table of them."
 EPILOG = """\
@@ -38,18 +48,20 @@ examples:
   livepuppet render --jobs jobs.csv                   on all cores (or GPUs) of this machine
   livepuppet render --jobs jobs.csv --on ray://head:10001
 
-Ctrl-C leaves a playable video of what was done; the same command with --resume goes on with it.
+A video is written as NAME.unfinished.mp4 until it is whole; one that was there before stays until then. Ctrl-C leaves what
+was done, which can be played; the same command with --resume goes on with it.
 
-A jobs file is a CSV with the columns avatar, driving and output, and any of the options below as further columns
-(size, crf, reference, start, end, ...; yes or no for those without a value). Paths are relative to the file. What is given
-on the command line holds for all rows that leave it empty. JOBS.summary.csv says what became of each row.
+A jobs file is a table that a spreadsheet saved as CSV, with the columns avatar, driving and output, and any of the options
+below as further columns (size, crf, reference, start, end, ...; yes or no for those without a value). Paths are relative to
+the file. What is given on the command line holds for all rows that leave it empty. JOBS.summary.csv says what became of each
+row.
 """
 
-FILES = ("avatar", "driving", "output")
 ROW_OPTIONS = frozenset(
     {"size", "crf", "background", "compare", "motion", "reference", "start", "end", "face", "engine", "model", "device", "mirror"}
     | {"gain", "smoothing", "mouth", "no-watermark", "label", "label-position", "fps", "speech", "mouth-from"}
 )
+NUMBERS = frozenset({"reference", "start", "end", "gain", "smoothing"})
 SWITCHES = frozenset({"compare", "mirror", "no-watermark"})
 YES, NO = frozenset({"yes", "true", "1"}), frozenset({"no", "false", "0"})
 
@@ -71,6 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     videos.add_argument("--compare", action="store_true", help="show the driver on the left")
     videos.add_argument("--motion", type=Path, metavar="FILE.npz", help="save the driver's motion, without pictures, to play back later")
     videos.add_argument("--resume", action="store_true", help="go on with a video that was interrupted; one that is whole is left as it is")
+    add_overwrite_argument(videos)
     motion = parser.add_argument_group("how it moves")
     motion.add_argument(
         "--reference", type=parse_reference, default="best", metavar="WHICH",
@@ -123,7 +136,7 @@ def job_from_options(options: argparse.Namespace) -> RenderJob:
     Raises:
         UsageError: where something is missing or they contradict each other.
     """
-    missing = [f"--{name}" for name in FILES if not getattr(options, name)]
+    missing = [f"--{name}" for name in REQUIRED if not getattr(options, name)]
     if missing:
         raise UsageError(f"{' and '.join(missing)} missing: render needs --avatar, --driving and --output (or --jobs)")
     job = RenderJob(
@@ -148,6 +161,7 @@ def job_from_options(options: argparse.Namespace) -> RenderJob:
         fps=options.fps,
         speech=options.speech,
         mouth_from="sound" if options.speech else options.mouth_from,
+        overwrite=options.overwrite,
         watermark=not options.no_watermark,
         label=options.label,
         label_position=options.label_position,
@@ -163,6 +177,8 @@ def run(options: argparse.Namespace) -> int:
     if options.on:
         raise UsageError("--on spreads a jobs file over a cluster: name one with --jobs")
     job = job_from_options(options)
+    if not job.resume:
+        job = replace(job, overwrite=confirm_overwriting(job.written, job.overwrite))
     with stopping() as stop, open_progress(options.quiet) as progress:
         report = render_job(job, progress=progress, stop=stop)
     log_report(job, report)
@@ -171,12 +187,22 @@ def run(options: argparse.Namespace) -> int:
 
 def log_report(job: RenderJob, report: RenderResult) -> None:
     """The closing lines."""
+    if report.existing:
+        log.info("%s is whole already (%d frames): nothing was to be done", job.output, report.frames)
+        return
     if report.lost:
         log.info("nobody was seen in %d of %d frames", report.lost, report.frames)
     if report.skipped:
         log.warning("%d damaged packets of %s were left out", report.skipped, job.driving)
     if not report.whole:
-        log.info("stopped: %s holds the first %d frames; --resume goes on", job.output, report.frames)
+        kept = f"; {job.output} is as it was" if existing_files(job.output) else ""
+        if not report.frames and report.path is None:
+            log.info("stopped: nothing was made of %s yet%s", job.output, kept)
+        elif not report.frames:
+            log.info("stopped: %s is as it was; --resume goes on%s", report.path, kept)
+        else:
+            more = "; --resume goes on" if job.resumable else ""
+            log.info("stopped: %s holds the first %d frames%s%s", report.path, report.frames, more, kept)
         return
     size = f", {job.output.stat().st_size / 1e6:.1f} MB" if job.output.is_file() else ""
     log.info("wrote %s (%d frames, %dx%d%s)", job.output, report.frames, *report.size, size)
@@ -184,16 +210,22 @@ def log_report(job: RenderJob, report: RenderResult) -> None:
 
 def run_jobs(options: argparse.Namespace) -> int:
     """The rows of a jobs file; returns 0 where all are done, 1 where one failed, 130 after Ctrl-C."""
-    given = [f"--{name}" for name in FILES if getattr(options, name)]
+    given = [f"--{name}" for name in REQUIRED if getattr(options, name)]
     if given:
         raise UsageError(f"{' and '.join(given)} belong in the columns of the jobs file")
     rows = read_rows(options.jobs, options)
     summary = options.jobs.with_suffix(".summary.csv")
+    check_summary(summary)
+    if not (options.resume or options.overwrite):
+        confirm_rows(rows)
     neural = any(row.job is not None and row.job.engine != "landmark" and row.job.device in ("auto", "cuda") for row in rows)
     executor = open_executor(options.on, size=options.workers, gpus=count_gpus() if neural else 0)
     with stopping() as stop, open_progress(options.quiet, unit="videos") as progress:
         good = RenderBatch(rows, executor, summary=summary, progress=progress, stop=stop).run()
     done = sum(row.state in ("done", "there already") for row in rows)
+    failed = [f"row {row.number} ({row.output})" for row in rows if row.state == "failed"]
+    if failed:
+        log.warning("%d of %d rows failed: %s%s", len(failed), len(rows), ", ".join(failed[:5]), ", ..." if len(failed) > 5 else "")
     log.info("%d of %d videos are there; %s says more", done, len(rows), summary)
     return 130 if stop.is_set() else 0 if good else 1
 
@@ -205,35 +237,31 @@ class RowParser(argparse.ArgumentParser):
         raise UsageError(message)
 
 
+def confirm_rows(rows: list[BatchRow]) -> None:
+    """Ask whoever sits at the terminal, once, whether outputs that are there may be overwritten; else those rows will fail."""
+    there = [path for row in rows if row.job for _, output in row.job.written if output for path in existing_files(output)]
+    if not there:
+        return
+    if ask(f"{list_files(there)}. Overwrite?"):
+        for row in rows:
+            row.job = row.job and replace(row.job, overwrite=True)
+    else:
+        log.warning("%s: --resume leaves whole videos alone, --overwrite makes them anew", list_files(there))
+
+
 def read_rows(path: Path, options: argparse.Namespace) -> list[BatchRow]:
     """The rows of a jobs file, with the command line's options where a cell is empty. A row that makes no sense carries its reason.
 
     Raises:
         UsageError: for a file that cannot be read, lacks a column or has one that means nothing.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            table = csv.DictReader(file, strict=True)
-            columns = [(name or "").strip() for name in table.fieldnames or []]
-            content = list(table)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"cannot read the jobs file {path}: {getattr(error, 'strerror', None) or error}") from error
-    missing = [name for name in FILES if name not in columns]
-    unknown = [name or "(empty)" for name in columns if name not in FILES and name not in ROW_OPTIONS]
-    if missing:
-        raise UsageError(f"the jobs file {path} lacks the column {' and '.join(missing)}: it needs avatar, driving and output")
-    if unknown:
-        strange = textwrap.shorten(", ".join(unknown), 200)
-        raise UsageError(f"the jobs file {path} has columns that mean nothing: {strange} (known: {', '.join(sorted(ROW_OPTIONS))})")
-    if not content:
-        raise UsageError(f"the jobs file {path} has no rows")
     rows: list[BatchRow] = []
     outputs: set[Path] = set()
-    for number, cells in enumerate(content, start=2):
-        row = BatchRow(number, (cells.get("output") or "").strip(), None)
+    for number, cells in read_table(path, ROW_OPTIONS):
+        row = BatchRow(number, cells.get("output", ""), None)
         rows.append(row)
         try:
-            if None in cells:
+            if "" in cells:
                 raise UsageError("it has more cells than there are columns")
             job = job_from_options(row_options(cells, path.parent, options))
             if job.output.resolve() in outputs:
@@ -264,17 +292,15 @@ def row_options(cells: dict[str, str], folder: Path, options: argparse.Namespace
         UsageError: its message says what is wrong.
     """
     words: list[str] = []
-    for name, cell in cells.items():
-        text = (cell or "").strip()
-        if not text:
-            continue
+    for name, text in cells.items():
         if name in SWITCHES:
             if text.lower() not in YES | NO:
                 raise UsageError(f"{name} is yes or no, not {text}")
             words += [f"--{name}"] if text.lower() in YES else []
         else:
-            path = name in FILES or name in ("motion", "speech")
-            words.append(f"--{name}={folder / text if path and '://' not in text else text}")
+            path = name in REQUIRED or name in ("motion", "speech")
+            value = str(folder / Path(text).expanduser()) if path and "://" not in text else text
+            words.append(f"--{name}={decimal_point(value) if name in NUMBERS else value}")
     parser = RowParser(allow_abbrev=False, argument_default=argparse.SUPPRESS)
     add_arguments(parser)
     for action in parser._actions:

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from livepuppet.cli.options import identity_for, mark_from
-from livepuppet.errors import SinkError, UsageError
+from livepuppet.errors import SinkError
+from livepuppet.factory import sign_files
+from livepuppet.files import write_atomically
 from livepuppet.live.assembly import PuppetSettings, assemble_session, interruptible
 from livepuppet.live.recordings import Recordings
 from livepuppet.live.session import Limits, Session
@@ -57,7 +59,7 @@ class SessionPlan:
         source, sinks: the parts.
         settings: engine, avatars and the like.
         limits: when it ends by itself.
-        videos: the files among the sinks, to be signed at the end.
+        videos: the files among the sinks.
         watched: somebody watches as it happens.
         stats: where to write what was measured.
         service: None where nobody controls it from outside.
@@ -87,6 +89,7 @@ def run_plan(plan: SessionPlan, options: argparse.Namespace) -> int:
         cleanup.callback(engine.close)
         session.mark, session.controls.mark = mark.apply, mark
         session.controls.inset = plan.inset
+        sign_files(plan.sinks, lambda video: sign_video(video, engine.name, mark, identity))
         recordings = Recordings(Path(), engine.name, mark, identity)
         session.new_recording, session.recorded = recordings.new, recordings.finish
         mention_consent(session)
@@ -98,8 +101,6 @@ def run_plan(plan: SessionPlan, options: argparse.Namespace) -> int:
             except KeyboardInterrupt:
                 session.reason = "stopped"
             finally:
-                for video in plan.videos:
-                    sign_video(video, engine.name, mark, identity)
                 recordings.close()
                 statistics = session.meter.snapshot()
                 if plan.stats:
@@ -143,17 +144,14 @@ def write_statistics(path: Path, session: Session, statistics: Statistics) -> No
     """What was measured, as JSON.
 
     Raises:
-        UsageError: where the file cannot be written.
+        RunError: where the file cannot be written.
     """
     document = statistics.as_dict() | {
         "reason": session.reason,
         "failures": [str(failure) for failure in session.failures],
         "startup_s": round(session.first_delivered_at - STARTED_AT, 3) if session.first_delivered_at else None,
     }
-    try:
-        path.write_text(json.dumps(document, indent=2) + "\n")
-    except OSError as error:
-        raise UsageError(f"cannot write the statistics to {path}: {error.strerror}") from error
+    write_atomically(path, lambda file: file.write(json.dumps(document, indent=2).encode() + b"\n"))
 
 
 def log_summary(session: Session, statistics: Statistics, videos: list[Path]) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from livepuppet.errors import MissingPartError, NoFaceError, UsageError
 from livepuppet.factory import open_engine
-from livepuppet.files import is_same_file
+from livepuppet.files import is_same_file, refuse_existing, refuse_overwriting, write_atomically
 from livepuppet.protection.departure import measure_departure
 from livepuppet.protection.landmarks import apply_change, enlarge_face, mislead
 from livepuppet.protection.report import AFTER_JPEG, PROTECTED, ProtectionReport, ReportLine
@@ -49,6 +49,7 @@ def protect(
     trials: int = 300,
     device: str = "cpu",
     sheet: str | Path | None = None,
+    overwrite: bool = False,
 ) -> ProtectionReport:
     """Change a photo a little so that it is harder to animate, and measure honestly how far that goes.
 
@@ -62,17 +63,22 @@ def protect(
         trials: of the search against the face landmarks.
         device: where PyTorch computes.
         sheet: where the before/after sheet goes; None puts it beside the output.
+        overwrite: whether output and sheet may take the place of files that are there.
 
     Raises:
         UsageError: an output that cannot be, or that is the photo itself.
+        OutputExistsError: output or sheet is there already, and may not be overwritten.
         NoFaceError: nobody is in the photo.
         MissingPartError: a model is asked for, and PyTorch is not installed.
     """
     photo, output = Path(photo), Path(output)
-    sheet_path = Path(sheet) if sheet is not None else output.with_name(output.stem + "-report.png")
+    sheet_path = default_sheet(output) if sheet is None else Path(sheet)
     check_outputs(photo, output, sheet_path)
+    refuse_existing([("output", output), ("sheet", sheet_path)], overwrite=overwrite)
     original, alpha = load_portrait(photo, limit=None), load_alpha(photo)
     working = load_portrait(photo, limit=WORKING_SIDE)
+    if not find_faces(working):
+        raise NoFaceError(f"no face found in {photo}: there is nothing to protect from animation")
     animators: dict[str, Animate] = {"landmark engine": landmark_animator()}
     change = np.zeros(working.shape, np.float32)
     attack = model_attack(photo, working, model=model, checkpoint=checkpoint, config=config, device=device)
@@ -102,6 +108,11 @@ def protect(
     return ProtectionReport(photo, output, sheet_path, strength, largest, tuple(lines))
 
 
+def default_sheet(output: Path) -> Path:
+    """Where the before/after sheet goes unless it is said: beside the protected photo."""
+    return output.with_name(output.stem + "-report.png")
+
+
 def check_outputs(photo: Path, output: Path, sheet_path: Path) -> None:
     """Raises UsageError before any work is done."""
     for path in (output, sheet_path):
@@ -111,6 +122,7 @@ def check_outputs(photo: Path, output: Path, sheet_path: Path) -> None:
             raise UsageError(f"cannot write {path}: there is not a folder {path.absolute().parent}")
         if is_same_file(path, photo):
             raise UsageError(f"{path} is the photo itself: name another file, and keep the original to yourself")
+    refuse_overwriting([photo], [("output", output), ("sheet", sheet_path)])
 
 
 def landmark_animator() -> Animate:
@@ -215,17 +227,16 @@ def write_photo(image: Image, path: Path, alpha: NDArray[np.uint8] | None = None
         alpha: (H, W), kept where the format has it.
 
     Raises:
-        UsageError: its message says what is wrong.
+        RunError: it cannot be written.
     """
     from PIL import Image as PILImage
 
     if alpha is not None and path.suffix.lower() in (".jpg", ".jpeg"):
         log.warning("%s: JPEG has no transparency, grey shows there (choose .png or .webp)", path)
         alpha = None
-    try:
-        PILImage.fromarray(image if alpha is None else np.dstack([image, alpha])).save(path, **FORMATS[path.suffix.lower()])
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
+    kind = PILImage.registered_extensions()[path.suffix.lower()]
+    picture = PILImage.fromarray(image if alpha is None else np.dstack([image, alpha]))
+    write_atomically(path, lambda file: picture.save(file, kind, **FORMATS[path.suffix.lower()]))
 
 
 def compare_animations(

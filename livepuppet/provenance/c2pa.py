@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import secrets
+import mmap
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from livepuppet.errors import RunError, SinkError
+from livepuppet.files import atomic_path
 from livepuppet.provenance.signing import SigningIdentity, own_identity
 from livepuppet.version import __version__
 
@@ -29,6 +29,12 @@ OFFLINE = {
     "builder": {"thumbnail": {"enabled": False}},
 }
 """c2pa's settings: ask no server for anything, and store no preview of the picture in the manifest."""
+
+
+BROKEN = "livepuppet.assetBroken"
+"""Our code for a signed file that can no longer be parsed: cut short, with something behind it, or damaged in its structure."""
+MANIFEST_MARK = b"jumdc2pa\x00\x11\x00\x10\x80\x00\x00\xaa\x00\x38\x9b\x71"
+"""How the description of a C2PA manifest store begins (ISO 19566-5), whatever kind of file it lies in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +76,8 @@ class Credentials:
     """What the credentials in a file say.
 
     Attributes:
-        state: 'trusted' (signed by somebody on a trust list), 'valid' (unaltered since it was signed, by somebody unknown) or 'invalid'.
+        state: 'trusted' (signed by somebody on a trust list), 'valid' (unaltered since it was signed, by somebody unknown), 'invalid', or
+            'unreadable': there may be some, but nothing can be said of them.
         generator: the program they name.
         statement: livepuppet's own assertion, None where another program wrote them.
         source_types: IPTC digital source types of all actions, without the address.
@@ -84,6 +91,16 @@ class Credentials:
     source_types: tuple[str, ...]
     issuer: str
     problems: tuple[str, ...]
+
+    @property
+    def altered(self) -> bool:
+        """Whether the file is proven to be another than the one that was signed: a signed hash does not fit what it was made of."""
+        return self.state == "invalid" and any(code.endswith(ALTERED) and not code.startswith("timeStamp") for code in self.problems)
+
+
+ALTERED = (".mismatch", BROKEN)
+"""Codes of C2PA (its Technical Specification, 'Validation states') and ours that prove it. What cannot be parsed, or is signed in a way
+that c2pa does not accept, proves nothing."""
 
 
 def can_sign(path: Path) -> bool:
@@ -116,23 +133,20 @@ def sign_file(path: Path, *, facts: ProvenanceFacts, identity: SigningIdentity |
     kind = media_type(path)
     if kind is None:
         raise SinkError(f"{path.name} carries no credentials: '{path.suffix}' files have no place for them; .mp4, .jpg and .png have")
-    signed = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
     try:
         who = identity or own_identity()
         signer = c2pa.Signer.from_info(c2pa.C2paSignerInfo(who.algorithm, who.certificates, who.key, None))
         with (
+            atomic_path(path) as signed,
             c2pa.Context(c2pa.Settings.from_dict(OFFLINE)) as context,
             c2pa.Builder(manifest(facts), context) as builder,
             path.open("rb") as source,
             signed.open("w+b") as target,
         ):
             builder.sign(signer, kind, source, target)
-        shutil.copymode(path, signed)
-        os.replace(signed, path)
+            shutil.copymode(path, signed)
     except (c2pa.C2paError, OSError, RunError) as error:
         raise SinkError(f"{path.name} is whole but carries no credentials, signing failed: {error}") from error
-    finally:
-        signed.unlink(missing_ok=True)
     log.debug("%s signed: %s", path.name, facts.source_type)
 
 
@@ -172,7 +186,19 @@ def read_credentials(path: Path) -> Credentials | None:
         except c2pa.C2paError.ManifestNotFound:
             return None
         except (c2pa.C2paError, ValueError, RecursionError) as error:
-            return Credentials("invalid", "", None, (), "", (str(error),))
+            if not holds_manifest(path):  # a file that was never signed, of a kind that c2pa cannot parse
+                return None
+            if isinstance(error, c2pa.C2paError.Other | c2pa.C2paError.Io):  # whoever signed it could still parse it
+                return Credentials("invalid", "", None, (), "", (str(error), BROKEN))
+            return Credentials("unreadable", "", None, (), "", (str(error),))
+
+
+def holds_manifest(path: Path) -> bool:
+    """Whether C2PA's mark of a manifest stands anywhere in the file."""
+    if not path.stat().st_size:  # nothing cannot be mapped
+        return False
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(MANIFEST_MARK) >= 0
 
 
 def parse_manifest(store: Any) -> Credentials:

@@ -11,7 +11,7 @@ import numpy as np
 from livepuppet.errors import SinkError, UsageError
 from livepuppet.provenance.marks import Mark, sign_video
 from livepuppet.provenance.signing import SigningIdentity
-from livepuppet.types import Closing, Frame, Image, Screen, Sink, Size, Status
+from livepuppet.types import Closing, FileSink, Frame, Image, Screen, Sink, Size, Status
 from livepuppet.vision.imgproc import checked_image
 
 DEFAULT_FPS = 30.0
@@ -29,21 +29,20 @@ class MarkedSink(Closing):
         engine: what moved the frames, for the credentials; `run` sets it.
     """
 
-    def __init__(
-        self, sink: Sink, mark: Mark, *, video: Path | None = None, identity: SigningIdentity | None = None, fps: float = DEFAULT_FPS
-    ) -> None:
+    def __init__(self, sink: Sink, mark: Mark, *, identity: SigningIdentity | None = None, fps: float = DEFAULT_FPS) -> None:
         """Take a sink that is not open yet.
 
         Args:
-            sink: what shows or writes the frames.
+            sink: what shows or writes the frames; the file of a `FileSink` is signed when it is whole.
             mark: what each of them is given.
-            video: the file that it writes, to be signed when it is closed; None where there is none.
             identity: who signs; None takes this user's own key.
             fps: see the class.
         """
         self.name, self.live, self.fps = sink.name, sink.live, fps
         self.engine = "unspecified"
-        self._sink, self._mark, self._video, self._identity = sink, mark, video, identity
+        self._sink, self._mark, self._identity = sink, mark, identity
+        if isinstance(sink, FileSink):
+            sink.seal = self._sign
         self._size: Size | None = None
         self._first: Frame | None = None  # waits for the second, whose distance says how fast the video is
         self._closed = False
@@ -110,11 +109,10 @@ class MarkedSink(Closing):
                 self._open_at(self.fps)
         finally:
             self._closed = True
-            try:
-                self._sink.close()
-            finally:
-                if self._size is not None and self._video is not None:
-                    sign_video(self._video, self.engine, self._mark, self._identity)
+            self._sink.close()
+
+    def _sign(self, video: Path) -> None:
+        sign_video(video, self.engine, self._mark, self._identity)
 
     def _marked(self, image: Image) -> Image:
         """The marked image, which shares no memory with the caller's: it may wait for the encoder."""

@@ -13,7 +13,7 @@ from livepuppet.provenance.c2pa import Credentials, can_sign, read_credentials
 from livepuppet.provenance.watermark.reader import FOUND, Reader, Reading
 from livepuppet.types import Image
 from livepuppet.video.reader import DecodedFrame, VideoReader
-from livepuppet.vision.portrait import SUFFIXES, load_portrait
+from livepuppet.vision.portrait import is_picture, load_portrait
 
 log = logging.getLogger("livepuppet.provenance.verification")
 
@@ -52,9 +52,12 @@ class VerificationResult:
     def verdict(self) -> Verdict:
         if self.watermark.found or self.ours:
             return "livepuppet"
-        if self.credentials is None:
+        if self.credentials is None or self.credentials.state == "unreadable":
             return "nothing"
-        return "altered" if self.credentials.state == "invalid" else "other"
+        if self.credentials.altered:
+            return "altered"
+        unclear = self.credentials.state == "invalid" and self.credentials.generator.startswith("livepuppet")
+        return "nothing" if unclear else "other"
 
     def sentences(self) -> list[str]:
         """All of it in words, the verdict first."""
@@ -69,8 +72,14 @@ class VerificationResult:
                 else f"Content credentials: none; '{self.path.suffix}' files carry none."
             )
             return
+        problems = ", ".join(found.problems) or "no reason given"
+        if found.state == "unreadable":
+            yield f"Content credentials: none that can be read ({problems}); this says nothing about the file."
+            return
+        if found.state == "invalid" and not found.altered:
+            yield f"Content credentials: there are some, but not in order ({problems}); this does not mean that the file was altered."
+            return
         if found.state == "invalid":
-            problems = ", ".join(found.problems) or "unreadable"
             yield f"Content credentials: broken ({problems}): the file was altered, or they were moved here from another."
             return
         said = ", ".join(dict.fromkeys(found.source_types)) or "nothing about how the picture was made"
@@ -161,7 +170,7 @@ def verify(path: str | Path) -> VerificationResult:
         credentials = read_credentials(path)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
-    if path.suffix.lower() in SUFFIXES - {".gif"}:
+    if path.suffix.lower() not in {".gif", ".mp4", ".mov", ".webm", ".mkv"} and is_picture(path):
         return VerificationResult(path, credentials, read_marks([load_portrait(path, limit=None)]))
     frames, seconds = sample_frames(path)
     whole = read_marks(frames)

@@ -7,23 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import io
 import logging
 import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from livepuppet.errors import LivepuppetError, SinkError, UsageError
-from livepuppet.files import write_atomically
+from livepuppet.errors import LivepuppetError, RunError, SinkError, UsageError
+from livepuppet.files import unfinished_path, write_atomically
 from livepuppet.provenance.marks import Mark
 from livepuppet.rendering.chunks import (
     CHUNK_S,
     VideoChunk,
     WorkerJob,
+    check_portrait,
     find_job_people,
     first_reference,
     join_chunks,
@@ -35,10 +36,10 @@ from livepuppet.rendering.chunks import (
 )
 from livepuppet.rendering.driver import Progress, SilentProgress
 from livepuppet.rendering.executors import Executor
-from livepuppet.rendering.job import RenderJob, RenderResult, existing_result
+from livepuppet.rendering.job import RenderJob, RenderResult, check_files, find_whole, open_output, refuse_another
 from livepuppet.rendering.people import PeopleTracks
-from livepuppet.rendering.resume import note_path
 from livepuppet.rendering.tracking import Reference, references_from_shots
+from livepuppet.video.output import VideoOutput
 
 log = logging.getLogger(__name__)
 
@@ -162,33 +163,51 @@ class RenderBatch:
 
     async def _render(self, row: BatchRow, job: RenderJob) -> str:
         """The way of one video. Returns the row's new state."""
-        if job.resume and job.output.is_file() and not note_path(job.output).exists():
-            row.frames = existing_result(job.output).frames
-            return "there already"
-        if not job.output.parent.is_dir():
-            raise SinkError(f"cannot write {job.output}: there is not a folder {job.output.parent}")
+        check_files(job)
+        if job.resume:
+            if whole := find_whole(job, job.settings()):
+                row.frames = whole.frames
+                return "there already"
+            if not job.resumable:  # these begin anew
+                refuse_another(job, begun=False)
+                job = replace(job, resume=False)
         worker_job = self._parcel(job)
-        chunks = self._chunks(job)
-        if not chunks:
-            result, data = await self._task(render_whole, worker_job)
-            if data is not None:  # made where this machine's files are not to be had
-                write_atomically(job.output, lambda file: file.write(data))
+        begun = job.resume and unfinished_path(job.output).is_file()
+        chunks = [] if begun else self._chunks(job)
+        if not chunks and self.executor.shares_disk:  # the worker holds the video's place itself
+            result, _ = await self._task(render_whole, worker_job)
             row.frames, row.lost = result.frames, result.lost
             return "done"
-        session_id = Mark(watermark=False).session_id
-        folder = Path(tempfile.mkdtemp(prefix=f".{job.output.stem}-", dir=job.output.parent))
+        with open_output(job) as output:
+            if job.resume:
+                refuse_another(job, begun=False)
+            if chunks:
+                await self._render_chunks(row, worker_job, chunks, output)
+            else:  # made where this machine's files are not to be had
+                result, data = await self._task(render_whole, worker_job)
+                output.begin().write_bytes(data)
+                output.commit(overwrite=job.overwrite)
+                row.frames, row.lost = result.frames, result.lost
+        return "done"
+
+    async def _render_chunks(self, row: BatchRow, worker_job: WorkerJob, chunks: list[VideoChunk], output: VideoOutput) -> None:
+        """A long video, in chunks that lie in a folder beside it until they are joined."""
+        job, session_id = worker_job.job, Mark(watermark=False).session_id
+        folder = chunks_folder(output.path)
+        shutil.rmtree(folder, ignore_errors=True)  # an interrupted run's: the place is ours
+        folder.mkdir()
         try:
+            await self._task(check_portrait, worker_job)
             people = await self._task(find_job_people, worker_job)
             references = await self._references(worker_job, chunks, people)
             made = await self._all(
                 self._render_chunk(worker_job, number, chunk, people, references, session_id, folder) for number, chunk in enumerate(chunks)
             )
             size = made[0][1].size
-            row.frames = join_chunks(job, [path for path, _ in made], size, session_id)
+            row.frames = join_chunks(job, output, [path for path, _ in made], size, session_id)
             row.lost = sum(result.lost for _, result in made)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        return "done"
 
     async def _references(self, worker_job: WorkerJob, chunks: list[VideoChunk], people: PeopleTracks | None) -> list[Reference]:
         """The reference frames of the whole video, searched for in all its chunks at once. Raises UsageError where nobody is seen."""
@@ -259,16 +278,28 @@ class RenderBatch:
     def _write_summary(self) -> None:
         if self.summary is None:
             return
-        temporary = self.summary.with_name(self.summary.name + ".new")
+        text = io.StringIO()
+        table = csv.writer(text)
+        table.writerow(COLUMNS)
+        for row in self.rows:
+            table.writerow((row.number, row.output, row.state, row.frames, row.lost, f"{row.seconds:.1f}", row.reason))
         try:
-            with temporary.open("w", newline="") as file:
-                table = csv.writer(file)
-                table.writerow(COLUMNS)
-                for row in self.rows:
-                    table.writerow((row.number, row.output, row.state, row.frames, row.lost, f"{row.seconds:.1f}", row.reason))
-            temporary.replace(self.summary)
-        except OSError as error:
-            raise SinkError(f"cannot write the summary {self.summary}: {error.strerror}") from error
+            write_atomically(self.summary, lambda file: file.write(text.getvalue().encode()))
+        except RunError as error:
+            raise SinkError(f"cannot write the summary: {error}") from error
+
+
+def check_summary(path: Path) -> None:
+    """Raises UsageError where a file that is no summary has the summary's name."""
+    if path.exists():
+        with path.open(encoding="utf-8", errors="replace") as file:
+            if file.readline().strip() not in {"", ",".join(COLUMNS)}:
+                raise UsageError(f"{path} is in the place of the summary, and is none: rename it, or the jobs file", parameter="jobs")
+
+
+def chunks_folder(output: Path) -> Path:
+    """Where the chunks of a video lie while it is made."""
+    return output.with_name(f".{output.stem}-{output.suffix.removeprefix('.')}-chunks")
 
 
 def unpack_and_run(function: Callable[..., Any], job: RenderJob, avatar: bytes | None, driving: bytes | None, *arguments: Any) -> Any:

@@ -6,7 +6,6 @@ What a worker is asked to do are the functions `render_whole`, `search_chunk` an
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -18,16 +17,19 @@ from typing import Any
 
 from livepuppet.errors import UsageError
 from livepuppet.factory import open_engine
+from livepuppet.files import write_atomically
 from livepuppet.provenance.marks import Mark
 from livepuppet.rendering.driver import SilentProgress, frame_preprocessor, open_driver
-from livepuppet.rendering.job import RenderJob, RenderResult, open_audio, open_video_writer, sign_output
+from livepuppet.rendering.job import RenderJob, RenderResult, finish_output, open_audio, open_video_writer
 from livepuppet.rendering.people import PeopleTracks, find_people
 from livepuppet.rendering.pipeline import RenderPipeline
+from livepuppet.rendering.resume import digest_settings
 from livepuppet.rendering.speech_driver import voice_drives
 from livepuppet.rendering.tracking import SEARCH_LIMIT_PX, DriverFrame, Reference, ShotReference, best_of_each_shot, track_driver
 from livepuppet.types import AnyEngine, Size
 from livepuppet.version import __version__
 from livepuppet.video.formats import JOINABLE_SUFFIXES
+from livepuppet.video.output import VideoOutput
 from livepuppet.video.reader import VideoReader
 
 CHUNK_S = 20.0
@@ -167,7 +169,13 @@ def first_reference(worker_job: WorkerJob, cast: PeopleTracks | None) -> list[Re
             driver.close()
 
 
-def join_chunks(job: RenderJob, paths: list[Path], size: Size, session_id: int) -> int:
+def check_portrait(worker_job: WorkerJob) -> None:
+    """Raises PortraitError for a portrait that cannot be used, before anything is searched in the video."""
+    with unpack_job(worker_job) as job:
+        RenderPipeline(job, worker_engine(job.engine, job.device, job.model)).prepare()
+
+
+def join_chunks(job: RenderJob, output: VideoOutput, paths: list[Path], size: Size, session_id: int) -> int:
     """Put chunks together, with the sound, into the job's video, and sign it. Returns the number of frames.
 
     The video appears in its place when it is whole.
@@ -176,22 +184,22 @@ def join_chunks(job: RenderJob, paths: list[Path], size: Size, session_id: int) 
         SinkError: its message says what is wrong.
     """
     driver = open_driver(job.driving, mirror=job.mirror, progress=SilentProgress(), stop=threading.Event(), cast=None)
-    joined = job.output.with_stem(job.output.stem + ".joining")
+    digest = digest_settings(job.settings())
     try:
         shift = driver.first_pts(job.start) if job.start else driver.origin_pts
-        writer = open_video_writer(job, joined, size, driver, open_audio(job, driver, shift))
+        writer = open_video_writer(job, output.begin(), size, driver, open_audio(job, driver, shift), digest)
         try:
             for path in paths:
                 writer.append(path)
             writer.close()
-            os.replace(joined, job.output)
         except BaseException:
             writer.abandon()
-            joined.unlink(missing_ok=True)
+            output.working.unlink(missing_ok=True)
             raise
     finally:
         driver.close()
-    sign_output(job, Mark(session_id, watermark=job.watermark, label=job.label, corner=job.label_position, video=True))
+    mark = Mark(session_id, watermark=job.watermark, label=job.label, corner=job.label_position, video=True)
+    finish_output(job, output, mark, digest, overwrite=job.overwrite)
     return writer.written
 
 
@@ -228,7 +236,7 @@ def unpack_job(worker_job: WorkerJob) -> Iterator[RenderJob]:
         yield job
         return
     with tempfile.TemporaryDirectory(prefix="livepuppet-") as folder:
-        changes: dict[str, Any] = {"output": Path(folder) / job.output.name}
+        changes: dict[str, Any] = {"output": Path(folder) / job.output.name, "resume": False}
         if worker_job.avatar is not None:
             changes["avatar"] = _kept(worker_job.avatar, job.avatar.suffix)
         if worker_job.driving is not None:
@@ -243,7 +251,7 @@ def _kept(data: bytes, suffix: str) -> Path:
     if not path.exists():
         for old in sorted(folder.iterdir(), key=lambda p: p.stat().st_mtime)[:-KEPT]:
             old.unlink()
-        path.write_bytes(data)
+        write_atomically(path, lambda file: file.write(data))
     return path
 
 

@@ -140,17 +140,27 @@ def open_driver(
     Raises:
         UsageError, SourceError: its message says what is wrong.
     """
-    if path.lower().endswith(".npz"):
-        if mirror:
-            raise UsageError("a motion file cannot be mirrored: save it from a mirrored video instead", parameter="mirror")
-        if face is not None:
-            raise UsageError("a motion file holds one person's motion: no face can be chosen", parameter="face")
+    if is_motion_file(path):
+        check_motion_request(mirror=mirror, face=face)
         return MotionFileDriver(path)
     if cast == "unknown" and is_url(path):
         if face is not None:
             raise UsageError("choosing a face needs a video that can be read twice: save the stream to a file first", parameter="face")
         cast = None
     return VideoDriver(path, mirror=mirror, progress=progress, stop=stop, face=face, cast=cast)
+
+
+def is_motion_file(path: str) -> bool:
+    """By its suffix."""
+    return path.lower().endswith(".npz")
+
+
+def check_motion_request(*, mirror: bool, face: int | None) -> None:
+    """Raises UsageError for what can be asked of a video, and not of a motion file."""
+    if mirror:
+        raise UsageError("a motion file cannot be mirrored: save it from a mirrored video instead", parameter="mirror")
+    if face is not None:
+        raise UsageError("a motion file holds one person's motion: no face can be chosen", parameter="face")
 
 
 class VideoDriver:

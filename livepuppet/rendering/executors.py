@@ -10,6 +10,7 @@ import os
 import signal
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
@@ -19,6 +20,8 @@ from typing import Any, Protocol
 from livepuppet.errors import MissingPartError, RunError
 
 log = logging.getLogger(__name__)
+
+PARENT_POLL_S = 0.5
 
 ATTEMPTS = 4
 """How often a task is tried when its worker dies under it."""
@@ -108,7 +111,8 @@ class LocalExecutor:
             if self._seats is None:
                 self._seats = tempfile.TemporaryDirectory(prefix="livepuppet-workers-")
             seats = tempfile.mkdtemp(dir=self._seats.name)
-            self._pool = ProcessPoolExecutor(self.size, timeout=None, initializer=_begin_worker, initargs=(seats, self._devices))
+            told = (seats, self._devices, os.getpid())
+            self._pool = ProcessPoolExecutor(self.size, timeout=None, initializer=_begin_worker, initargs=told)
         return self._pool
 
     def close(self) -> None:
@@ -122,12 +126,15 @@ class LocalExecutor:
             seats.cleanup()
 
 
-def _begin_worker(seats: str, devices: list[str]) -> None:
-    """In a worker: Ctrl-C is for the one who gives out the work, and each worker keeps to a GPU of its own.
+def _begin_worker(seats: str, devices: list[str], parent: int) -> None:
+    """In a worker: Ctrl-C is for the one who gives out the work, each worker keeps to a GPU of its own, and none outlives its parent.
 
-    seats: a folder in which every worker takes the first free number.
+    Args:
+        seats: a folder in which every worker takes the first free number.
+        parent: the process that gives out the work.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(parent,), name="livepuppet-parent", daemon=True).start()
     if not devices:
         return
     number = 0
@@ -138,6 +145,13 @@ def _begin_worker(seats: str, devices: list[str]) -> None:
         except FileExistsError:
             number += 1
     os.environ["CUDA_VISIBLE_DEVICES"] = devices[number % len(devices)]
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent has ended without ending it: nobody waits for its work, and it holds the video's place."""
+    while os.name != "posix" or os.getppid() == parent:  # elsewhere a dead parent's number stays
+        time.sleep(PARENT_POLL_S)
+    os._exit(1)
 
 
 def visible_gpus(count: int) -> list[str]:

@@ -8,13 +8,18 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from livepuppet.errors import OutputExistsError, PortraitError, SinkError, UsageError
+from livepuppet.files import check_ending, check_folder, is_same_file, refuse_existing, refuse_overwriting, unfinished_path
 from livepuppet.provenance.label import Corner
 from livepuppet.provenance.marks import Mark, sign_video
 from livepuppet.provenance.signing import load_identity
-from livepuppet.rendering.driver import Driver, ReferenceChoice
-from livepuppet.rendering.resume import fingerprint
+from livepuppet.rendering.driver import Driver, ReferenceChoice, check_motion_request, is_motion_file
+from livepuppet.rendering.resume import digest_settings, fingerprint, read_digest, write_gif_comment
 from livepuppet.types import Size, Tuning
 from livepuppet.video.audio import AudioTrack
+from livepuppet.video.container import is_url
+from livepuppet.video.image_sequence import TIMES, ImageSequenceOutput, check_sequence_name, is_image_sequence
+from livepuppet.video.output import VideoOutput
 from livepuppet.video.reader import VideoReader
 from livepuppet.video.writer import VideoWriter, output_time_base, video_format
 
@@ -36,6 +41,7 @@ class RenderJob:
         fps: pictures a second where the driver is sound alone, None for 25.
         speech: a recording that moves the mouth and is heard, instead of the driving video's own sound.
         mouth_from: what moves the mouth: the driver that is seen, or the sound.
+        overwrite: the video, and the motion file, may take the place of files that are there.
     """
 
     avatar: Path
@@ -59,6 +65,7 @@ class RenderJob:
     fps: float | None = None
     speech: str | None = None
     mouth_from: MouthFrom = "driver"
+    overwrite: bool = False
     watermark: bool = True
     label: str | None = None
     label_position: Corner = "bottom-right"
@@ -91,6 +98,17 @@ class RenderJob:
             "label_position": self.label_position,
         }
 
+    @property
+    def resumable(self) -> bool:
+        """Whether its kind of video can be gone on with."""
+        return not is_image_sequence(self.output) and self.output.suffix.lower() != ".gif"
+
+    @property
+    def written(self) -> list[tuple[str, Path | None]]:
+        """What it writes, each with its parameter."""
+        times = [("output", self.output.with_name(TIMES))] if is_image_sequence(self.output) else []
+        return [("output", self.output), *times, ("motion", self.motion)]
+
 
 @dataclass(frozen=True)
 class RenderResult:
@@ -101,6 +119,8 @@ class RenderResult:
         skipped: damaged packets.
         whole: not stopped on the way.
         resumed: frames that were there already.
+        path: the video; while it is not whole, where what was made of it lies; None where nothing was.
+        existing: it was whole before, and nothing was done.
     """
 
     frames: int
@@ -109,6 +129,8 @@ class RenderResult:
     whole: bool
     size: Size
     resumed: int = 0
+    path: Path | None = None
+    existing: bool = False
 
 
 class TimestampMapper:
@@ -129,8 +151,123 @@ class TimestampMapper:
         return int((ticks + Fraction(1, 2)) / self._factor) + self._shift
 
 
-def open_video_writer(job: RenderJob, path: Path, size: Size, driver: Driver, audio: AudioTrack | None) -> VideoWriter:
-    """A video of the job's kind."""
+def check_job(job: RenderJob) -> None:
+    """Refuse what can be seen to be wrong in the request itself, before anything is opened.
+
+    Raises:
+        UsageError: times that contradict each other, a name of no kind of video, or an output that would destroy an input or another
+            output.
+    """
+    if job.end is not None and job.end <= (job.start or 0.0):
+        raise UsageError(f"the end, {job.end:g} s, is not after the start, {job.start or 0:g} s", parameter="end")
+    read = [job.avatar, *map(Path, (job.driving, *([job.speech] if job.speech else []))), *(job.sign_with or ())]
+    refuse_overwriting(read, [("output", job.output), ("motion", job.motion)])
+    for path in read:
+        if path.exists() and is_same_file(unfinished_path(job.output), path):
+            raise UsageError(f"{path} is needed while {job.output} is written: choose another name", parameter="output")
+    if is_image_sequence(job.output):
+        check_sequence_name(job.output)
+    else:
+        video_format(job.output.suffix.lower(), transparent=job.transparent)
+    check_ending(job.motion, (".npz",), "motion", "a motion file")
+    if is_motion_file(job.driving):
+        check_motion_request(mirror=job.mirror, face=job.face)
+        if job.compare:
+            raise UsageError(f"{job.driving} holds no images to compare with", parameter="compare")
+
+
+def check_files(job: RenderJob) -> None:
+    """Refuse what can be seen to be wrong on the disk: inputs that are not there, outputs that could not be written, or would overwrite
+    something unasked.
+
+    Raises:
+        PortraitError, UsageError: in one line.
+        OutputExistsError: a file is there already.
+    """
+    if not job.avatar.exists():
+        raise PortraitError(f"no such picture: {job.avatar}", parameter="avatar")
+    if not is_url(job.driving) and not Path(job.driving).exists():
+        VideoReader(job.driving).close()  # says what is wrong with it
+    for parameter, path in job.written:
+        check_folder(path, parameter, SinkError)
+    if not job.resume:
+        refuse_existing(job.written, overwrite=job.overwrite)
+
+
+def check_start(job: RenderJob) -> None:
+    """Refuse a beginning behind the end of the driving video before anything is searched in it.
+
+    Raises:
+        UsageError, SourceError: its message says what is wrong.
+    """
+    if not job.start or is_url(job.driving) or is_motion_file(job.driving):
+        return
+    video = VideoReader(job.driving, limit=64)
+    try:
+        if video.duration is not None and job.start >= video.duration:
+            raise UsageError(f"{job.driving} ends before {job.start:g} s", parameter="start")
+    finally:
+        video.close()
+
+
+def find_whole(job: RenderJob, settings: dict[str, Any]) -> RenderResult | None:
+    """The report on a job's video that is there, whole, and made of the same inputs with the same settings; None where it is not."""
+    if read_digest(job.output) != digest_settings(settings) or (job.motion is not None and not job.motion.exists()):
+        return None
+    if is_image_sequence(job.output):
+        frames = len(job.output.with_name(TIMES).read_text().splitlines()) - 1
+        return RenderResult(frames, 0, 0, True, (0, 0), frames, job.output, existing=True)
+    video = VideoReader(job.output)
+    try:
+        frames = video.frame_count or video.count_packets()
+        return RenderResult(frames, 0, 0, True, video.size, frames, job.output, existing=True)
+    finally:
+        video.close()
+
+
+def open_output(job: RenderJob) -> VideoOutput:
+    """The video's place, held until it is closed.
+
+    Raises:
+        UsageError, SinkError: somebody else writes there, or nobody can.
+    """
+    return ImageSequenceOutput(job.output) if is_image_sequence(job.output) else VideoOutput(job.output)
+
+
+def refuse_another(job: RenderJob, *, begun: bool) -> None:
+    """For a video that is to be gone on with: what is there in its place is something else.
+
+    Args:
+        begun: whether there is anything to go on with.
+
+    Raises:
+        OutputExistsError: unless it may be overwritten.
+    """
+    try:
+        refuse_existing(job.written, overwrite=job.overwrite)
+    except OutputExistsError as error:
+        if begun or not job.output.exists():
+            raise
+        raise OutputExistsError(
+            f"nothing was made of this video yet, and {job.output} is another one: choose another name, or allow overwriting",
+            parameter=error.parameter,
+        ) from error
+
+
+def finish_output(job: RenderJob, output: VideoOutput, mark: Mark, digest: str, *, overwrite: bool) -> None:
+    """Sign a whole video, where its format has a place for that, and give it its name.
+
+    Raises:
+        SinkError: another file came to be there, or it cannot be renamed.
+    """
+    if not output.special and job.output.suffix.lower() == ".gif":
+        write_gif_comment(output.working, digest)
+    sign_video(output.working, job.engine, mark, load_identity(*job.sign_with) if job.sign_with else None)
+    output.commit(overwrite=overwrite)
+
+
+def open_video_writer(job: RenderJob, path: Path, size: Size, driver: Driver, audio: AudioTrack | None, digest: str = "") -> VideoWriter:
+    """A video of the job's kind. digest: by which it is recognised when it is whole."""
     suffix = job.output.suffix.lower()
     return VideoWriter(
         path,
@@ -140,6 +277,7 @@ def open_video_writer(job: RenderJob, path: Path, size: Size, driver: Driver, au
         time_base=output_time_base(suffix, driver.time_base),
         crf=job.crf,
         audio=audio,
+        comment=digest,
     )
 
 
@@ -151,23 +289,3 @@ def open_audio(job: RenderJob, driver: Driver, shift: int) -> AudioTrack | None:
         audio.close()
         return None
     return audio
-
-
-def sign_output(job: RenderJob, mark: Mark) -> None:
-    """Put content credentials into the finished video, where its format has a place for them."""
-    sign_video(job.output, job.engine, mark, load_identity(*job.sign_with) if job.sign_with else None)
-
-
-def existing_result(path: Path) -> RenderResult:
-    """The report on a video that is there."""
-    video = VideoReader(path)
-    try:
-        frames = video.frame_count or video.count_packets()
-        return RenderResult(frames, 0, 0, True, video.size, frames)
-    finally:
-        video.close()
-
-
-def resumed_name(output: Path) -> Path:
-    """Where the new video is written while the old one is still needed."""
-    return output.with_stem(output.stem + ".resumed")

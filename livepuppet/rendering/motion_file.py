@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livepuppet.errors import SinkError, UsageError
+from livepuppet.files import is_special, neighbour, sweep
 from livepuppet.rendering.tracking import DriverFrame
 from livepuppet.types import Floats, Motion
 
@@ -54,7 +56,7 @@ class MotionHeader:
 
 
 class MotionWriter:
-    """Writes one motion file while the moments pass.
+    """Writes one motion file while the moments pass; it takes its place when it is closed, and leaves nothing when it is abandoned.
 
     Raises:
         SinkError: where it cannot be written.
@@ -69,8 +71,10 @@ class MotionWriter:
         self._start_pts, self._time_base, self._fps = start_pts, time_base, fps
         self._moments: list[DriverFrame] = []
         self._blocks = self._frames = 0
+        self._unfinished = path if is_special(path) else neighbour(path)
         try:
-            self._zip = zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
+            sweep(path)
+            self._zip = zipfile.ZipFile(self._unfinished, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
         except OSError as error:
             raise self._failure(error) from error
 
@@ -105,8 +109,17 @@ class MotionWriter:
             for name, value in head.items():
                 self._put(name, np.asarray(value))
             self._zip.close()
+            if self._unfinished != self.path:
+                os.replace(self._unfinished, self.path)
         except OSError as error:
             raise self._failure(error) from error
+
+    def abandon(self) -> None:
+        """Leave nothing of a file that is not finished. Does nothing after `close`."""
+        if self._zip.fp is not None:
+            self._zip.close()
+        if self._unfinished != self.path:
+            self._unfinished.unlink(missing_ok=True)
 
     def _flush(self) -> None:
         driver_frames, self._moments = self._moments, []

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -24,21 +24,26 @@ from livepuppet.rendering.job import (
     RenderJob,
     RenderResult,
     TimestampMapper,
-    existing_result,
+    check_files,
+    check_job,
+    check_start,
+    find_whole,
+    finish_output,
     open_audio,
+    open_output,
     open_video_writer,
-    resumed_name,
-    sign_output,
+    refuse_another,
 )
 from livepuppet.rendering.matting import PersonMatting
 from livepuppet.rendering.motion_file import MotionWriter
-from livepuppet.rendering.resume import ResumeNote, read_note, remove_note, write_note
+from livepuppet.rendering.resume import ResumeNote, digest_settings, has_frames, read_note
 from livepuppet.rendering.retargeting import RetargetedFrame, retarget_frames
 from livepuppet.rendering.speech_driver import open_job_driver
 from livepuppet.rendering.tracking import DriverFrame, Reference
 from livepuppet.types import AnyEngine, Avatar, Image, Motion, Size
 from livepuppet.video.image_sequence import ImageSequenceWriter, is_image_sequence
-from livepuppet.video.writer import VideoWriter, output_time_base, video_format
+from livepuppet.video.output import VideoOutput
+from livepuppet.video.writer import VideoWriter, output_time_base
 from livepuppet.vision.portrait import LIVE_LIMIT, load_portrait
 
 log = logging.getLogger(__name__)
@@ -81,44 +86,56 @@ class RenderPipeline:
         """Make the video.
 
         Raises:
-            UsageError, PortraitError, SourceError, SinkError: in one line; a stopped or failed video is playable.
+            UsageError, PortraitError, SourceError, SinkError: in one line; of a stopped or failed video what was made is playable, and a
+                video that was there before is as it was.
         """
         job = self.job
-        if not is_image_sequence(job.output):
-            video_format(job.output.suffix.lower(), transparent=job.transparent)  # refused before anything is worked on
-        driver = open_job_driver(job, progress=self.progress, stop=self.stop)
-        try:
-            if job.compare and driver.size is None:
-                raise UsageError(f"{job.driving} holds no images to compare with", parameter="compare")
-            return self._make(driver)
-        finally:
-            driver.close()
+        check_job(job)  # refused before anything is worked on
+        check_files(job)
+        settings = job.settings()
+        if job.resume and (whole := find_whole(job, settings)):
+            return whole
+        with open_output(job) as output:
+            before = self._recall(output, settings)
+            check_start(job)
+            avatar = self.prepare()
+            driver = open_job_driver(job, progress=self.progress, stop=self.stop)
+            try:
+                if job.compare and driver.size is None:
+                    raise UsageError(f"{job.driving} holds no images to compare with", parameter="compare")
+                return self._make(driver, avatar, output, settings, before)
+            finally:
+                driver.close()
 
-    def _make(self, driver: Driver) -> RenderResult:
+    def _make(
+        self, driver: Driver, avatar: Avatar, output: VideoOutput, settings: dict[str, Any], before: ResumeNote | None
+    ) -> RenderResult:
         job = self.job
-        before = self._recall()
-        if before is None and job.resume and job.output.is_file():
-            log.info("%s is whole already", job.output)
-            return existing_result(job.output)
+        size = self._size(avatar, driver)
         first = driver.first_pts(job.start or 0.0)
-        avatar = self.prepare()
-        references = before.references if before else driver.references(self.engine, avatar, job.reference, job.start or 0.0, job.end)
+        old = output.working if before is not None and has_frames(output.working) else None
+        if before is not None and old is not None:
+            references = before.references
+        else:
+            references = driver.references(self.engine, avatar, job.reference, job.start or 0.0, job.end)
         if self.stop.is_set():
-            return RenderResult(0, 0, 0, False, self._size(avatar, driver))
+            return RenderResult(0, 0, 0, False, size, path=output.working if output.left else None)
         if not references:
             raise UsageError(f"no face found in {job.driving}: choose a clip in which one face is well visible")
         rest = driver.at_rest(self.engine, references, job.tuning.smoothing)
         shift = first if job.start else driver.origin_pts
-        writer = self.open_writer(job.output if before is None else resumed_name(job.output), avatar, driver, shift)
-        resumable = isinstance(writer, VideoWriter) and job.output.suffix.lower() != ".gif"
-        if resumable:
-            write_note(job.output, ResumeNote(job.settings(), references, self.mark.session_id))
+        replaces = job.overwrite or (before is not None and before.replaces)
+        place = output.resume() if old else output.begin()
+        output.write_note(ResumeNote(settings, references, self.mark.session_id, replaces).text())
+        writer = self.open_writer(place, avatar, driver, shift, digest=digest_settings(settings))
         motion = self._motion_writer(driver, rest)
         resumed = 0
-        taken_over = before is None
         try:
-            done = writer.append(job.output) if before is not None and isinstance(writer, VideoWriter) else None
-            resumed, taken_over = writer.written, True
+            done = None
+            if old is not None and isinstance(writer, VideoWriter):
+                done = writer.append(old)
+                writer.renamed(output.taken_over(writer.path) if writer.written else writer.path)
+            resumed = writer.written
             self.progress.stage("rendering", driver.count(job.start or 0.0, job.end))
             for _ in range(resumed):
                 self.progress.advance()
@@ -131,21 +148,18 @@ class RenderPipeline:
                 self.progress.advance()
             whole = not self.stop.is_set()
             writer.close(whole=whole)
-            if motion:
-                motion.close()
+            if whole:
+                if motion:
+                    motion.close()
+                finish_output(job, output, self.mark, digest_settings(settings), overwrite=replaces)
         except BaseException:
             writer.abandon()
             raise
         finally:
-            if writer.path != job.output and writer.path.is_file():
-                if taken_over and writer.written:
-                    os.replace(writer.path, job.output)
-                else:
-                    writer.path.unlink()
-        if whole:
-            sign_output(job, self.mark)
-            remove_note(job.output)
-        return RenderResult(writer.written, self.lost, driver.skipped, whole, self._size(avatar, driver), resumed)
+            if motion:
+                motion.abandon()
+        path = output.path if whole else output.working if output.left else None
+        return RenderResult(writer.written, self.lost, driver.skipped, whole, size, resumed, path)
 
     def render_chunk(self, driver: Driver, references: list[Reference], path: Path, after: int, before: int | None) -> RenderResult:
         """Make the pictures later than `after` and earlier than `before` as a silent video of their own, to be joined with others."""
@@ -176,18 +190,18 @@ class RenderPipeline:
         return avatar
 
     def open_writer(
-        self, path: Path, avatar: Avatar, driver: Driver, shift: int, *, silent: bool = False
+        self, path: Path, avatar: Avatar, driver: Driver, shift: int, *, silent: bool = False, digest: str = ""
     ) -> VideoWriter | ImageSequenceWriter:
         """What takes the finished pictures.
 
         Args:
             silent: leave the sound to others.
+            digest: by which the video is recognised when it is whole.
         """
         if is_image_sequence(path):
-            return ImageSequenceWriter(path, time_base=driver.time_base)
-        return open_video_writer(
-            self.job, path, self._size(avatar, driver), driver, None if silent else open_audio(self.job, driver, shift)
-        )
+            return ImageSequenceWriter(path, time_base=driver.time_base, comment=digest)
+        audio = None if silent else open_audio(self.job, driver, shift)
+        return open_video_writer(self.job, path, self._size(avatar, driver), driver, audio, digest)
 
     def images(
         self,
@@ -205,7 +219,7 @@ class RenderPipeline:
         """
         job, start = self.job, self.job.start or 0.0
         tuning = job.tuning
-        if after is not None:
+        if after is not None and each is None:
             start = max(start, float((after - driver.start_pts) * driver.time_base) - AROUND_S)
         end = job.end
         if before is not None:
@@ -246,13 +260,24 @@ class RenderPipeline:
             if cutout is not None:
                 cutout.close()
 
-    def _recall(self) -> ResumeNote | None:
+    def _recall(self, output: VideoOutput, settings: dict[str, Any]) -> ResumeNote | None:
+        """What an interrupted run noted, if it is to be gone on with."""
         job = self.job
         if not job.resume:
+            if output.left and output.note:
+                log.info(
+                    "%s is left of an interrupted run, and will be replaced: resuming would go on with it",
+                    output.working,
+                    extra={"parameter": "resume"},
+                )
             return None
-        if is_image_sequence(job.output) or job.output.suffix.lower() == ".gif":
+        if not job.resumable:
             raise UsageError(f"a {job.output.suffix} cannot be resumed: render it again from the beginning", parameter="resume")
-        before = read_note(job.output, job.settings())
+        before = read_note(job.output, output.note, settings)
+        if before is None or not before.replaces:
+            refuse_another(job, begun=before is not None)
+        if before is None or not has_frames(output.working):
+            log.info("nothing was made of %s yet: it begins at its beginning", job.output)
         if before is not None:
             self.mark = Mark(before.session_id, watermark=job.watermark, label=job.label, corner=job.label_position, video=True)
         return before

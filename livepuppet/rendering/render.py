@@ -5,12 +5,10 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from livepuppet.errors import UsageError
 from livepuppet.factory import open_engine
-from livepuppet.files import refuse_overwriting
 from livepuppet.provenance.label import Corner
 from livepuppet.rendering.driver import Progress, ReferenceChoice
-from livepuppet.rendering.job import DEFAULT_CRF, MouthFrom, RenderJob, RenderResult
+from livepuppet.rendering.job import DEFAULT_CRF, MouthFrom, RenderJob, RenderResult, check_files, check_job
 from livepuppet.rendering.pipeline import RenderPipeline
 from livepuppet.types import AnyEngine, Size, Tuning
 
@@ -38,6 +36,7 @@ def render(
     fps: float | None = None,
     speech: str | Path | None = None,
     mouth_from: MouthFrom = "driver",
+    overwrite: bool = False,
     watermark: bool = True,
     label: str | None = None,
     label_position: Corner = "bottom-right",
@@ -66,19 +65,21 @@ def render(
         transparent: cut the person out (.mov, .webm, .png).
         compare: show the driver on the left.
         motion: where to save the driver's motion (.npz), without pictures of anybody.
-        resume: go on with a video that was interrupted.
+        resume: go on with a video that was interrupted; one that is whole is left as it is.
+        overwrite: whether the output and the motion file may take the place of files that are there; they do when they are whole.
         fps: pictures a second where the driver is sound alone; None: 25. Any other driver keeps its own.
         speech: a recording that moves the mouth and is heard, instead of the driving video's own sound.
         mouth_from: what moves the mouth: 'driver', who is seen, or 'sound'.
         watermark, label, label_position, sign_with: see `open_sink`.
         progress: told of stages and frames; None tells nobody.
-        stop: set it, from another thread, to end early; what was made until then is playable.
+        stop: set it, from another thread, to end early; what was made until then is playable, and `path` in the result says where it is.
 
     Returns:
         Frames made, frames in which nobody was seen, whether it is whole.
 
     Raises:
-        UsageError: what is asked for cannot be made; nothing was written.
+        UsageError: what is asked for cannot be made, or another process makes this video; nothing was written.
+        OutputExistsError: a file would be overwritten unasked; nothing was written.
         PortraitError: the portrait cannot be used.
         SourceError, SinkError: the driving video stopped, or the output cannot be written.
     """
@@ -104,6 +105,7 @@ def render(
         fps=fps,
         speech=None if speech is None else str(speech),
         mouth_from=mouth_from,
+        overwrite=overwrite,
         watermark=watermark,
         label=label,
         label_position=label_position,
@@ -121,23 +123,10 @@ def render_job(
         engine: None opens the job's own. Raises what `render` does.
     """
     check_job(job)
+    check_files(job)  # before an engine is opened, which takes its time
     opened = engine or open_engine(job.engine, job.device, job.model)
     try:
         return RenderPipeline(job, opened, progress=progress, stop=stop).run()
     finally:
         if engine is None:
             opened.close()
-
-
-def check_job(job: RenderJob) -> None:
-    """Refuse what can be seen to be wrong before anything is opened.
-
-    Raises:
-        UsageError: times that contradict each other, or an output that would destroy an input or another output.
-    """
-    if job.end is not None and job.end <= (job.start or 0.0):
-        raise UsageError(f"the end, {job.end:g} s, is not after the start, {job.start or 0:g} s", parameter="end")
-    refuse_overwriting(
-        [job.avatar, *map(Path, (job.driving, *([job.speech] if job.speech else []))), *(job.sign_with or ())],
-        [("output", job.output), ("motion", job.motion)],
-    )

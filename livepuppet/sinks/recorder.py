@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
 from livepuppet.errors import SinkError, UsageError
+from livepuppet.files import refuse_existing
 from livepuppet.types import Frame, Size
 from livepuppet.video.formats import H264_SUFFIXES
+from livepuppet.video.output import VideoOutput
 from livepuppet.video.writer import CLOCK, VideoWriter, h264
 
 log = logging.getLogger(__name__)
@@ -25,19 +28,23 @@ PRESET = "veryfast"
 
 
 class Recorder:
-    """Writes H.264 to PATH (.mp4, .m4v, .mov or .mkv).
+    """Writes H.264 to PATH (.mp4, .m4v, .mov or .mkv): under another name while it lasts, see `video/output.py`.
 
     A frame's time is its place in the driving video where it has one (`media_time`), else when it was captured; see `RecordingClock`.
 
     Attributes:
         dropped: frames left out because the disk or the encoder was too slow; stays 0 when opened `lossless`.
+        path, seal: see `FileSink`.
     """
 
     live = False
 
-    def __init__(self, path: str | Path) -> None:
-        """Raises UsageError for a suffix that names no video format."""
+    def __init__(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """overwrite: it may take the place of a file that is there. Raises UsageError for a suffix that names no video format."""
         self.path = Path(path)
+        self.seal: Callable[[Path], object] | None = None
+        self._overwrite = overwrite
+        self._output: VideoOutput | None = None
         if self.path.suffix.lower() not in H264_SUFFIXES:
             raise UsageError(f"cannot record to '{path}': choose a name that ends in {', '.join(H264_SUFFIXES)}")
         self.name = str(path)
@@ -54,10 +61,19 @@ class Recorder:
 
         Raises:
             SinkError: where it cannot be written.
+            UsageError: another process is writing it.
+            OutputExistsError: it is there already, and may not be overwritten.
         """
         self._lossless = lossless
         self._queue = queue.Queue(queue_length(size))
-        writer = VideoWriter(self.path, size, format=h264(self.path.suffix.lower(), PRESET), fps=fps, crf=CRF)
+        output = VideoOutput(self.path)
+        try:
+            refuse_existing([("output", self.path)], overwrite=self._overwrite)
+            writer = VideoWriter(output.begin(), size, format=h264(self.path.suffix.lower(), PRESET), fps=fps, crf=CRF)
+        except BaseException:
+            output.close()
+            raise
+        self._output = output
         self._thread = threading.Thread(target=self._record, args=(writer,), name=f"recorder {self.path.name}", daemon=True)
         self._thread.start()
 
@@ -100,7 +116,22 @@ class Recorder:
         thread.join()
         if self.dropped:
             log.warning("%s lacks %d frames: the disk or the encoder was too slow", self.path, self.dropped)
-        self._raise_failure()
+        try:
+            self._place()
+        finally:
+            self._raise_failure()
+
+    def _place(self) -> None:
+        """Give the file its name. One that failed is all there will ever be of this performance: it gets its name too, unless that would
+        cost an older file."""
+        output, self._output = self._output, None
+        if output is None:
+            return
+        with output:
+            if output.left and not (self._failure is not None and self.path.exists()):
+                if self.seal is not None:
+                    self.seal(output.working)
+                output.commit(overwrite=self._overwrite)
 
     def _raise_failure(self) -> None:
         if self._failure is not None and not self._reported:

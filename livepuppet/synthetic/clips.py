@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from livepuppet.errors import RunError, UsageError
-from livepuppet.files import write_atomically
+from livepuppet.files import atomic_path, write_atomically
 from livepuppet.synthetic.acting import Acting, Kind, draw_acting, draw_performance
 from livepuppet.synthetic.backdrop import draw_backdrop
 from livepuppet.synthetic.head import Head
@@ -26,6 +25,8 @@ from livepuppet.synthetic.truth import Truth
 from livepuppet.types import Image
 
 FORMAT = 1
+SHEET = "sheet.jpg"
+"""A picture of the first clips of a folder."""
 SUPERSAMPLING = 1.5
 PORTRAIT_SUPERSAMPLING = 2.0
 FPS = 30
@@ -160,10 +161,12 @@ def write_performance(frames: Iterator[Image], path: Path, *, crf: int = 18, pre
     """
     import av
 
-    unfinished = path.with_name(f".{path.name}")
     count = 0
     try:
-        with av.open(str(unfinished), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+        with (
+            atomic_path(path) as unfinished,
+            av.open(str(unfinished), "w", format="mp4", options={"movflags": "+faststart"}) as container,
+        ):
             stream = None
             for image in frames:
                 if stream is None:
@@ -174,11 +177,8 @@ def write_performance(frames: Iterator[Image], path: Path, *, crf: int = 18, pre
                 count += 1
             if stream is not None:
                 container.mux(stream.encode(None))
-        os.replace(unfinished, path)
     except (OSError, av.FFmpegError) as error:
         raise RunError(f"cannot write {path}: {error}") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
     return count
 
 
@@ -191,10 +191,15 @@ def write_clip_recipe(out: Path, recipe: dict[str, object]) -> None:
     path = out / "recipe.json"
     wanted = {"format": FORMAT, **recipe}
     if path.is_file():
-        known = json.loads(path.read_text())
+        try:
+            known = dict(json.loads(path.read_text()))
+        except (ValueError, TypeError):
+            raise UsageError(f"{path} is not the recipe of a folder of clips: choose another folder", parameter="out") from None
         differs = [name for name in wanted if known.get(name) != wanted[name]]
         if differs:
             listed = ", ".join(f"{name} {known.get(name)} (now {wanted[name]})" for name in differs)
             raise UsageError(f"{out} already holds clips of another recipe: {listed}; choose another folder")
         return
+    if (out / SHEET).exists():
+        raise UsageError(f"{out / SHEET} would be overwritten: choose another folder", parameter="out")
     write_atomically(path, lambda file: file.write((json.dumps(wanted, indent=2) + "\n").encode()))

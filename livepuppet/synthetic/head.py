@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from livepuppet.errors import RunError
+from livepuppet.files import write_atomically
 from livepuppet.synthetic.noise import Noise
 from livepuppet.synthetic.occlusion import bake_occlusion
 from livepuppet.synthetic.subdivision import catmull_clark
@@ -181,16 +181,11 @@ def save_head(arrays: dict[str, NDArray[Any]], path: Path) -> None:
     Raises:
         RunError: its message says what is wrong.
     """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished.open("wb") as file:
-            np.savez_compressed(file, **arrays)
-        os.replace(unfinished, path)
-    except OSError as error:
-        raise RunError(f"cannot keep the head's geometry in {path.parent}: {error.strerror or error}") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
+        write_atomically(path, lambda file: np.savez_compressed(file, **arrays))
+    except (OSError, RunError) as error:
+        raise RunError(f"cannot keep the head's geometry in {path.parent}: {getattr(error, 'strerror', None) or error}") from error
 
 
 Quads = list[list[tuple[int, int]]]

@@ -21,6 +21,7 @@ from livepuppet.errors import RunError, UsageError
 from livepuppet.files import write_atomically
 from livepuppet.synthetic.acting import Kind
 from livepuppet.synthetic.clips import (
+    SHEET,
     make_folder,
     render_avatar,
     render_clip,
@@ -154,4 +155,4 @@ def write_sheet(order: SynthesisRequest) -> None:
 
     paths = sorted(order.out.glob(f"clip-*{SUFFIX['clips']}"))[:SHEET_ROWS]
     rows = [np.hstack(list(Clip.load(path).images[:SHEET_COLUMNS])) for path in paths]
-    write_jpeg(np.vstack(rows), order.out / "sheet.jpg")
+    write_jpeg(np.vstack(rows), order.out / SHEET)

@@ -12,7 +12,7 @@ import torch
 
 from livepuppet.engines.fomm.networks import checkpoint
 from livepuppet.errors import RunError, UsageError
-from livepuppet.files import write_atomically
+from livepuppet.files import atomic_path, write_atomically
 from livepuppet.training.recipe import Recipe
 from livepuppet.training.trainer import Trainer
 
@@ -48,16 +48,15 @@ def save_run(out: Path, trainer: Trainer) -> Path:
 
 def write_model(out: Path, trainer: Trainer) -> Path:
     """The averaged weights in the original project's layout, and the YAML that belongs to them."""
-    path, unfinished = out / "model.pth.tar", out / ".model.pth.tar"
+    path = out / "model.pth.tar"
     try:
-        checkpoint.save_checkpoint(unfinished, trainer.averaged, epoch=trainer.step_number // trainer.recipe.steps_per_epoch(trainer.clips))
-        with unfinished.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
+        with atomic_path(path) as unfinished:
+            epoch = trainer.step_number // trainer.recipe.steps_per_epoch(trainer.clips)
+            checkpoint.save_checkpoint(unfinished, trainer.averaged, epoch=epoch)
+            with unfinished.open("rb") as file:
+                os.fsync(file.fileno())
     except (OSError, RuntimeError) as error:
         raise RunError(f"cannot write {path}: {str(error).splitlines()[0]} (what was there before is untouched)") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
     write_run_recipe(out / "model.yaml", trainer.recipe)
     return path
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from livepuppet.engines.fomm.networks.checkpoint import FommModel
 from livepuppet.engines.fomm.networks.layers import grid_sample
 from livepuppet.errors import RunError
+from livepuppet.files import write_atomically
 from livepuppet.training.pairs import Batch
 
 logger = logging.getLogger("livepuppet.train")
@@ -77,8 +78,8 @@ class Journal:
         picture = draw_sheet(model, batch)
         path = self.out / "sheets" / f"step-{number:08d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not cv2.imwrite(str(path), picture[..., ::-1]):
-            raise RunError(f"cannot write {path}")
+        content = cv2.imencode(".png", picture[..., ::-1])[1].tobytes()
+        write_atomically(path, lambda file: file.write(content))
         if self.board is not None:
             self.board.add_image("samples", picture, number, dataformats="HWC")
         return path

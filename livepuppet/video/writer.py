@@ -144,8 +144,10 @@ class VideoWriter:
         time_base: Fraction = CLOCK,
         crf: int | None = 16,
         audio: AudioTrack | None = None,
+        comment: str = "",
     ) -> None:
-        """size: of the pictures; where the format needs even sides, the last row or column is left out. fps: nominal, for rate control."""
+        """size: of the pictures; where the format needs even sides, the last row or column is left out. fps: nominal, for rate control.
+        comment: a text for the file's metadata (a GIF has no place for it)."""
         self.path = Path(path)
         self.format = format
         self.written = 0
@@ -162,6 +164,8 @@ class VideoWriter:
         even = 2 if format.even else 1
         try:
             self._container = av.open(ffmpeg_name(self.path), "w", format=format.container, container_options=dict(format.muxer))
+            if comment:
+                self._container.metadata["comment"] = comment
             stream = self._container.add_stream(format.codec, rate=Fraction(fps).limit_denominator(1001))
             assert isinstance(stream, av.VideoStream)
             self._stream = stream
@@ -246,6 +250,10 @@ class VideoWriter:
                 self._broken = True
                 raise self._failure(error) from error
         return self._last_pts
+
+    def renamed(self, path: Path) -> None:
+        """The file has another name from now on."""
+        self.path = path
 
     def close(self, *, whole: bool = True) -> None:
         """Finish the video. May be called twice.

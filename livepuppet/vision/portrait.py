@@ -19,6 +19,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from livepuppet.errors import PortraitError, UsageError
 from livepuppet.types import Image
+from livepuppet.vision.picture_kinds import begins_like_picture, is_heif, name_kind, read_head, read_heif
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +33,11 @@ LARGEST_DECODED = 100_000_000
 NEUTRAL = (128, 128, 128)
 """What shows through the transparent parts of a picture."""
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".jp2", ".avif", ".ppm", ".pgm", ".tga"})
-"""The files of a folder that are taken for portraits."""
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".jp2", ".avif", ".heic", ".heif"}
+    | {".ppm", ".pgm", ".tga"}
+)
+"""The files of a folder that are taken for portraits, besides those that begin like one."""
 
 KINDS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "JPEG2000", "AVIF", "PPM", "TGA", "ICO", "PCX", "PSD", "QOI", "SGI")
 """Pillow's names of what is read. Its others are left alone: for EPS it would start Ghostscript on a program in the file."""
@@ -65,10 +69,15 @@ def _readable(path: Path) -> Iterator[PILImage.Image]:
     try:
         with _warning_filters, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what Pillow thinks of its size, or of odd EXIF, is not for a person's terminal
+            if is_heif(read_head(path)):
+                yield read_heif(path)
+                return
             with path.open("rb") as file, _open(path, file) as image:
                 yield image
     except UnidentifiedImageError:
-        raise PortraitError(f"{path} is not a readable picture: give a JPEG, PNG or WebP file{_hint(path)}") from None
+        kind = name_kind(read_head(path), path.suffix.lower())
+        hint = f" (this is {kind})" if kind else ""
+        raise PortraitError(f"{path} is not a readable picture: give a JPEG, PNG or WebP file{hint}") from None
     except FileNotFoundError:
         raise PortraitError(f"no such picture: {path}") from None
     except IsADirectoryError:
@@ -106,7 +115,7 @@ def find_portraits(paths: Iterable[str | Path]) -> list[Path]:
     given = [Path(path) for path in paths]
     for path in given:
         if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file() and not p.name.startswith("."))
+            inside = sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith(".") and is_picture(p))
             if not inside:
                 raise UsageError(f"no pictures in the folder {path}: put JPEG, PNG or WebP files there")
             found += inside
@@ -117,6 +126,11 @@ def find_portraits(paths: Iterable[str | Path]) -> list[Path]:
     if not found:
         raise UsageError("no portrait given: name picture files or folders of pictures")
     return list(dict.fromkeys(found))
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file is taken for a picture: by its name, or by how it begins."""
+    return path.suffix.lower() in SUFFIXES or begins_like_picture(path)
 
 
 def shipped_avatars() -> list[Path]:
@@ -143,14 +157,6 @@ def _too_large(path: Path, size: str) -> PortraitError:
         f"{path} has {size} than the {LARGEST_DECODED // 1_000_000} million pixels that can be decoded safely: "
         "save it smaller, or as baseline JPEG"
     )
-
-
-def _hint(path: Path) -> str:
-    if path.suffix.lower() in {".heic", ".heif"}:
-        return " (HEIC: export it as JPEG)"
-    if path.suffix.lower() in {".mp4", ".mov", ".webm", ".mkv", ".avi"}:
-        return " (this is a video: save a still from it)"
-    return ""
 
 
 def _decode(path: Path, image: PILImage.Image, limit: int | None) -> Image:

@@ -156,3 +156,43 @@ def test_files_that_are_no_pictures(tmp_path: Path) -> None:
         audio.writeframes(bytes(1600))
     with pytest.raises(UsageError, match="no video stream"):
         verify(tmp_path / "sound.wav")
+
+
+def test_nobody_is_accused_of_what_cannot_be_parsed(tmp_path: Path, portrait: Image, capsys: pytest.CaptureFixture[str]) -> None:
+    """A recording that was never signed, with bytes behind its end that c2pa cannot make sense of."""
+    path = video(tmp_path / "clip.mp4", [portrait] * 4)
+    path.write_bytes(path.read_bytes() + b"left here by a download that went wrong")
+    assert main(["verify", str(path)]) == 3
+    said = capsys.readouterr().out
+    assert "No mark found" in said and "Content credentials: none." in said and "altered" not in said
+
+
+@pytest.mark.parametrize("how", ["a byte", "cut short", "something behind it"])
+def test_a_signed_file_that_was_altered_is_told(tmp_path: Path, portrait: Image, identity: SigningIdentity, how: str) -> None:
+    path = video(tmp_path / "clip.mp4", [portrait] * 4)
+    sign_file(path, facts=ProvenanceFacts("landmark", False), identity=identity)
+    assert verify(path).verdict == "livepuppet"
+    data = path.read_bytes()
+    place = data.index(b"mdat") + 500
+    changed = {
+        "a byte": data[:place] + bytes([data[place] ^ 255]) + data[place + 1 :],
+        "cut short": data[:-50],
+        "something behind it": data + b"something behind it, as text",
+    }
+    path.write_bytes(changed[how])
+    found = verify(path)
+    assert found.verdict == "altered" and main(["verify", "--quiet", str(path)]) == 4
+
+
+def test_credentials_that_are_themselves_damaged_prove_nothing(tmp_path: Path, portrait: Image, identity: SigningIdentity) -> None:
+    path = video(tmp_path / "clip.mp4", [portrait] * 4)
+    sign_file(path, facts=ProvenanceFacts("landmark", False), identity=identity)
+    data = bytearray(path.read_bytes())
+    data[data.index(b"jumb") + 100] ^= 255
+    path.write_bytes(data)
+    found = verify(path)
+    assert found.verdict == "nothing" and "says nothing about the file" in " ".join(found.sentences())
+
+
+def test_the_shared_file_that_was_never_signed() -> None:
+    assert verify(shared_path("cases/never_signed_trailing_bytes.mp4")).verdict == "nothing"

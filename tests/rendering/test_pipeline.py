@@ -10,7 +10,6 @@ import av
 import numpy as np
 import pytest
 from blob_engine import BlobEngine, driver
-from media import write_silent_audio
 from rendering_fixtures import (
     ADA,
     PERFORMANCE,
@@ -160,13 +159,11 @@ def test_the_command_with_the_real_engine(tmp_path: Path, capsys: pytest.Capture
         (["--avatar", str(ADA), "--driving", str(PERFORMANCE), "--output", "{}/o.txt"], "names no video format"),
         (["--avatar", str(ADA), "--driving", "{}/talk.mp4", "--output", "{}/o.mp4", "--start", "99"], "ends before"),
         (["--avatar", str(ADA), "--driving", str(PERFORMANCE), "--output", "{}/o.mp4", "--start", "2", "--end", "1"], "not after"),
-        (["--avatar", str(ADA), "--driving", "{}/sound.mp4", "--output", "{}/o.mp4"], "only sound"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(
     tmp_path: Path, arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_silent_audio(tmp_path / "sound.mp4")
     write_opening(tmp_path / "talk.mp4", 0.3)
     assert run_render(*[a.format(tmp_path) for a in arguments]) == 2
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("livepuppet:") and says in line]

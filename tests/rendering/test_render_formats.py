@@ -31,12 +31,12 @@ from rendering_fixtures import (
 )
 
 from livepuppet.errors import UsageError
+from livepuppet.files import claim_path, unfinished_path
 from livepuppet.rendering.driver import SilentProgress
 from livepuppet.rendering.job import TimestampMapper
 from livepuppet.rendering.matting import PersonMatting
 from livepuppet.rendering.motion_file import BLOCK, MotionFile
 from livepuppet.rendering.pipeline import RenderPipeline
-from livepuppet.rendering.resume import note_path
 from livepuppet.video.reader import VideoReader
 from livepuppet.vision.portrait import load_portrait
 
@@ -149,14 +149,16 @@ def test_an_interrupted_film_is_playable_and_can_be_gone_on_with(tmp_path: Path,
     job = blob_job(tmp_path, video, output=out, resume=True)
     report = RenderPipeline(job, BlobEngine(), progress=StopAfter(stop, 30), stop=stop).run()
     assert not report.whole and report.frames == 30
-    assert len(frame_times(out)) == report.frames and note_path(out).exists()
+    assert report.path == unfinished_path(out) and not out.exists()
+    assert len(frame_times(unfinished_path(out))) == report.frames and claim_path(out).exists()
     report = RenderPipeline(job, BlobEngine()).run()
     assert report.whole and report.frames == 75 and report.resumed >= 30
     assert frame_times(out) == frame_times(whole)
     assert np.abs(np.array(shifts(out)) - np.array(shifts(whole))).max() <= 1
     assert audio_hash(out) == audio_hash(whole)
-    assert not note_path(out).exists() and not list(tmp_path.glob("*resumed*"))
-    assert RenderPipeline(job, BlobEngine()).run().resumed == 75  # whole already: left as it is
+    assert not list(tmp_path.glob("*unfinished*"))
+    again = RenderPipeline(job, BlobEngine()).run()
+    assert again.existing and again.frames == 75  # whole already: left as it is
 
 
 def test_other_settings_are_not_gone_on_with(tmp_path: Path, video: Path) -> None:
@@ -165,7 +167,7 @@ def test_other_settings_are_not_gone_on_with(tmp_path: Path, video: Path) -> Non
     RenderPipeline(job, BlobEngine(), progress=StopAfter(stop, 30), stop=stop).run()
     with pytest.raises(UsageError, match="crf was 4 and is 20"):
         RenderPipeline(blob_job(tmp_path, video, resume=True, crf=20), BlobEngine()).run()
-    note_path(job.output).write_text("{}")
+    claim_path(job.output).write_text("{}")
     with pytest.raises(UsageError, match="is damaged"):
         RenderPipeline(blob_job(tmp_path, video, resume=True), BlobEngine()).run()
     with pytest.raises(UsageError, match=r"a \.gif cannot be resumed"):
@@ -188,7 +190,8 @@ class Killer(SilentProgress):
         self.rendering = name == "rendering"
     def advance(self):
         self.left -= self.rendering
-        if self.left <= 0 and Path({folder!r}, "out.mp4").is_file():  # the encoder works in threads of its own, later on a busy machine
+        # the encoder works in threads of its own, later on a busy machine
+        if self.left <= 0 and Path({folder!r}, "out.unfinished.mp4").is_file():
             os.kill(os.getpid(), signal.SIGKILL)
 
 RenderPipeline(blob_job(Path({folder!r}), Path({video!r})), BlobEngine(), progress=Killer()).run()
@@ -200,7 +203,8 @@ def test_a_killed_rendering_can_be_gone_on_with(tmp_path: Path) -> None:
     video = write_blob_video(tmp_path / "long.mp4", [0.5 + 0.1 * float(np.sin(i / 8)) for i in range(200)], audio=True)
     program = KILLED.format(root=str(Path(__file__).parents[2]), folder=str(tmp_path), video=str(video))
     assert subprocess.run([sys.executable, "-c", program]).returncode == -signal.SIGKILL
-    shutil.copy(tmp_path / "out.mp4", tmp_path / "killed.mp4")
+    assert not (tmp_path / "out.mp4").exists()
+    shutil.copy(tmp_path / "out.unfinished.mp4", tmp_path / "killed.mp4")
     assert len(frame_times(tmp_path / "killed.mp4")) >= 25
     report = RenderPipeline(blob_job(tmp_path, video, resume=True), BlobEngine()).run()
     assert report.resumed >= 25 and frame_times(tmp_path / "out.mp4") == frame_times(video)
@@ -217,7 +221,8 @@ def test_ctrl_c_leaves_a_playable_film_and_resume_goes_on(tmp_path: Path) -> Non
     running = subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True)
     try:
         deadline = time.monotonic() + 120
-        while time.monotonic() < deadline and not (out.is_file() and out.stat().st_size > 20_000):
+        unfinished = unfinished_path(out)
+        while time.monotonic() < deadline and not (unfinished.is_file() and unfinished.stat().st_size > 20_000):
             time.sleep(0.05)
         running.send_signal(signal.SIGINT)
         _, said = running.communicate(timeout=60)
@@ -225,7 +230,8 @@ def test_ctrl_c_leaves_a_playable_film_and_resume_goes_on(tmp_path: Path) -> Non
         running.kill()
     assert running.returncode == 130, said
     assert "--resume goes on" in said and "Traceback" not in said
-    done = len(frame_times(out))
+    assert not out.exists()
+    done = len(frame_times(unfinished))
     assert 0 < done < 300
     again = subprocess.run([*command, "--resume", "--quiet"], cwd=root, capture_output=True, text=True, timeout=300)
     assert again.returncode == 0, again.stderr
@@ -242,9 +248,9 @@ def test_a_motion_is_saved_and_played_back(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "m.npz") as archive:
         assert not [name for name in archive.namelist() if "detail" in name or "picture" in name or "points" in name]
     with pytest.raises(UsageError, match="holds no images to compare with"):
-        RenderPipeline(blob_job(tmp_path, tmp_path / "m.npz", compare=True), BlobEngine()).run()
+        RenderPipeline(blob_job(tmp_path, tmp_path / "m.npz", compare=True, overwrite=True), BlobEngine()).run()
     with pytest.raises(UsageError, match="cannot be mirrored"):
-        RenderPipeline(blob_job(tmp_path, tmp_path / "m.npz", mirror=True), BlobEngine()).run()
+        RenderPipeline(blob_job(tmp_path, tmp_path / "m.npz", mirror=True, overwrite=True), BlobEngine()).run()
 
 
 def test_a_motion_with_the_real_engine(tmp_path: Path) -> None:
@@ -318,4 +324,4 @@ def test_a_motion_of_another_engine(tmp_path: Path) -> None:
     RenderPipeline(blob_job(tmp_path, video, motion=tmp_path / "m.npz"), BlobEngine()).run()
     other = tampered(tmp_path / "m.npz", tmp_path / "o.npz", engine="fomm")
     with pytest.raises(UsageError, match="choose that one"):
-        RenderPipeline(blob_job(tmp_path, other), BlobEngine()).run()
+        RenderPipeline(blob_job(tmp_path, other, overwrite=True), BlobEngine()).run()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import shutil
 import struct
 import zlib
 from pathlib import Path
@@ -15,7 +16,9 @@ from PIL import ImageCms
 
 from livepuppet.errors import PortraitError, UsageError
 from livepuppet.types import Image
-from livepuppet.vision.portrait import LIVE_LIMIT, NEUTRAL, find_portraits, load_portrait, shipped_avatars
+from livepuppet.vision.portrait import LIVE_LIMIT, NEUTRAL, find_portraits, load_alpha, load_portrait, shipped_avatars
+
+CASES = Path(__file__).parents[1] / "cases"
 
 
 def picture(width: int = 96, height: int = 64) -> Image:
@@ -191,6 +194,44 @@ def test_hints_for_what_people_try(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"\0\0\0\x18ftypisom" + bytes(40))
     with pytest.raises(PortraitError, match="save a still"):
         load_portrait(tmp_path / "a.mp4")
+
+
+@pytest.mark.parametrize(
+    ("start", "says"),
+    [
+        (b"\0\0\0\x18ftypheic", "HEIC"),
+        (b"%PDF-1.7", "PDF"),
+        (b"\xff\x0a", "JPEG XL"),
+        (b"<!DOCTYPE html><html>", "web page"),
+        (b"<svg xmlns=", "SVG"),
+        (b"\0\0\0\x18ftypisom", "save a still"),
+        (b"\x1aE\xdf\xa3", "save a still"),
+    ],
+)
+def test_what_is_no_picture_is_named_by_its_content(tmp_path: Path, start: bytes, says: str) -> None:
+    (tmp_path / "photo.jpg").write_bytes(start + bytes(200))
+    with pytest.raises(PortraitError, match=says) as refusal:
+        load_portrait(tmp_path / "photo.jpg")
+    assert "\n" not in str(refusal.value)
+
+
+def test_photos_of_phones_are_read_whatever_they_are_called(tmp_path: Path) -> None:
+    photo = CASES / "photo.heic"
+    image = load_portrait(photo)
+    assert image.shape == (400, 320, 3)
+    expected = np.asarray(Pictures.open(shipped_avatars()[0]).resize((320, 400)).convert("RGB")).astype(int)
+    assert np.abs(image.astype(int) - expected).mean() < 3
+    shutil.copy(photo, tmp_path / "IMG_0001.jpg")
+    assert np.array_equal(load_portrait(tmp_path / "IMG_0001.jpg"), image) and load_alpha(photo) is None
+
+
+def test_a_folder_s_pictures_are_found_by_their_content(tmp_path: Path) -> None:
+    for name, kind in (("a.jfif", "JPEG"), ("b.jpe", "JPEG"), ("c.download", "PNG"), ("d", "WEBP"), ("notes.txt", "")):
+        if kind:
+            Pictures.new("RGB", (64, 64)).save(tmp_path / name, kind)
+        else:
+            (tmp_path / name).write_text("BMW is no bitmap, but begins like one"[4:])
+    assert [p.name for p in find_portraits([tmp_path])] == ["a.jfif", "b.jpe", "c.download", "d"]
 
 
 def test_folders_are_searched_in_order(tmp_path: Path) -> None:

@@ -26,12 +26,14 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from livepuppet.errors import ModelError, RunError, UsageError
-from livepuppet.files import data_folder, fetch
+from livepuppet.files import data_folder, fetch, has_ended, process_mark
 
 FORMAT = 1
 MANIFEST = "model.json"
 LARGEST_BYTES = 4 << 30
 LARGEST_MANIFEST_BYTES = 1 << 20
+IMPORTING = ".importing-"
+"""Before the names of folders of models that are not whole."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 CropKind = Literal["face", "none"]
@@ -244,6 +246,14 @@ def file_entry(path: Path) -> FileEntry:
     return FileEntry(path.stat().st_size, sha256(path))
 
 
+def check_model_name(name: str, *, replace: bool = False) -> None:
+    """Raises UsageError for a name that cannot be, or that is taken (unless `replace`)."""
+    if not NAME.fullmatch(name):
+        raise UsageError(f"'{name}' cannot be a model's name: use letters, digits, '.', '-' and '_', at most 64", parameter="name")
+    if (models_folder() / name).exists() and not replace:
+        raise UsageError(f"there is a model '{name}' already: remove it first, or choose another name", parameter="name")
+
+
 @contextmanager
 def create_model_directory(name: str, *, replace: bool = False) -> Iterator[Path]:
     """An empty directory that becomes the person's model `name` when the block ends well, and vanishes otherwise.
@@ -251,21 +261,18 @@ def create_model_directory(name: str, *, replace: bool = False) -> Iterator[Path
     Raises:
         UsageError: for a name that cannot be, or that is taken (unless `replace`).
     """
-    if not NAME.fullmatch(name):
-        raise UsageError(f"'{name}' cannot be a model's name: use letters, digits, '.', '-' and '_', at most 64")
+    check_model_name(name, replace=replace)
     target = models_folder() / name
-    if target.exists() and not replace:
-        raise UsageError(
-            f"there is a model '{name}' already: remove it first, or choose another name",
-            parameter="name",
-        )
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".importing-", dir=target.parent) as folder:
+    for left in target.parent.glob(f"{IMPORTING}*"):
+        if has_ended("-".join(left.name.removeprefix(IMPORTING).split("-")[:2])):
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f"{IMPORTING}{process_mark()}-", dir=target.parent) as folder:
         path = Path(folder) / name
         path.mkdir()
         yield path
         if target.exists():
-            shutil.rmtree(target)
+            target.replace(Path(folder) / "replaced")
         path.replace(target)
 
 

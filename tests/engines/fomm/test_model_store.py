@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -13,9 +16,11 @@ from typing import Any
 
 import pytest
 
+from livepuppet.cli import main
 from livepuppet.engines.fomm import model_store as artifacts
 from livepuppet.engines.fomm.model_store import Manifest, file_entry
 from livepuppet.errors import ModelError, UsageError
+from livepuppet.files import process_mark
 
 
 @pytest.fixture(autouse=True)
@@ -169,6 +174,25 @@ def test_a_taken_name_is_refused_or_replaced(own_home: Path) -> None:
     with artifacts.create_model_directory("mine", replace=True) as path:
         (path / "new").write_text("x")
     assert [file.name for file in (own_home / "mine").iterdir()] == ["new"]
+
+
+def test_a_taken_name_is_refused_before_the_checkpoint_is_read(own_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_model(own_home / "mine")
+    assert main(["models", "import", "nowhere.pth.tar", "--name", "mine"]) == 2
+    assert "there is a model 'mine' already" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="whether a process runs is asked by signal 0")
+def test_what_a_killed_import_left_is_removed_by_the_next(own_home: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    left = own_home / f".importing-{process_mark().partition('-')[0]}-{ended.pid}-abc"
+    running = own_home / f".importing-{process_mark()}-abc"
+    left.mkdir(parents=True)
+    running.mkdir()
+    with artifacts.create_model_directory("mine") as path:
+        (path / "new").write_text("x")
+    assert sorted(other.name for other in own_home.iterdir()) == sorted([running.name, "mine"])
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", ".hidden", "a b", "x" * 65])
