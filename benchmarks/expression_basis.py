@@ -25,7 +25,8 @@ from livepuppet.synthetic.person import draw_person
 from livepuppet.synthetic.posing import Body
 from livepuppet.synthetic.renderer import RenderedImage, photograph
 from livepuppet.synthetic.setting import portrait_setting
-from livepuppet.types import EXPRESSION_UNITS, Floats
+from livepuppet.types import Floats
+from livepuppet.vision.expressions import EXPRESSION_UNITS
 from livepuppet.vision.face_landmarks import find_faces
 
 OUTPUT = Path(__file__).parents[1] / "livepuppet/engines/landmark/expression_basis.npz"

@@ -224,7 +224,7 @@ def test_no_file_is_too_long() -> None:
 
 
 def test_tests_mirror_the_package_and_never_import_each_other() -> None:
-    known = {path.name for path in PACKAGE.iterdir() if path.is_dir()} | {"golden", "cases", "machine", "tools"}
+    known = {path.name for path in PACKAGE.iterdir() if path.is_dir()} | {"golden", "cases", "machine", "tools", "benchmarks"}
     assert {path.name for path in TESTS.iterdir() if path.is_dir() and path.name != "__pycache__"} <= known
     tests = {path.stem for path in TESTS.rglob("test_*.py")}
     for path in TESTS.rglob("*.py"):

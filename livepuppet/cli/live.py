@@ -39,7 +39,7 @@ examples:
   livepuppet --avatar me.jpg --camera talk.mp4 --output talking.mp4
                                                   a video moves a photo, into a file
   livepuppet --camera demo                        no webcam at hand: the built-in performance
-  livepuppet --camera none --microphone auto      no webcam wanted: your voice moves the mouth, the rest lives on by itself
+  livepuppet --camera none --microphone auto      no webcam wanted: your voice moves the mouth
   livepuppet --camera ifacialmocap://192.168.1.20 an iPhone moves it; livelink://:11111 and vmc://:39539 likewise
 
 Press H in the window for the keys. Look into the camera and hold still for a moment: that is the

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from livepuppet.errors import UsageError
-from livepuppet.types import EXPRESSION_UNITS, Floats
-from livepuppet.vision.expressions import unit_weights
+from livepuppet.types import Floats
+from livepuppet.vision.expressions import EXPRESSION_UNITS, unit_weights
 
 EXPRESSIONS: Mapping[str, Mapping[str, float]] = {
     "smile": {"mouthSmile": 0.75, "cheekSquint": 0.5, "mouthDimple": 0.2, "eyeSquint": 0.2},

@@ -18,20 +18,8 @@ from livepuppet.errors import FrameError, UsageError
 from livepuppet.live.expression_keys import ExpressionKeys
 from livepuppet.live.reference import HOLD_STILL_S, BetterReference, HoldStill
 from livepuppet.live.stats import Meter
-from livepuppet.types import (
-    EXPRESSION_UNITS,
-    AnyEngine,
-    AnyFrame,
-    Avatar,
-    Closing,
-    ExpressionFrame,
-    ExpressiveEngine,
-    Floats,
-    Frame,
-    Image,
-    Motion,
-    Tuning,
-)
+from livepuppet.types import AnyEngine, AnyFrame, Avatar, Closing, ExpressionFrame, ExpressiveEngine, Floats, Frame, Image, Motion, Tuning
+from livepuppet.vision.expressions import EXPRESSION_UNITS
 from livepuppet.vision.imgproc import checked_image
 from livepuppet.vision.portrait import load_portrait
 from livepuppet.vision.smoothing import MotionFilter

@@ -188,6 +188,8 @@ def check_files(job: RenderJob) -> None:
         raise PortraitError(f"no such picture: {job.avatar}", parameter="avatar")
     if not is_url(job.driving) and not Path(job.driving).exists():
         VideoReader(job.driving).close()  # says what is wrong with it
+    if job.speech is not None and not Path(job.speech).is_file():
+        raise UsageError(f"no such recording: {job.speech}", parameter="speech")
     for parameter, path in job.written:
         check_folder(path, parameter, SinkError)
     if not job.resume:

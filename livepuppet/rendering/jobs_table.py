@@ -7,6 +7,7 @@ import csv
 import io
 import logging
 import re
+import textwrap
 from collections.abc import Collection
 from pathlib import Path
 

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +18,10 @@ from livepuppet.rendering.job import RenderJob
 from livepuppet.rendering.tracking import DriverFrame, Reference, smooth_driver_frames
 from livepuppet.speech.features import RATE
 from livepuppet.speech.talker import Level, Talker
-from livepuppet.types import EXPRESSION_UNITS, AnyEngine, Avatar, ExpressionFrame, ExpressiveEngine, Motion, Size
+from livepuppet.types import AnyEngine, Avatar, ExpressionFrame, ExpressiveEngine, Motion, Size
 from livepuppet.video.audio import AudioTrack
 from livepuppet.video.samples import SampleReader, only_sound
+from livepuppet.vision.expressions import EXPRESSION_UNITS
 
 DEFAULT_FPS = 25.0
 CLOCK = Fraction(1, 90_000)
@@ -48,8 +48,6 @@ def open_job_driver(job: RenderJob, *, progress: Progress, stop: threading.Event
         return SpeechDriver(job.driving, job.fps)
     if job.fps is not None:
         raise UsageError("a video that follows another one keeps its frame rate: fps is for a driver that is sound alone", parameter="fps")
-    if job.speech is not None and not Path(job.speech).is_file():
-        raise UsageError(f"no such recording: {job.speech}", parameter="speech")
     driver = open_driver(job.driving, mirror=job.mirror, progress=progress, stop=stop, face=job.face)
     if not voice_drives(job):
         return driver

@@ -13,7 +13,8 @@ from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
 from pythonosc.osc_message_builder import OscMessageBuilder
 
 from livepuppet.errors import SinkError, UsageError
-from livepuppet.types import EXPRESSION_UNITS, Closing, ExpressionFrame, Floats, Frame, Size
+from livepuppet.types import Closing, ExpressionFrame, Floats, Frame, Size
+from livepuppet.vision.expressions import EXPRESSION_UNITS
 
 log = logging.getLogger("livepuppet.vmc")
 

@@ -9,8 +9,7 @@ import pytest
 
 from livepuppet.errors import UsageError
 from livepuppet.live.expression_keys import ATTACK_S, EXPRESSIONS, RELEASE_S, ExpressionKeys
-from livepuppet.types import EXPRESSION_UNITS
-from livepuppet.vision.expressions import unit_weights
+from livepuppet.vision.expressions import EXPRESSION_UNITS, unit_weights
 
 SMILE = EXPRESSION_UNITS.index("mouthSmileLeft")
 

@@ -12,7 +12,8 @@ from session_fixtures import Shelf
 from livepuppet.errors import UsageError
 from livepuppet.live.puppet import Puppet
 from livepuppet.live.session import Session
-from livepuppet.types import EXPRESSION_UNITS, ExpressionFrame, Floats, Image, Motion, Tuning
+from livepuppet.types import ExpressionFrame, Floats, Image, Motion, Tuning
+from livepuppet.vision.expressions import EXPRESSION_UNITS
 
 
 class NumberEngine(BlobEngine):

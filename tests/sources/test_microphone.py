@@ -16,8 +16,9 @@ from livepuppet.errors import SourceError, UsageError
 from livepuppet.factory import open_source
 from livepuppet.sources.microphone import MUTE_S, STARVED_S, WAITING_BLOCKS, MicrophoneSource
 from livepuppet.speech.features import RATE
-from livepuppet.types import EXPRESSION_UNITS, ExpressionFrame, ExpressionSource
+from livepuppet.types import ExpressionFrame, ExpressionSource
 from livepuppet.video.samples import SampleReader
+from livepuppet.vision.expressions import EXPRESSION_UNITS
 
 VOICE = Path(__file__).parents[1] / "cases/voice.mp3"
 JAW = EXPRESSION_UNITS.index("jawOpen")

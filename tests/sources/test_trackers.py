@@ -22,7 +22,8 @@ from livepuppet.sources.trackers.ifacialmocap import GREETING, IFacialMocapSourc
 from livepuppet.sources.trackers.livelink import NAMES, LiveLinkSource
 from livepuppet.sources.trackers.receiver import STRANGE_LIMIT, Tracker
 from livepuppet.sources.trackers.vmc import VmcSource
-from livepuppet.types import EXPRESSION_UNITS, ExpressionFrame, ExpressionSource
+from livepuppet.types import ExpressionFrame, ExpressionSource
+from livepuppet.vision.expressions import EXPRESSION_UNITS
 
 PLACES = {name: i for i, name in enumerate(EXPRESSION_UNITS)}
 

@@ -13,8 +13,8 @@ from livepuppet.speech.liveliness import Liveliness
 from livepuppet.speech.mouth import BITE, JAW, LOUD, SHUT, SpeechMouth, States, mouth_at, mouth_weights
 from livepuppet.speech.mouth_network import CHANNELS, load_layers
 from livepuppet.speech.talker import Level, Talker
-from livepuppet.types import EXPRESSION_UNITS
 from livepuppet.video.samples import SampleReader
+from livepuppet.vision.expressions import EXPRESSION_UNITS
 
 VOICE = Path(__file__).parents[1] / "cases/voice.mp3"
 """'Maybe Bob will buy some apples. My pal Pam came home, and five wolves played over the valley.' said by Debian's flite."""

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from livepuppet.types import EXPRESSION_UNITS, ExpressionFrame
-from livepuppet.vision.expressions import mirrored_expression, unit_weights
+from livepuppet.types import ExpressionFrame
+from livepuppet.vision.expressions import EXPRESSION_UNITS, mirrored_expression, unit_weights
 
 
 def test_a_name_without_its_side_means_both() -> None:

@@ -12,8 +12,8 @@ import numpy as np
 
 from livepuppet.engines.landmark.face_model import COUNT
 from livepuppet.engines.landmark.retarget import LOWER_FACE, POSE_SIZE, WEIGHTS, rotation_matrix, rotation_vector, view_angles
-from livepuppet.types import EXPRESSION_UNITS, ExpressionFrame, Floats, Motion
-from livepuppet.vision.expressions import head_angles, head_rotation
+from livepuppet.types import ExpressionFrame, Floats, Motion
+from livepuppet.vision.expressions import EXPRESSION_UNITS, head_angles, head_rotation
 
 UNITS = len(EXPRESSION_UNITS)
 with np.load(str(files("livepuppet.engines.landmark") / "expression_basis.npz"), allow_pickle=False) as _data:

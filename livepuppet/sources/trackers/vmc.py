@@ -15,8 +15,8 @@ import numpy as np
 from pythonosc.osc_packet import OscPacket, ParseError
 
 from livepuppet.sources.trackers.receiver import Tracker, split_address
-from livepuppet.types import EXPRESSION_UNITS, ExpressionFrame, Floats
-from livepuppet.vision.expressions import head_angles, unit_weights
+from livepuppet.types import ExpressionFrame, Floats
+from livepuppet.vision.expressions import EXPRESSION_UNITS, head_angles, unit_weights
 
 PORT = 39_539
 BY_LOWER_CASE = {name.lower(): name for name in EXPRESSION_UNITS}

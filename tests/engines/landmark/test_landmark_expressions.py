@@ -14,8 +14,8 @@ from livepuppet.engines.landmark.eyes import measure_eyes
 from livepuppet.engines.landmark.face_model import COUNT
 from livepuppet.engines.landmark.mouth import mouth_opening
 from livepuppet.engines.landmark.retarget import MODEL
-from livepuppet.types import EXPRESSION_UNITS, ExpressionFrame, ExpressiveEngine, Floats, Motion, Tuning
-from livepuppet.vision.expressions import mirrored_expression, unit_weights
+from livepuppet.types import ExpressionFrame, ExpressiveEngine, Floats, Motion, Tuning
+from livepuppet.vision.expressions import EXPRESSION_UNITS, mirrored_expression, unit_weights
 
 REST = ExpressionFrame(np.zeros(len(EXPRESSION_UNITS)))
 
