@@ -36,7 +36,7 @@ from livepuppet.rendering.chunks import (
 from livepuppet.rendering.driver import Progress, SilentProgress
 from livepuppet.rendering.executors import Executor
 from livepuppet.rendering.job import RenderJob, RenderResult, existing_result
-from livepuppet.rendering.people import PeopleTracks
+from livepuppet.rendering.person_tracks import PeopleTracks
 from livepuppet.rendering.resume import note_path
 from livepuppet.rendering.tracking import Reference, references_from_shots
 

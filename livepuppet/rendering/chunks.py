@@ -19,9 +19,11 @@ from typing import Any
 from livepuppet.errors import UsageError
 from livepuppet.factory import open_engine
 from livepuppet.provenance.marks import Mark
-from livepuppet.rendering.driver import SilentProgress, frame_preprocessor, open_driver
+from livepuppet.rendering.driver import SilentProgress, open_driver
+from livepuppet.rendering.driver_view import FrameView
 from livepuppet.rendering.job import RenderJob, RenderResult, open_audio, open_video_writer, sign_output
-from livepuppet.rendering.people import PeopleTracks, find_people
+from livepuppet.rendering.people import find_people
+from livepuppet.rendering.person_tracks import PeopleTracks
 from livepuppet.rendering.pipeline import RenderPipeline
 from livepuppet.rendering.tracking import SEARCH_LIMIT_PX, DriverFrame, Reference, ShotReference, best_of_each_shot, track_driver
 from livepuppet.types import AnyEngine, Size
@@ -108,13 +110,13 @@ def search_chunk(worker_job: WorkerJob, chunk: VideoChunk, cast: PeopleTracks | 
         try:
             start = video.seconds(chunk.first)
             end = job.end if chunk.before is None else video.seconds(chunk.before)
-            look = frame_preprocessor(job.mirror, cast)
+            view = FrameView(job.mirror, cast)
             before: int | None = None
             inside: list[DriverFrame] = []
 
             def driver_frames() -> Iterator[DriverFrame]:
                 nonlocal before
-                for driver_frame in track_driver(engine, video, look=look, start=max(0.0, start - LOOK_BACK_S), end=end):
+                for driver_frame in track_driver(engine, video, view=view, start=max(0.0, start - LOOK_BACK_S), end=end):
                     if driver_frame.pts < chunk.first:
                         before = driver_frame.shot
                     else:
@@ -152,7 +154,7 @@ def render_chunk(
 def find_job_people(worker_job: WorkerJob) -> PeopleTracks | None:
     """Who is in the driving video."""
     with unpack_job(worker_job) as job:
-        return find_people(job.driving, job.face)
+        return find_people(job.driving, job.face, spans=job.spans)
 
 
 def first_reference(worker_job: WorkerJob, cast: PeopleTracks | None) -> list[Reference]:

@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 
 DEFAULT_CRF = 16
 
+REFERENCE_S = 2.0
+"""Of a reference outside the range that is rendered, so much is looked at to see who is there."""
+
 
 @dataclass(frozen=True)
 class RenderJob:
@@ -56,6 +59,19 @@ class RenderJob:
     label: str | None = None
     label_position: Corner = "bottom-right"
     sign_with: tuple[Path, Path] | None = None
+
+    @property
+    def spans(self) -> list[tuple[float, float | None]]:
+        """The parts of the driving video that are used, seconds: what becomes the video, and where the reference is, if that is elsewhere."""
+        begin, end = self.start or 0.0, self.end
+        spans: list[tuple[float, float | None]] = [(begin, end)]
+        if not isinstance(self.reference, str):
+            at = float(self.reference)
+            if at < begin:
+                spans.append((at, min(at + REFERENCE_S, begin)))
+            elif end is not None and at >= end:
+                spans.append((at, at + REFERENCE_S))
+        return spans
 
     def settings(self) -> dict[str, Any]:
         """What decides how the video looks, for recognising a video that was begun with something else."""

@@ -81,7 +81,7 @@ class RenderPipeline:
         job = self.job
         if not is_image_sequence(job.output):
             video_format(job.output.suffix.lower(), transparent=job.transparent)  # refused before anything is worked on
-        driver = open_driver(job.driving, mirror=job.mirror, progress=self.progress, stop=self.stop, face=job.face)
+        driver = open_driver(job.driving, mirror=job.mirror, progress=self.progress, stop=self.stop, face=job.face, spans=job.spans)
         try:
             if job.compare and driver.size is None:
                 raise UsageError(f"{job.driving} holds no images to compare with", parameter="compare")

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 
 from livepuppet.types import Image, Size
-from livepuppet.vision.face_landmarks import Landmarks, bounding_box
+from livepuppet.vision.face_landmarks import Landmarks
+from livepuppet.vision.windows import bounding_box
 
 LONG_SIDE_PX = 1280
 """The output's longer side where no size is asked for."""

@@ -16,7 +16,7 @@ PersonMask: TypeAlias = NDArray[np.float32]
 
 
 class PersonSegmenter:
-    """MediaPipe's selfie segmentation, in the release that carries its model (see `face_landmarks.carries_models`)."""
+    """MediaPipe's selfie segmentation, in the release that carries its model (see `mediapipe_models.carries_models`)."""
 
     def __init__(self) -> None:
         self._graph = SolutionGraph("selfie_segmentation", "SelfieSegmentation", model_selection=0)

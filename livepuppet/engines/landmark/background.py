@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from livepuppet.engines.landmark.raster import Grid
 from livepuppet.types import Floats, Image
-from livepuppet.vision.face_landmarks import carries_models
+from livepuppet.vision.mediapipe_models import carries_models
 from livepuppet.vision.segmentation import PersonSegmenter
 
 RIM = (0.015, 0.06)

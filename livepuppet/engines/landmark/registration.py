@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from livepuppet.engines.landmark.face_model import CHIN, FOREHEAD, LEFT_EDGE, OVAL, RIGHT_EDGE
 from livepuppet.engines.landmark.retarget import HeadPose, rotation_matrix, rotation_vector
 from livepuppet.types import Floats, Image
-from livepuppet.vision.face_landmarks import Landmarks, carries_models
+from livepuppet.vision.face_landmarks import Landmarks
+from livepuppet.vision.mediapipe_models import carries_models
 from livepuppet.vision.segmentation import PersonMask, PersonSegmenter
 
 Patch = NDArray[np.uint8]
