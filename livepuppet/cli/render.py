@@ -44,7 +44,22 @@ on the command line holds for all rows that leave it empty. JOBS.summary.csv say
 
 FILES = ("avatar", "driving", "output")
 ROW_OPTIONS = frozenset(
-    {"size", "crf", "background", "compare", "motion", "reference", "start", "end", "face", "engine", "model", "device", "mirror"}
+    {
+        "size",
+        "crf",
+        "background",
+        "compare",
+        "motion",
+        "reference",
+        "start",
+        "end",
+        "face",
+        "avatar-face",
+        "engine",
+        "model",
+        "device",
+        "mirror",
+    }
     | {"gain", "smoothing", "mouth", "no-watermark", "label", "label-position"}
 )
 SWITCHES = frozenset({"compare", "mirror", "no-watermark"})
@@ -74,6 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     motion.add_argument("--start", type=parse_time, metavar="S", help="begin at this second of the driving video")
     motion.add_argument("--end", type=parse_time, metavar="S", help="end before this second")
     motion.add_argument("--face", type=positive_int, metavar="N", help="who drives, of several people: 1 is the largest and steadiest")
+    motion.add_argument("--avatar-face", type=positive_int, metavar="N", help="which of several faces of the photo moves: 1 is the largest")
     add_engine_arguments(parser.add_argument_group("what moves it"))
     add_marking_arguments(parser.add_argument_group("how it says that it is synthetic"))
     many = parser.add_argument_group("many videos")
@@ -129,6 +145,7 @@ def job_from_options(options: argparse.Namespace) -> RenderJob:
         start=options.start,
         end=options.end,
         face=options.face,
+        avatar_face=options.avatar_face,
         crf=options.crf,
         compare=options.compare,
         motion=options.motion,

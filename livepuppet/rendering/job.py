@@ -33,6 +33,7 @@ class RenderJob:
     Attributes:
         size: None takes the portrait's own.
         face: which of several people drives, None the largest and steadiest.
+        avatar_face: which of several faces of the portrait moves, None the largest.
         motion: where to save the driver's motion.
         resume: go on with an interrupted video.
     """
@@ -50,6 +51,7 @@ class RenderJob:
     start: float | None = None
     end: float | None = None
     face: int | None = None
+    avatar_face: int | None = None
     crf: int = DEFAULT_CRF
     compare: bool = False
     motion: Path | None = None
@@ -62,7 +64,7 @@ class RenderJob:
 
     @property
     def spans(self) -> list[tuple[float, float | None]]:
-        """The parts of the driving video that are used, seconds: what becomes the video, and where the reference is, if that is elsewhere."""
+        """The parts of the driving video that are used, seconds: what is rendered, and where the reference is, if that is elsewhere."""
         begin, end = self.start or 0.0, self.end
         spans: list[tuple[float, float | None]] = [(begin, end)]
         if not isinstance(self.reference, str):
@@ -89,6 +91,7 @@ class RenderJob:
             "start": self.start,
             "end": self.end,
             "face": self.face,
+            "avatar_face": self.avatar_face,
             "crf": self.crf,
             "compare": self.compare,
             "transparent": self.transparent,

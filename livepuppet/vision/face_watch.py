@@ -9,6 +9,7 @@ changes both.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -19,7 +20,10 @@ from numpy.typing import NDArray
 from livepuppet.types import Floats, Image
 from livepuppet.vision.cuts import CutDetector
 from livepuppet.vision.face_detection import FaceDetector
+from livepuppet.vision.orientation import quarters_to_upright
 from livepuppet.vision.windows import bounding_box, cut_window, window_round
+
+log = logging.getLogger("livepuppet.vision.face_watch")
 
 Verdict: TypeAlias = Literal["seen", "hidden", "nobody"]
 """Of landmarks: they show the face; something is before it; there is no face at all where they are."""
@@ -75,6 +79,10 @@ DOUBT, SLIGHT_DOUBT = 0.09, 0.012
 """So much less sure than usual the detector is when something is before the face, and when it is before the mouth only."""
 ONE_SIDE_DOUBT = 0.15
 """The same where only an eye or the nose is gone: a head that turns hides one of them itself."""
+CHECK_PX = 192
+"""The detector is shown the face's surroundings at this size."""
+UPRIGHT_ROOM, REFUSED_FRAMES = 3.0, 30
+"""How much is looked at, in sizes of the face, to see whether it is upright; one that is not is not looked at again for so many frames."""
 LIPS_FRAMES = 2
 """Lips must be gone for so many frames: they may move faster than the landmarks follow."""
 STRANGE = 3
@@ -116,6 +124,8 @@ class FaceWatch:
     def __init__(self) -> None:
         self._cuts = CutDetector()
         self._detector: FaceDetector | None = None
+        self._refused = 0
+        self._told = False
         self.forget()
 
     def forget(self) -> None:
@@ -142,8 +152,7 @@ class FaceWatch:
         jumped = self._place is not None and jump(self._place, place)
         self._since_check += 1
         if self._score_usual is None:
-            self._score_usual = self._score(image, place)
-            verdict: Verdict = "seen"
+            verdict: Verdict = self._first_look(image, place)
         elif jumped or self._below(likeness, CHANGED).any() or self._since_check >= CHECK_EVERY:
             verdict = self._check(self._score_usual - self._score(image, place), likeness, jumped)
         else:
@@ -155,6 +164,21 @@ class FaceWatch:
         else:
             self._hidden, self._place = self._hidden + 1, None
         return verdict
+
+    def _first_look(self, image: Image, place: tuple[float, float, float]) -> Verdict:
+        """The verdict on a face that nothing is known of: it need only be upright, for of others the landmarks are nonsense."""
+        if self._refused > 0:
+            self._refused -= 1
+            return "nobody"
+        quarters = quarters_to_upright([cut_window(image, window_round(*place, UPRIGHT_ROOM), 2 * CHECK_PX)])
+        if quarters:
+            self._refused = REFUSED_FRAMES
+            if not self._told:
+                log.info("the driver is not upright: turn the camera or the video by %d°", 90 * quarters if quarters < 3 else 90)
+            self._told = True
+            return "nobody"
+        self._score_usual, self._doubt = self._score(image, place), 0.0
+        return "seen"
 
     def _check(self, doubt: float, likeness: Floats, jumped: bool) -> Verdict:
         """The verdict on a face that may be hidden. doubt: how much less sure than usual the detector is."""
@@ -175,7 +199,7 @@ class FaceWatch:
         if not stranger and not (doubt > enough and (others or lips)) and self._lips_gone < (1 if self._hidden else LIPS_FRAMES):
             return "seen"
         if self._hidden < ADOPT_FRAMES:
-            return "hidden"
+            return "nobody" if stranger else "hidden"
         self.forget()
         return "seen"
 
@@ -209,9 +233,9 @@ class FaceWatch:
         """How sure the detector is of a face there, 0 … 1."""
         if self._detector is None:
             self._detector = FaceDetector(0.05)
-        side = 192
-        faces = self._detector(cut_window(image, window_round(*place, 2.0), side))
-        near = [face.score for face in faces if max(abs(face.x - side / 2), abs(face.y - side / 2)) < side / 4 and face.side > side / 4]
+        faces = self._detector(cut_window(image, window_round(*place, 2.0), CHECK_PX))
+        middle, reach = CHECK_PX / 2, CHECK_PX / 4
+        near = [face.score for face in faces if max(abs(face.x - middle), abs(face.y - middle)) < reach < face.side]
         return max(near, default=0.0)
 
     def close(self) -> None:
