@@ -30,7 +30,7 @@ CLOSELY_S = 0.07
 LIMIT_PX = 640
 NEAR = 0.7
 """A face is the same as before when it has moved by less than this share of its side."""
-LIKELY = 0.55
+LIKELY = 0.66
 """Likeness of colours from which a face in the same place is the same person's, or one that comes back to it in the same shot ..."""
 ALIKE = 0.72
 """... and from which two tracks anywhere are (Bhattacharyya coefficient, 1 = equal)."""
@@ -62,9 +62,12 @@ class Track:
     colours: Colours = field(default_factory=lambda: np.zeros((3, BINS**3)))
     counted: NDArray[np.float64] = field(default_factory=lambda: np.zeros((3, 1)))
     """How often each part was seen."""
+    last: Colours = field(default_factory=lambda: np.zeros((3, BINS**3)))
+    """As `colours`, in the last place only."""
 
     def add(self, place: Detection, colours: Colours) -> None:
         self.places.append(place)
+        self.last = colours
         shown = colours.any(axis=1, keepdims=True)
         self.counted += shown
         self.colours = self.colours + shown * (colours - self.colours) / np.maximum(self.counted, 1)
@@ -208,7 +211,8 @@ def match(current: list[Track], places: list[Detection], looks: list[Colours]) -
     pairs = []
     for j, (place, colours) in enumerate(zip(places, looks, strict=True)):
         for i, track in enumerate(current):
-            distance, likeness = detection_distance(track.places[-1], place), similarity(track.colours, colours)
+            distance = detection_distance(track.places[-1], place)
+            likeness = max(similarity(track.colours, colours), similarity(track.last, colours))
             if distance <= NEAR and likeness >= LIKELY:
                 pairs.append((distance + (1 - likeness), i, j))
     found: list[Track | None] = [None] * len(places)

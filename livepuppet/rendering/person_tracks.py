@@ -107,14 +107,14 @@ class PeopleTracks:
             return None
         shot = self._shot(pts)
         own = self.people[self.driver].at(pts, self.within, shot)
-        if own is None or self._detected(pts, shot):
+        if own is None or self._detected(self.people[self.driver], pts, shot):
             return own
         hidden = any(np.hypot(own.x - other.x, own.y - other.y) < ON_TOP * max(own.side, other.side) for other in self._others(pts))
         return None if hidden else own
 
-    def _detected(self, pts: int, shot: tuple[float, float]) -> bool:
-        """Whether the look nearest in time saw the driver, and no look beside it missed them."""
-        before, after = self.people[self.driver].around(pts, self.within, shot)
+    def _detected(self, person: PersonTracks, pts: int, shot: tuple[float, float]) -> bool:
+        """Whether the look nearest in time saw them, and no look beside it missed them."""
+        before, after = person.around(pts, self.within, shot)
         i = bisect.bisect_right(self.looks, pts)
         last, following = self.looks[i - 1] if i else None, self.looks[i] if i < len(self.looks) else None
         seen_last = before is not None and before.pts == last
@@ -147,8 +147,11 @@ class PeopleTracks:
         return [person for i, person in enumerate(self.people) if i != self.driver] + self.passers_by
 
     def _others(self, pts: int) -> list[Detection]:
+        """Where others are: those that are detected then, and, while the driver is not, those that were or will be soon."""
         shot = self._shot(pts)
-        return [place for person in self._everybody_else() if (place := person.at(pts, self.within, shot)) is not None]
+        sure = bool(self.people) and self._detected(self.people[self.driver], pts, shot)
+        shown = (person for person in self._everybody_else() if not sure or self._detected(person, pts, shot))
+        return [place for person in shown if (place := person.at(pts, self.within, shot)) is not None]
 
 
 def box(place: Detection, factor: float, width: int, height: int) -> tuple[slice, slice]:
