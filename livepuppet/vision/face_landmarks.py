@@ -133,6 +133,7 @@ class FaceTracker:
         self._window: Window | None = None
         self._misses = 0
         self._last: Landmarks | None = None
+        self._near_turn = False
         self._watch: FaceWatch | None = None if static else FaceWatch()
 
     def track(self, image: Image) -> Landmarks | None:
@@ -149,7 +150,8 @@ class FaceTracker:
         verdict = "nobody" if found is None else self._watch.judge(image, found)
         if found is not None and verdict == "nobody":  # the mesh goes on seeing the face where it was
             self._start_afresh(image)
-            found = self._find(image)
+            self._near_turn = not self._near_turn
+            found = self._find(self._watch.where_it_was(image) if self._near_turn else image)
             verdict = "nobody" if found is None else self._watch.judge(image, found)
         return found if verdict == "seen" else None
 

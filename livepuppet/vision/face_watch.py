@@ -85,8 +85,13 @@ UPRIGHT_ROOM, REFUSED_FRAMES = 3.0, 30
 """How much is looked at, in sizes of the face, to see whether it is upright; one that is not is not looked at again for so many frames."""
 LIPS_FRAMES = 2
 """Lips must be gone for so many frames: they may move faster than the landmarks follow."""
+SEARCH_ROOM = 3.0
+"""A face that was hidden is looked for in a window this much larger than it, before it is looked for anywhere."""
 STRANGE = 3
-"""A face that comes back with so many parts gone is not the one that was hidden."""
+"""A face that comes back with so many parts gone, or is elsewhere with so many parts changed, is somebody else: who comes out from behind a
+hand is who was behind it."""
+ELSEWHERE = 1.0
+"""Sides of the face."""
 ADOPT_FRAMES = 90
 """A face that looks otherwise for this long has changed: it put on a mask, or it is another one that stays."""
 
@@ -135,6 +140,7 @@ class FaceWatch:
         self._score_usual: float | None = None
         self._doubt = 0.0
         self._place: tuple[float, float, float] | None = None
+        self._last_place: tuple[float, float, float] | None = None
         self._since_check = self._lips_gone = self._hidden = 0
 
     def is_cut(self, image: Image) -> bool:
@@ -143,6 +149,16 @@ class FaceWatch:
         if cut:
             self.forget()
         return cut
+
+    def where_it_was(self, image: Image) -> Image:
+        """The image with nothing but the surroundings of where the face was last seen; the image itself where it never was."""
+        if self._last_place is None:
+            return image
+        left, top, reach = window_round(*self._last_place, SEARCH_ROOM)
+        rows, columns = slice(max(0, top), max(0, top + reach)), slice(max(0, left), max(0, left + reach))
+        only = np.zeros_like(image)
+        only[rows, columns] = image[rows, columns]
+        return only
 
     def judge(self, image: Image, landmarks: Floats) -> Verdict:
         """Whether the face is seen at these landmarks (478, 3), pixels of the image; what is seen is learnt from."""
@@ -154,11 +170,12 @@ class FaceWatch:
         if self._score_usual is None:
             verdict: Verdict = self._first_look(image, place)
         elif jumped or self._below(likeness, CHANGED).any() or self._since_check >= CHECK_EVERY:
-            verdict = self._check(self._score_usual - self._score(image, place), likeness, jumped)
+            elsewhere = self._last_place is not None and distance(self._last_place, place) > ELSEWHERE
+            verdict = self._check(self._score_usual - self._score(image, place), likeness, jumped, elsewhere)
         else:
             verdict, self._doubt = "seen", 0.0
         if verdict == "seen":
-            self._hidden, self._place = 0, place
+            self._hidden, self._place, self._last_place = 0, place, place
             if self._doubt <= SLIGHT_DOUBT or not self._below(likeness, CHANGED).any():
                 self._learn(texture, likeness)
         else:
@@ -180,14 +197,21 @@ class FaceWatch:
         self._score_usual, self._doubt = self._score(image, place), 0.0
         return "seen"
 
-    def _check(self, doubt: float, likeness: Floats, jumped: bool) -> Verdict:
-        """The verdict on a face that may be hidden. doubt: how much less sure than usual the detector is."""
+    def _check(self, doubt: float, likeness: Floats, jumped: bool, elsewhere: bool) -> Verdict:
+        """The verdict on a face that may be hidden.
+
+        Args:
+            doubt: how much less sure than usual the detector is.
+            jumped: farther than a face goes within a frame.
+            elsewhere: far from where the face was last seen.
+        """
         assert self._score_usual is not None
         self._since_check, self._doubt = 0, doubt
         gone = self._below(likeness, BACK if self._hidden else GONE)
         if self._score_usual - doubt < SURE <= self._score_usual and (gone.any() or jumped):
             return "nobody"
-        if not gone.any() or self._score_usual < WITNESS:
+        stranger = bool(gone.sum() >= STRANGE and self._hidden) or bool(self._below(likeness, CHANGED).sum() >= STRANGE and elsewhere)
+        if not stranger and (not gone.any() or self._score_usual < WITNESS):
             self._score_usual -= 2 * LEARNING * doubt
             self._lips_gone = 0
             return "seen"
@@ -195,7 +219,6 @@ class FaceWatch:
         self._lips_gone = self._lips_gone + 1 if lips and doubt > SLIGHT_DOUBT else 0
         others = int(np.delete(gone, LIPS).sum())
         enough = DOUBT if others + lips > 1 or lips else ONE_SIDE_DOUBT
-        stranger = bool(self._hidden) and gone.sum() >= STRANGE  # who comes out from behind a hand is who was behind it
         if not stranger and not (doubt > enough and (others or lips)) and self._lips_gone < (1 if self._hidden else LIPS_FRAMES):
             return "seen"
         if self._hidden < ADOPT_FRAMES:
@@ -249,6 +272,11 @@ def mean_likeness(likeness: Floats) -> float:
     """Of the parts that are known; -1 where none is."""
     known = likeness[~np.isnan(likeness)]
     return float(known.mean()) if known.size else -1.0
+
+
+def distance(one: tuple[float, float, float], other: tuple[float, float, float]) -> float:
+    """How far apart two places are, in sides of the larger face."""
+    return float(np.hypot(one[0] - other[0], one[1] - other[1]) / max(one[2], other[2]))
 
 
 def jump(before: tuple[float, float, float], now: tuple[float, float, float]) -> bool:
