@@ -134,6 +134,7 @@ class FaceTracker:
         self._misses = 0
         self._last: Landmarks | None = None
         self._near_turn = False
+        self._looked_at: Window | None = None
         self._watch: FaceWatch | None = None if static else FaceWatch()
 
     def track(self, image: Image) -> Landmarks | None:
@@ -198,7 +199,11 @@ class FaceTracker:
         """The face inside the window; the window follows when the face comes near its edge."""
         if self._close_up is None:
             self._close_up = open_landmark_detector(self._static)
-        faces = self._close_up.find(cut_window(image, window, WINDOW_SIDE_PX))
+        shown = cut_window(image, window, WINDOW_SIDE_PX)
+        faces = self._close_up.find(shown)
+        if faces and window != self._looked_at:  # the mesh looked where the face was in another window: now it looks where it is
+            faces = self._close_up.find(shown) or faces
+        self._looked_at = window
         if not faces:
             return None
         found = from_window(faces[0], window, WINDOW_SIDE_PX)

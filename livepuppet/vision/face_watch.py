@@ -176,7 +176,8 @@ class FaceWatch:
             verdict, self._doubt = "seen", 0.0
         if verdict == "seen":
             self._hidden, self._place, self._last_place = 0, place, place
-            if self._doubt <= SLIGHT_DOUBT or not self._below(likeness, CHANGED).any():
+            changed, lips_gone = self._below(likeness, CHANGED).any(), self._below(likeness, GONE)[LIPS]
+            if not changed or (self._doubt <= SLIGHT_DOUBT and not lips_gone):
                 self._learn(texture, likeness)
         else:
             self._hidden, self._place = self._hidden + 1, None
@@ -216,7 +217,7 @@ class FaceWatch:
             self._lips_gone = 0
             return "seen"
         lips = bool(gone[LIPS]) and (bool(self._hidden) or self._lips_hidden(likeness))
-        self._lips_gone = self._lips_gone + 1 if lips and doubt > SLIGHT_DOUBT else 0
+        self._lips_gone = self._lips_gone + 1 if lips and doubt > (0.0 if self._hidden else SLIGHT_DOUBT) else 0
         others = int(np.delete(gone, LIPS).sum())
         enough = DOUBT if others + lips > 1 or lips else ONE_SIDE_DOUBT
         if not stranger and not (doubt > enough and (others or lips)) and self._lips_gone < (1 if self._hidden else LIPS_FRAMES):
@@ -282,7 +283,7 @@ def distance(one: tuple[float, float, float], other: tuple[float, float, float])
 def jump(before: tuple[float, float, float], now: tuple[float, float, float]) -> bool:
     """Whether a face cannot have gone, or grown, from the one place to the other within a frame."""
     (x, y, side), (there_x, there_y, there_side) = before, now
-    return max(abs(x - there_x), abs(y - there_y)) > JUMP * max(side, there_side) or abs(np.log(there_side / side)) > GROWTH
+    return bool(max(abs(x - there_x), abs(y - there_y)) > JUMP * max(side, there_side) or abs(np.log(there_side / side)) > GROWTH)
 
 
 def sample_texture(image: Image, landmarks: Floats, place: tuple[float, float, float]) -> Texture:

@@ -8,9 +8,11 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from blob_engine import BlobEngine
+from PIL import Image as PILImage
 from rendering_fixtures import blob_job, frame_times, run_render, write_blob_video
 
 from livepuppet.engines.landmark import LandmarkEngine
@@ -291,3 +293,32 @@ def test_clothes_outside_the_picture_say_nothing() -> None:
         similarity(cut, whole) == pytest.approx(1)
         and similarity(cut, colour_histograms(np.full_like(image, 66), Detection(0, 0.5, 0.3, 0.2))) == 0
     )
+
+
+def test_an_upside_down_driver_is_turned_and_drives_as_the_same_one_upright(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = CASES / "upside_down.mp4"
+    with caplog.at_level(logging.INFO, "livepuppet"):
+        cast = find_people(str(path), None)
+    assert cast is not None and cast.quarters == 2 and "upside down: turned by 180" in caplog.text
+    frames = driver_frames(path, cast, end=1.0)
+    assert all(f.motion is not None and f.motion.points[152, 1] > f.motion.points[10, 1] for f in frames)
+    out = tmp_path / "o.mp4"
+    arguments = ("--avatar", AVATARS / "ada.jpg", "--driving", path, "--output", out, "--size", "96x96", "--reference", "first")
+    assert run_render(*arguments, "--end", "0.3", "--compare", "--quiet") == 0
+    beside = next(iter(VideoReader(out))).image
+    upright = cv2.resize(next(iter(VideoReader(path))).image[::-1, ::-1], (128, 96), interpolation=cv2.INTER_AREA)
+    assert np.abs(beside[:, :128].astype(int) - upright).mean() < 6, "the driver is shown upright, too"
+
+
+def test_the_face_of_a_portrait_of_two_is_chosen(tmp_path: Path, faces: dict[str, Image]) -> None:
+    PILImage.fromarray(scene(faces["ada"], faces["bruno"], small=True)).save(tmp_path / "two.png")
+    moved = {}
+    for face in ("1", "2"):
+        out = tmp_path / f"o{face}.mp4"
+        arguments = ("--avatar", tmp_path / "two.png", "--driving", CASES / "hand_before_face.mp4", "--output", out, "--reference", "first")
+        assert run_render(*arguments, "--avatar-face", face, "--end", "0.8", "--quiet") == 0
+        images = [frame.image.astype(int) for frame in VideoReader(out)]
+        change = np.max([np.abs(image - images[0]).mean(axis=2) for image in images], axis=0)
+        moved[face] = change[:, :240].mean() > change[:, 300:420].mean()
+    assert moved == {"1": True, "2": False}
+    assert run_render(*arguments, "--avatar-face", "3", "--quiet") == 2
