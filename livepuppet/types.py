@@ -177,6 +177,14 @@ class Engine(Protocol[A]):
         """Free what the engine holds. May be called twice."""
 
 
+@runtime_checkable
+class Restartable(Protocol):
+    """An engine that remembers the driver from frame to frame, and can be told that what comes does not follow what was."""
+
+    def restart(self) -> None:
+        """Forget the driver: the next frame is of another video, or of another place of it."""
+
+
 AnyEngine: TypeAlias = Engine[Any]
 """An engine of which only the protocol matters; it is given no avatars but its own."""
 

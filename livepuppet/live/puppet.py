@@ -17,7 +17,7 @@ import numpy as np
 from livepuppet.errors import FrameError, UsageError
 from livepuppet.live.reference import HOLD_STILL_S, BetterReference, HoldStill
 from livepuppet.live.stats import Meter
-from livepuppet.types import AnyEngine, Avatar, Closing, Floats, Frame, Image, Motion, Tuning
+from livepuppet.types import AnyEngine, Avatar, Closing, Floats, Frame, Image, Motion, Restartable, Tuning
 from livepuppet.vision.imgproc import checked_image
 from livepuppet.vision.portrait import load_portrait
 from livepuppet.vision.smoothing import MotionFilter
@@ -251,6 +251,8 @@ class Puppet(Closing):
 
     def _forget_time(self, now: float) -> None:
         """The clock jumped back: nothing that remembers a time may remember the old one."""
+        if isinstance(self.engine, Restartable):
+            self.engine.restart()
         self._filter.reset()
         self._ease, self._fade, self._hold = None, None, HoldStill(self.hold_s)
         if self._lost_since is not None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from livepuppet.types import AnyEngine, Avatar, Image, Motion
+from livepuppet.types import AnyEngine, Avatar, Image, Motion, Restartable
 from livepuppet.video.reader import VideoReader
 from livepuppet.vision.cuts import CutDetector
 from livepuppet.vision.smoothing import WINDOW_SECONDS, smooth_window
@@ -63,6 +63,8 @@ def track_driver(
     images: bool = False,
 ) -> Iterator[DriverFrame]:
     """The moments from `start` until before `end` (seconds); the video is watched from LEAD_S before."""
+    if isinstance(engine, Restartable):
+        engine.restart()
     video.seek(max(0.0, start - LEAD_S))
     cuts, shot = CutDetector(), 0
     for image in video:

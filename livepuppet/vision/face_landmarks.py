@@ -133,7 +133,7 @@ class FaceTracker:
         self._window: Window | None = None
         self._misses = 0
         self._last: Landmarks | None = None
-        self._near_turn = False
+        self._near_turn = self._restarted = False
         self._looked_at: Window | None = None
         self._watch: FaceWatch | None = None if static else FaceWatch()
 
@@ -145,7 +145,8 @@ class FaceTracker:
         """
         if self._watch is None:
             return self._find(image)
-        if self._watch.is_cut(image):
+        if self._watch.is_cut(image) or self._restarted:
+            self._restarted = False
             self._start_afresh(image)
         found = self._find(image)
         verdict = "nobody" if found is None else self._watch.judge(image, found)
@@ -155,6 +156,12 @@ class FaceTracker:
             found = self._find(self._watch.where_it_was(image) if self._near_turn else image)
             verdict = "nobody" if found is None else self._watch.judge(image, found)
         return found if verdict == "seen" else None
+
+    def restart(self) -> None:
+        """Forget the face, where it was and how it looked: the next image does not follow the last one."""
+        self._restarted = True
+        if self._watch is not None:
+            self._watch.forget()
 
     def _start_afresh(self, image: Image) -> None:
         """Forget where the face was: a mesh that is shown an empty image looks for faces in the next one."""

@@ -92,8 +92,8 @@ STRANGE = 3
 hand is who was behind it."""
 ELSEWHERE = 1.0
 """Sides of the face."""
-ADOPT_FRAMES = 90
-"""A face that looks otherwise for this long has changed: it put on a mask, or it is another one that stays."""
+ADOPT_FRAMES, STEADY = 90, 14.0
+"""A face that looks otherwise for this long, within so many levels the same, has changed: it wears a mask now, or is another that stays."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +116,11 @@ class Texture:
             joint = points[both[points]]
             found.append(correlation(self.colours[joint], other.colours[joint]) if len(joint) >= LEAST_SHOWN * len(points) else np.nan)
         return np.array(found)
+
+    def difference(self, other: Texture) -> float:
+        """Levels, on average over what both show."""
+        both = self.shown & other.shown
+        return float(np.abs(self.colours[both] - other.colours[both]).mean()) if both.any() else np.inf
 
     def blended(self, other: Texture, weight: float) -> Texture:
         """This texture with a share of the other's."""
@@ -141,7 +146,8 @@ class FaceWatch:
         self._doubt = 0.0
         self._place: tuple[float, float, float] | None = None
         self._last_place: tuple[float, float, float] | None = None
-        self._since_check = self._lips_gone = self._hidden = 0
+        self._before: Texture | None = None
+        self._since_check = self._lips_gone = self._hidden = self._steady = 0
 
     def is_cut(self, image: Image) -> bool:
         """Whether this frame begins another shot; what was remembered is then forgotten."""
@@ -175,12 +181,15 @@ class FaceWatch:
         else:
             verdict, self._doubt = "seen", 0.0
         if verdict == "seen":
-            self._hidden, self._place, self._last_place = 0, place, place
+            self._hidden, self._steady, self._before = 0, 0, None
+            self._place = self._last_place = place
             changed, lips_gone = self._below(likeness, CHANGED).any(), self._below(likeness, GONE)[LIPS]
             if not changed or (self._doubt <= SLIGHT_DOUBT and not lips_gone):
                 self._learn(texture, likeness)
         else:
+            steady = self._before is not None and texture.difference(self._before) < STEADY and self._doubt <= DOUBT
             self._hidden, self._place = self._hidden + 1, None
+            self._steady, self._before = (self._steady + 1, self._before) if steady else (0, texture)
         return verdict
 
     def _first_look(self, image: Image, place: tuple[float, float, float]) -> Verdict:
@@ -222,7 +231,7 @@ class FaceWatch:
         enough = DOUBT if others + lips > 1 or lips else ONE_SIDE_DOUBT
         if not stranger and not (doubt > enough and (others or lips)) and self._lips_gone < (1 if self._hidden else LIPS_FRAMES):
             return "seen"
-        if self._hidden < ADOPT_FRAMES:
+        if self._steady < ADOPT_FRAMES:
             return "nobody" if stranger else "hidden"
         self.forget()
         return "seen"

@@ -150,6 +150,16 @@ def test_who_comes_out_from_behind_a_hand_is_who_was_behind_it(
     assert not any(found is not None for found in seen[20:50])
 
 
+def test_what_was_seen_before_a_restart_counts_for_nothing(tracker: FaceTracker, performance: list[Image], truth: list[Landmarks]) -> None:
+    """The same frames give the same answers when they are looked at again, whatever was looked at in between."""
+    clip = [hide(performance[k], truth[k], "hand", min(1.0, k / 30)) for k in range(40)]
+    first = [tracker.track(image) for image in clip]
+    tracker.restart()
+    second = [tracker.track(image) for image in clip]
+    assert [found is None for found in first] == [found is None for found in second]
+    assert all(np.allclose(a, b, atol=1.0) for a, b in zip(first, second, strict=True) if a is not None and b is not None)
+
+
 def test_a_driver_who_is_not_upright_is_refused_and_told_once(tracker: FaceTracker, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "livepuppet"):
         images = islice(VideoReader(CASES / "upside_down.mp4"), 40)

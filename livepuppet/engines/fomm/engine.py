@@ -105,6 +105,10 @@ class FommEngine(Closing):
         landmarks = self._tracker.track(image)
         return None if landmarks is None else (self._crop.follow(landmarks, (image.shape[1], image.shape[0])), motions.view_of(landmarks))
 
+    def restart(self) -> None:
+        if self._tracker is not None:
+            self._tracker.restart()
+
     def transfer(self, avatar: FommAvatar, reference: Motion, driving: Motion, tuning: Tuning) -> Motion:
         known = self._scale
         if known is None or known[0] is not reference or known[1] is not avatar:

@@ -90,6 +90,10 @@ class LandmarkEngine(Closing):
         motion = retarget.measure_motion(landmarks, seen.placed, seen.anchor, width, height)
         return Motion(motion.pose, motion.expression, motion.view, motion.points, cut_mouth(image, landmarks))
 
+    def restart(self) -> None:
+        if self._tracker is not None:
+            self._tracker.restart()
+
     def transfer(self, avatar: LandmarkAvatar, reference: Motion, driving: Motion, tuning: Tuning) -> Motion:
         return retarget.retarget_motion(avatar.likeness, reference, driving, tuning)
 
