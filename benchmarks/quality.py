@@ -27,8 +27,9 @@ import numpy as np
 from livepuppet.engines.landmark.face_model import LOWER_LID, LOWER_LIP, UPPER_LID, UPPER_LIP
 from livepuppet.registry import find_part
 from livepuppet.types import Floats, Image, Motion, Tuning
-from livepuppet.vision.face_landmarks import FaceTracker, Landmarks, bounding_box
+from livepuppet.vision.face_landmarks import FaceTracker, Landmarks
 from livepuppet.vision.smoothing import MotionFilter, smooth_window
+from livepuppet.vision.windows import bounding_box
 
 SIDE_PX = 256
 MOVIES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".gif"}

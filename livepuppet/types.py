@@ -159,17 +159,19 @@ class Engine(Protocol[A]):
     def device(self) -> str:
         """Where it computes, for people: device, precision and provider, as used and not as asked for."""
 
-    def prepare(self, portrait: Image, size: Size | None = None) -> A:
+    def prepare(self, portrait: Image, size: Size | None = None, face: int | None = None) -> A:
         """Make a portrait ready: once per portrait, may take seconds, may run in another thread than `observe`.
 
-        Says (logging, level INFO) when it chose among several faces.
+        Says (logging, level INFO) when it chose among several faces, or turned the portrait upright.
 
         Args:
             portrait: RGB uint8 (H, W, 3), any size.
             size: the output's width and height; None keeps the portrait's own shape.
+            face: which of several faces moves: 1 is the largest, which None takes.
 
         Raises:
             NoFaceError: saying what to do about it, where the engine needs a face and finds none.
+            UsageError: there are fewer faces.
         """
 
     def observe(self, image: Image) -> Motion | None:
@@ -200,6 +202,14 @@ class Engine(Protocol[A]):
 
     def close(self) -> None:
         """Free what the engine holds. May be called twice."""
+
+
+@runtime_checkable
+class Restartable(Protocol):
+    """An engine that remembers the driver from frame to frame, and can be told that what comes does not follow what was."""
+
+    def restart(self) -> None:
+        """Forget the driver: the next frame is of another video, or of another place of it."""
 
 
 AnyEngine: TypeAlias = Engine[Any]

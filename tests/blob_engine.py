@@ -35,7 +35,7 @@ class BlobEngine:
         self.closed = 0
         self.rendered = 0
 
-    def prepare(self, portrait: Image, size: Size | None = None) -> Avatar:
+    def prepare(self, portrait: Image, size: Size | None = None, face: int | None = None) -> Avatar:
         if portrait.max() == 0:
             raise NoFaceError("the picture is black: nobody is in it")
         if size is not None:

@@ -111,7 +111,7 @@ def verify_command(options: argparse.Namespace) -> int:
 
 def pull_command(options: argparse.Namespace) -> int:
     if options.name == FACE_MODEL:
-        from livepuppet.vision.face_landmarks import face_model
+        from livepuppet.vision.mediapipe_models import face_model
 
         print(face_model())
         return 0

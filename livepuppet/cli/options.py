@@ -52,6 +52,7 @@ def add_puppet_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--avatar", nargs="+", action="extend", metavar="PATH", help="pictures, or folders of them (default: the shipped avatars)"
     )
+    group.add_argument("--avatar-face", type=positive_int, metavar="N", help="which of several faces of a picture moves: 1 is the largest")
     group.add_argument(
         "--camera",
         default="auto",
@@ -146,6 +147,7 @@ def settings_from(options: argparse.Namespace, outputs: list[str]) -> PuppetSett
         device=options.device,
         model=options.model,
         avatars=tuple(Path(path) for path in options.avatar or ()),
+        avatar_face=options.avatar_face,
         size=output_size(parse_size(options.size) if options.size else None, outputs),
         fps=options.fps,
         mirror=options.mirror,

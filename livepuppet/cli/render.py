@@ -58,7 +58,22 @@ row.
 """
 
 ROW_OPTIONS = frozenset(
-    {"size", "crf", "background", "compare", "motion", "reference", "start", "end", "face", "engine", "model", "device", "mirror"}
+    {
+        "size",
+        "crf",
+        "background",
+        "compare",
+        "motion",
+        "reference",
+        "start",
+        "end",
+        "face",
+        "avatar-face",
+        "engine",
+        "model",
+        "device",
+        "mirror",
+    }
     | {"gain", "smoothing", "mouth", "no-watermark", "label", "label-position", "fps", "speech", "mouth-from"}
 )
 NUMBERS = frozenset({"reference", "start", "end", "gain", "smoothing"})
@@ -98,6 +113,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="driver",
         help="sound: the voice that is heard moves the lips (default: driver)",
     )
+    motion.add_argument("--avatar-face", type=positive_int, metavar="N", help="which of several faces of the photo moves: 1 is the largest")
     add_engine_arguments(parser.add_argument_group("what moves it"))
     add_marking_arguments(parser.add_argument_group("how it says that it is synthetic"))
     many = parser.add_argument_group("many videos")
@@ -153,6 +169,7 @@ def job_from_options(options: argparse.Namespace) -> RenderJob:
         start=options.start,
         end=options.end,
         face=options.face,
+        avatar_face=options.avatar_face,
         crf=options.crf,
         compare=options.compare,
         motion=options.motion,

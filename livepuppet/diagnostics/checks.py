@@ -119,6 +119,7 @@ def check_display() -> Iterator[Finding]:
 def check_face_model() -> Iterator[Finding]:
     """Whether the model that finds faces loads and finds one."""
     from livepuppet.vision.face_landmarks import find_faces
+    from livepuppet.vision.mediapipe_models import carries_models
     from livepuppet.vision.portrait import load_portrait, shipped_avatars
 
     started = time.monotonic()
@@ -132,9 +133,28 @@ def check_face_model() -> Iterator[Finding]:
     facts = {"seconds": round(took, 2), "faces": len(faces)}
     if faces:
         yield Finding("face model", "good", f"finds the face in a shipped avatar ({took:.1f} s with loading)", facts=facts)
+        yield from missing_features(carries_models())
     else:
         text = "the face model loads but finds no face in a shipped avatar"
         yield Finding("face model", "broken", text, "pip install --force-reinstall mediapipe opencv-contrib-python", facts)
+
+
+def missing_features(carried: bool) -> Iterator[Finding]:
+    """What this Python's MediaPipe cannot do.
+
+    Args:
+        carried: whether its models are inside it.
+    """
+    if carried:
+        return
+    older = "Python 3.10 to 3.12 has it"
+    still = "no still background: MediaPipe for this Python tells no person from the background, which moves along with the head"
+    yield Finding("face model", "note", still, older, {"still_background": False})
+    yield Finding(
+        "face model", "note", "no transparent background: render --background transparent is refused", older, {"transparency": False}
+    )
+    small = "small faces are searched part by part: found as elsewhere, but several times slower"
+    yield Finding("face model", "note", small, older.replace("has it", "is faster"), {"small_faces": True})
 
 
 def check_models() -> Iterator[Finding]:

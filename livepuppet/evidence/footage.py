@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from livepuppet.engines.landmark.face_model import LOWER_LID, UPPER_LID
 from livepuppet.evidence.background import BackgroundSampler
 from livepuppet.evidence.texture import FaceLayout, Texture, grey_of
-from livepuppet.rendering.tracking import CutDetector
 from livepuppet.types import Image
 from livepuppet.video.reader import VideoReader
-from livepuppet.vision.face_landmarks import FaceTracker, Landmarks, bounding_box, find_faces
+from livepuppet.vision.cuts import CutDetector
+from livepuppet.vision.face_landmarks import FaceTracker, Landmarks, find_faces
+from livepuppet.vision.windows import bounding_box
 
 LIMIT_PX = 1280
 """Longest side at which a video is looked at."""

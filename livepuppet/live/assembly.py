@@ -26,6 +26,7 @@ def open_puppet(
     engine: str | AnyEngine = "landmark",
     *,
     size: Size | None = None,
+    avatar_face: int | None = None,
     tuning: Tuning | None = None,
     hold_s: float = 0.0,
     device: str = "auto",
@@ -37,6 +38,7 @@ def open_puppet(
         portrait: an image file, or an image, RGB uint8 (H, W, 3).
         engine: an engine, or the name of one to be opened.
         size: of the output, width and height; None keeps the portrait's shape.
+        avatar_face: which of several faces of the portrait moves: 1 is the largest, which None takes.
         tuning: gain, smoothing and the like.
         hold_s: 0 takes the first frame in which the driver looks ahead as the reference.
         device, model: for an engine that is named, see `open_engine`.
@@ -49,7 +51,7 @@ def open_puppet(
     image = load_portrait(portrait) if isinstance(portrait, str | Path) else checked_image(portrait, "portrait")
     opened: AnyEngine = open_engine(engine, device, model) if isinstance(engine, str) else engine
     try:
-        return Puppet(opened, opened.prepare(image, size), tuning, hold_s=hold_s)
+        return Puppet(opened, opened.prepare(image, size, avatar_face), tuning, hold_s=hold_s)
     except BaseException:
         if isinstance(engine, str):
             opened.close()
@@ -108,6 +110,7 @@ class PuppetSettings:
     Attributes:
         engine, device, model: see `open_engine`.
         avatars: portraits, or folders of them; empty for those that come with the package.
+        avatar_face: which of several faces of a portrait moves, None the largest.
         size: of the output, None for the portrait's own.
         fps: at most so many frames a second, None for no limit.
         mirror: None takes what people expect of the source.
@@ -118,6 +121,7 @@ class PuppetSettings:
     device: str = "auto"
     model: str | None = None
     avatars: tuple[Path, ...] = ()
+    avatar_face: int | None = None
     size: Size | None = None
     fps: float | None = None
     mirror: bool | None = None
@@ -135,7 +139,7 @@ def assemble_session(settings: PuppetSettings, source: Source, sinks: list[Sink]
     engine = open_engine(settings.engine, settings.device, settings.model)
     if isinstance(source, ExpressionSource):
         driven_by_numbers(engine)
-    avatars = AvatarLoader(engine, list(settings.avatars) or shipped_avatars(), settings.size)
+    avatars = AvatarLoader(engine, list(settings.avatars) or shipped_avatars(), settings.size, settings.avatar_face)
     avatar = avatars.first()
     puppet = Puppet(engine, avatar, settings.tuning, meter=meter)
     height, width = avatar.image.shape[:2]

@@ -27,10 +27,11 @@ class AvatarLoader:
     Args:
         paths: images and folders, as the person gave them.
         size: of every avatar's image.
+        face: which of several faces of a portrait moves: 1 is the largest, which None takes.
     """
 
-    def __init__(self, engine: AnyEngine, paths: Sequence[Path], size: Size | None = None) -> None:
-        self._engine, self._given, self._size = engine, list(paths), size
+    def __init__(self, engine: AnyEngine, paths: Sequence[Path], size: Size | None = None, face: int | None = None) -> None:
+        self._engine, self._given, self._size, self._face = engine, list(paths), size, face
         self.portraits = find_portraits(self._given)
         self.chosen = 0
         self._named: tuple[list[Path], tuple[str, ...]] = [], ()
@@ -155,7 +156,7 @@ class AvatarLoader:
 
     def _prepare(self, path: Path) -> Avatar:
         try:
-            avatar: Avatar = self._engine.prepare(load_portrait(path), self._size)
+            avatar: Avatar = self._engine.prepare(load_portrait(path), self._size, self._face)
         except NoFaceError as error:
             raise NoFaceError(f"{path.name}: {error}") from error
         if self._size is None:  # all further portraits are fitted into the first one's frame

@@ -18,7 +18,20 @@ from livepuppet.errors import FrameError, UsageError
 from livepuppet.live.expression_keys import ExpressionKeys
 from livepuppet.live.reference import HOLD_STILL_S, BetterReference, HoldStill
 from livepuppet.live.stats import Meter
-from livepuppet.types import AnyEngine, AnyFrame, Avatar, Closing, ExpressionFrame, ExpressiveEngine, Floats, Frame, Image, Motion, Tuning
+from livepuppet.types import (
+    AnyEngine,
+    AnyFrame,
+    Avatar,
+    Closing,
+    ExpressionFrame,
+    ExpressiveEngine,
+    Floats,
+    Frame,
+    Image,
+    Motion,
+    Restartable,
+    Tuning,
+)
 from livepuppet.vision.expressions import EXPRESSION_UNITS
 from livepuppet.vision.imgproc import checked_image
 from livepuppet.vision.portrait import load_portrait
@@ -285,6 +298,8 @@ class Puppet(Closing):
 
     def _forget_time(self, now: float) -> None:
         """The clock jumped back: nothing that remembers a time may remember the old one."""
+        if isinstance(self.engine, Restartable):
+            self.engine.restart()
         self._filter.reset()
         self._ease, self._fade, self._hold = None, None, HoldStill(self.hold_s)
         if self._lost_since is not None:

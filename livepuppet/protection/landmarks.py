@@ -19,12 +19,10 @@ from livepuppet.vision.face_landmarks import (
     WINDOW_SIDE_PX,
     LandmarkDetector,
     Landmarks,
-    bounding_box,
-    cut_window,
     find_faces,
     open_landmark_detector,
-    window_round,
 )
+from livepuppet.vision.windows import bounding_box, cut_window, window_round
 
 log = logging.getLogger("livepuppet.protection")
 

@@ -20,8 +20,9 @@ from livepuppet.protection.report import AFTER_JPEG, PROTECTED, ProtectionReport
 from livepuppet.protection.sheet import comparison_sheet
 from livepuppet.types import Image, Tuning
 from livepuppet.video.reader import VideoReader
-from livepuppet.vision.face_landmarks import bounding_box, cut_window, find_faces, window_round
+from livepuppet.vision.face_landmarks import find_faces
 from livepuppet.vision.portrait import ASSETS, load_alpha, load_portrait
+from livepuppet.vision.windows import bounding_box, cut_window, window_round
 
 WORKING_SIDE = 768
 """Long side in pixels at which the change is searched for; animators look at 256 pixels of face."""

@@ -37,7 +37,7 @@ from livepuppet.rendering.chunks import (
 from livepuppet.rendering.driver import Progress, SilentProgress
 from livepuppet.rendering.executors import Executor
 from livepuppet.rendering.job import RenderJob, RenderResult, check_files, find_whole, open_output, refuse_another
-from livepuppet.rendering.people import PeopleTracks
+from livepuppet.rendering.person_tracks import PeopleTracks
 from livepuppet.rendering.tracking import Reference, references_from_shots
 from livepuppet.video.output import VideoOutput
 

@@ -19,9 +19,11 @@ from livepuppet.errors import UsageError
 from livepuppet.factory import open_engine
 from livepuppet.files import write_atomically
 from livepuppet.provenance.marks import Mark
-from livepuppet.rendering.driver import SilentProgress, frame_preprocessor, open_driver
+from livepuppet.rendering.driver import SilentProgress, open_driver
+from livepuppet.rendering.driver_view import FrameView
 from livepuppet.rendering.job import RenderJob, RenderResult, finish_output, open_audio, open_video_writer
-from livepuppet.rendering.people import PeopleTracks, find_people
+from livepuppet.rendering.people import find_people
+from livepuppet.rendering.person_tracks import PeopleTracks
 from livepuppet.rendering.pipeline import RenderPipeline
 from livepuppet.rendering.resume import digest_settings
 from livepuppet.rendering.speech_driver import voice_drives
@@ -111,13 +113,13 @@ def search_chunk(worker_job: WorkerJob, chunk: VideoChunk, cast: PeopleTracks | 
         try:
             start = video.seconds(chunk.first)
             end = job.end if chunk.before is None else video.seconds(chunk.before)
-            look = frame_preprocessor(job.mirror, cast)
+            view = FrameView(job.mirror, cast)
             before: int | None = None
             inside: list[DriverFrame] = []
 
             def driver_frames() -> Iterator[DriverFrame]:
                 nonlocal before
-                for driver_frame in track_driver(engine, video, look=look, start=max(0.0, start - LOOK_BACK_S), end=end):
+                for driver_frame in track_driver(engine, video, view=view, start=max(0.0, start - LOOK_BACK_S), end=end):
                     if driver_frame.pts < chunk.first:
                         before = driver_frame.shot
                     else:
@@ -155,7 +157,7 @@ def render_chunk(
 def find_job_people(worker_job: WorkerJob) -> PeopleTracks | None:
     """Who is in the driving video."""
     with unpack_job(worker_job) as job:
-        return find_people(job.driving, job.face)
+        return find_people(job.driving, job.face, spans=job.spans)
 
 
 def first_reference(worker_job: WorkerJob, cast: PeopleTracks | None) -> list[Reference]:

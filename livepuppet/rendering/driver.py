@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import Literal, Protocol, TypeAlias
 
-import numpy as np
-
 from livepuppet.errors import UsageError
+from livepuppet.rendering.driver_view import FrameView
 from livepuppet.rendering.motion_file import MotionFile
-from livepuppet.rendering.people import PeopleTracks, find_people
+from livepuppet.rendering.people import Span, find_people
+from livepuppet.rendering.person_tracks import PeopleTracks
 from livepuppet.rendering.tracking import (
     LIMIT_PX,
     SEARCH_LIMIT_PX,
     DriverFrame,
-    FramePreprocessor,
     Reference,
     measure_references,
     search_references,
     smooth_driver_frames,
     track_driver,
 )
-from livepuppet.types import AnyEngine, Avatar, Image, Motion, Size
+from livepuppet.types import AnyEngine, Avatar, Motion, Size
 from livepuppet.video.audio import AudioTrack
 from livepuppet.video.container import is_url
 from livepuppet.video.reader import VideoReader
@@ -129,12 +128,14 @@ def open_driver(
     progress: Progress,
     stop: threading.Event,
     face: int | None = None,
+    spans: Sequence[Span] = ((0.0, None),),
     cast: PeopleTracks | Literal["unknown"] | None = "unknown",
 ) -> Driver:
     """A video, or a motion file by its suffix .npz.
 
     Args:
         face: who drives, of several people.
+        spans: the parts of the video that will be used, in which people are looked for.
         cast: who is there, where that is known already.
 
     Raises:
@@ -147,7 +148,7 @@ def open_driver(
         if face is not None:
             raise UsageError("choosing a face needs a video that can be read twice: save the stream to a file first", parameter="face")
         cast = None
-    return VideoDriver(path, mirror=mirror, progress=progress, stop=stop, face=face, cast=cast)
+    return VideoDriver(path, mirror=mirror, progress=progress, stop=stop, face=face, spans=spans, cast=cast)
 
 
 def is_motion_file(path: str) -> bool:
@@ -174,6 +175,7 @@ class VideoDriver:
         progress: Progress,
         stop: threading.Event,
         face: int | None,
+        spans: Sequence[Span],
         cast: PeopleTracks | Literal["unknown"] | None,
     ) -> None:
         self._path = path
@@ -181,12 +183,12 @@ class VideoDriver:
         self._video = VideoReader(path, limit=LIMIT_PX)
         self.fps, self.time_base, self.start_pts = self._video.fps, self._video.time_base, self._video.start_pts
         self.origin_pts = self._video.origin_pts
-        self.size: Size | None = self._video.size
         self._video.rewind()
         if cast == "unknown":
-            progress.stage("looking who is there", self.count(0.0, None))
-            cast = find_people(path, face, progress.advance)
-        self._look = frame_preprocessor(mirror, cast)
+            progress.stage("looking who is there", self.count(*spans[0]))
+            cast = find_people(path, face, progress.advance, spans=spans, stop=stop)
+        self._view = FrameView(mirror, cast)
+        self.size: Size | None = self._view.size(self._video.size)
 
     @property
     def skipped(self) -> int:
@@ -216,7 +218,7 @@ class VideoDriver:
             return self._best(engine, avatar, start, end)
         at = start if choice == "first" else float(choice)
         self._progress.stage("looking for the face", None)
-        for driver_frame in self._until_stopped(track_driver(engine, self._video, look=self._look, start=at, end=end)):
+        for driver_frame in self._until_stopped(track_driver(engine, self._video, view=self._view, start=at, end=end)):
             if driver_frame.motion is not None:
                 if driver_frame.seconds > at + 1 / self.fps:
                     log.info("nobody is seen at %.2f s: the reference is taken at %.2f s", at, driver_frame.seconds)
@@ -227,7 +229,7 @@ class VideoDriver:
         video = VideoReader(self._path, limit=SEARCH_LIMIT_PX)
         try:
             self._progress.stage("searching the reference", self.count(start, end))
-            driver_frames = self._until_stopped(track_driver(engine, video, look=self._look, start=start, end=end))
+            driver_frames = self._until_stopped(track_driver(engine, video, view=self._view, start=start, end=end))
             references = search_references(engine, avatar, driver_frames)
         finally:
             video.close()
@@ -236,7 +238,7 @@ class VideoDriver:
         return references
 
     def at_rest(self, engine: AnyEngine, references: list[Reference], smoothing: float) -> list[tuple[int, Motion]]:
-        return measure_references(engine, self._video, references, look=self._look, strength=smoothing)
+        return measure_references(engine, self._video, references, view=self._view, strength=smoothing)
 
     def driver_frames(
         self,
@@ -248,7 +250,7 @@ class VideoDriver:
         images: Size | None = None,
         each: FrameCallback | None = None,
     ) -> Iterator[DriverFrame]:
-        seen = track_driver(engine, self._video, look=self._look, start=start, end=end, images=images)
+        seen = track_driver(engine, self._video, view=self._view, start=start, end=end, images=images)
         return smooth_driver_frames(_told(seen, each), smoothing)
 
     def audio(self, origin: Fraction, cut: bool, end: float | None) -> AudioTrack | None:
@@ -337,16 +339,6 @@ class MotionFileDriver:
                 return
             if driver_frame.seconds >= start - 1e-9:
                 yield driver_frame
-
-
-def frame_preprocessor(mirror: bool, cast: PeopleTracks | None) -> FramePreprocessor:
-    """How frames are looked at: without other people than the driver, and mirrored where asked."""
-
-    def look(image: Image, pts: int) -> Image:
-        image = image if cast is None else cast.alone(image, pts)
-        return np.ascontiguousarray(image[:, ::-1]) if mirror else image
-
-    return look
 
 
 def _told(driver_frames: Iterable[DriverFrame], each: FrameCallback | None) -> Iterator[DriverFrame]:

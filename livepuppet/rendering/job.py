@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 DEFAULT_CRF = 16
 MouthFrom: TypeAlias = Literal["driver", "sound"]
 
+REFERENCE_S = 2.0
+"""Of a reference outside the range that is rendered, so much is looked at to see who is there."""
+
 
 @dataclass(frozen=True)
 class RenderJob:
@@ -36,6 +39,7 @@ class RenderJob:
     Attributes:
         size: None takes the portrait's own.
         face: which of several people drives, None the largest and steadiest.
+        avatar_face: which of several faces of the portrait moves, None the largest.
         motion: where to save the driver's motion.
         resume: go on with an interrupted video.
         fps: pictures a second where the driver is sound alone, None for 25.
@@ -57,6 +61,7 @@ class RenderJob:
     start: float | None = None
     end: float | None = None
     face: int | None = None
+    avatar_face: int | None = None
     crf: int = DEFAULT_CRF
     compare: bool = False
     motion: Path | None = None
@@ -70,6 +75,19 @@ class RenderJob:
     label: str | None = None
     label_position: Corner = "bottom-right"
     sign_with: tuple[Path, Path] | None = None
+
+    @property
+    def spans(self) -> list[tuple[float, float | None]]:
+        """The parts of the driving video that are used, seconds: what is rendered, and where the reference is, if that is elsewhere."""
+        begin, end = self.start or 0.0, self.end
+        spans: list[tuple[float, float | None]] = [(begin, end)]
+        if not isinstance(self.reference, str):
+            at = float(self.reference)
+            if at < begin:
+                spans.append((at, min(at + REFERENCE_S, begin)))
+            elif end is not None and at >= end:
+                spans.append((at, at + REFERENCE_S))
+        return spans
 
     def settings(self) -> dict[str, Any]:
         """What decides how the video looks, for recognising a video that was begun with something else."""
@@ -87,6 +105,7 @@ class RenderJob:
             "start": self.start,
             "end": self.end,
             "face": self.face,
+            "avatar_face": self.avatar_face,
             "crf": self.crf,
             "compare": self.compare,
             "transparent": self.transparent,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from livepuppet.errors import UsageError
 from livepuppet.types import Image
-from livepuppet.vision.face_landmarks import carries_models
+from livepuppet.vision.mediapipe_models import carries_models
 from livepuppet.vision.segmentation import PersonSegmenter
 
 STEADY = 0.4

@@ -186,7 +186,7 @@ class RenderPipeline:
         portrait = load_portrait(self.job.avatar, LARGEST_PX)
         height, width = portrait.shape[:2]
         own = (width - width % 2, height - height % 2) if max(width, height) > LIVE_LIMIT else None
-        avatar: Avatar = self.engine.prepare(portrait, self.job.size or own)
+        avatar: Avatar = self.engine.prepare(portrait, self.job.size or own, self.job.avatar_face)
         return avatar
 
     def open_writer(

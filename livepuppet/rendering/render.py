@@ -26,6 +26,7 @@ def render(
     start: float | None = None,
     end: float | None = None,
     face: int | None = None,
+    avatar_face: int | None = None,
     tuning: Tuning | None = None,
     mirror: bool = False,
     crf: int = DEFAULT_CRF,
@@ -59,6 +60,7 @@ def render(
         size: of the output, width and height; None takes the portrait's own.
         start, end: seconds of the driving video.
         face: who drives, of several people: 1 is the largest and steadiest, which None takes.
+        avatar_face: which of several faces of the portrait moves: 1 is the largest, which None takes.
         tuning: gain, smoothing and the like.
         mirror: flip the driver first, as in a mirror.
         crf: quality of H.264 and VP9, 0 (best) … 51.
@@ -97,6 +99,7 @@ def render(
         start=start,
         end=end,
         face=face,
+        avatar_face=avatar_face,
         crf=crf,
         compare=compare,
         motion=None if motion is None else Path(motion),

@@ -48,7 +48,7 @@ def open_job_driver(job: RenderJob, *, progress: Progress, stop: threading.Event
         return SpeechDriver(job.driving, job.fps)
     if job.fps is not None:
         raise UsageError("a video that follows another one keeps its frame rate: fps is for a driver that is sound alone", parameter="fps")
-    driver = open_driver(job.driving, mirror=job.mirror, progress=progress, stop=stop, face=job.face)
+    driver = open_driver(job.driving, mirror=job.mirror, progress=progress, stop=stop, face=job.face, spans=job.spans)
     if not voice_drives(job):
         return driver
     try:

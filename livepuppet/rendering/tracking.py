@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from livepuppet.types import AnyEngine, Avatar, Image, Motion, Size
+from livepuppet.types import AnyEngine, Avatar, Image, Motion, Restartable, Size
 from livepuppet.video.reader import VideoReader
+from livepuppet.vision.cuts import CutDetector
 from livepuppet.vision.smoothing import WINDOW_SECONDS, smooth_window
 
 LIMIT_PX = 1920
@@ -45,39 +46,21 @@ class DriverFrame:
     image: Image | None = None
 
 
-class CutDetector:
-    """Tells where a video cuts to another shot: the picture changes as a whole, and much more than it just did."""
+class DriverView(Protocol):
+    """How the frames of a video are looked at."""
 
-    CHANGE = 0.16
-    """Mean change of a pixel, 0 … 1."""
-    TIMES_USUAL = 4.0
+    def upright(self, image: Image) -> Image:
+        """The frame as people may see it."""
 
-    def __init__(self) -> None:
-        self._before: NDArray[np.float32] | None = None
-        self._usual = 0.0
-
-    def __call__(self, image: Image) -> bool:
-        """Whether the picture is the first of another shot than the one given before."""
-        height, width = image.shape[:2]
-        small = image[:: max(1, height // 36), :: max(1, width // 64)].astype(np.float32) / 255
-        before, self._before = self._before, small
-        if before is None or before.shape != small.shape:
-            return before is not None
-        change = float(np.abs(small - before).mean())
-        cut = change > self.CHANGE and change > self.TIMES_USUAL * self._usual
-        self._usual = 0.8 * self._usual + 0.2 * (0.0 if cut else change)
-        return cut
-
-
-FramePreprocessor = Callable[[Image, int], Image]
-"""Prepares a frame (with its pts) for being observed: mirrors it, hides other people."""
+    def observe(self, engine: AnyEngine, image: Image, pts: int) -> Motion | None:
+        """The driver's motion in an upright frame; None where it is not the driver who is seen."""
 
 
 def track_driver(
     engine: AnyEngine,
     video: VideoReader,
     *,
-    look: FramePreprocessor,
+    view: DriverView,
     start: float = 0.0,
     end: float | None = None,
     images: Size | None = None,
@@ -87,17 +70,19 @@ def track_driver(
     Args:
         images: keep each frame's image, reduced to this size where it is larger; None keeps none.
     """
+    if isinstance(engine, Restartable):
+        engine.restart()
     video.seek(max(0.0, start - LEAD_S))
     cuts, shot = CutDetector(), 0
     for image in video:
         seconds = video.seconds(image.pts)
         if end is not None and seconds >= end:
             return
-        seen = look(image.image, image.pts)
-        shot += cuts(seen)
-        motion = engine.observe(seen)
+        upright = view.upright(image.image)
+        shot += cuts(upright)
+        motion = view.observe(engine, upright, image.pts)
         if seconds >= start - 1e-9:
-            yield DriverFrame(image.pts, seconds, shot, motion, None if images is None else shrink_image(image.image, images))
+            yield DriverFrame(image.pts, seconds, shot, motion, None if images is None else shrink_image(upright, images))
 
 
 def shrink_image(image: Image, size: Size) -> Image:
@@ -196,7 +181,7 @@ def references_from_shots(shots: list[ShotReference]) -> list[Reference]:
 
 
 def measure_references(
-    engine: AnyEngine, video: VideoReader, references: list[Reference], *, look: FramePreprocessor, strength: float
+    engine: AnyEngine, video: VideoReader, references: list[Reference], *, view: DriverView, strength: float
 ) -> list[tuple[int, Motion]]:
     """The driver's motion at each reference, steadied as all others are: (since, motion) in order."""
     motions: dict[int, Motion] = {}
@@ -204,7 +189,7 @@ def measure_references(
         if reference.pts in motions:
             continue
         begin, end = max(0.0, reference.seconds - WINDOW_SECONDS), reference.seconds + WINDOW_SECONDS + 0.1
-        for driver_frame in smooth_driver_frames(track_driver(engine, video, look=look, start=begin, end=end), strength):
+        for driver_frame in smooth_driver_frames(track_driver(engine, video, view=view, start=begin, end=end), strength):
             if driver_frame.motion is not None and driver_frame.pts >= reference.pts:
                 motions[reference.pts] = driver_frame.motion
                 break

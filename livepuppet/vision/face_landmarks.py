@@ -1,34 +1,27 @@
 """Where a face is: image -> 478 landmarks in pixels (MediaPipe's face mesh with irises).
 
-Below Python 3.13 the models come inside MediaPipe 0.10.21; later releases carry none, so one file is fetched once (see `face_model`).
 Faces too small for the mesh's own detector are found by a wider search and then followed in an enlarged window.
 """
 
 from __future__ import annotations
 
-import hashlib
-import logging
-import os
-import sys
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from livepuppet.errors import ModelError, RunError
-from livepuppet.files import cache_folder, fetch
 from livepuppet.types import Image
+from livepuppet.vision.face_detection import distant_faces
+from livepuppet.vision.face_watch import FaceWatch
+from livepuppet.vision.mediapipe_models import carries_models, face_model
 from livepuppet.vision.mediapipe_solutions import SolutionGraph
 from livepuppet.vision.native_noise import without_native_noise
+from livepuppet.vision.windows import Window, bounding_box, cut_window, from_window, window_round
 
 Landmarks: TypeAlias = NDArray[np.float64]
 """(478, 3): x and y in pixels of the image, z in the same unit (smaller is nearer to the camera). 468-477 are the irises."""
-
-Window: TypeAlias = tuple[int, int, int]
-"""Left, top and side of a square, in pixels; may reach beyond the image."""
 
 COUNT = 478
 WINDOW_SIDE_PX = 288
@@ -38,12 +31,6 @@ LONG_SIDE_PX = 1280
 
 STEP, LOOKS = 0.05, 3
 """After a step of more than this share of the face's size the mesh looks again, at most so many times more."""
-
-MODEL_ADDRESS = "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task"
-MODEL_LARGEST_BYTES = 20_000_000
-MODEL_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
-
-log = logging.getLogger("livepuppet.vision.face_landmarks")
 
 
 class LandmarkDetector(Protocol):
@@ -127,76 +114,13 @@ def open_landmark_detector(static: bool, most: int = 1) -> LandmarkDetector:
     return SolutionsDetector(static, most) if carries_models() else TasksDetector(static, most)
 
 
-def carries_models() -> bool:
-    """Whether the installed MediaPipe is one that has its models inside (0.10.21, Python below 3.13)."""
-    return sys.version_info < (3, 13)
-
-
 def to_pixels(points: Any, width: int, height: int) -> Landmarks:
     """MediaPipe's normalised points in pixels; z is in units of the width."""
     return np.array([(p.x * width, p.y * height, p.z * width) for p in points], dtype=np.float64)
 
 
-def bounding_box(landmarks: Landmarks) -> tuple[float, float, float]:
-    """Centre x, centre y and the longer side of the face's box, in pixels."""
-    low, high = landmarks[:, :2].min(0), landmarks[:, :2].max(0)
-    centre = (low + high) / 2
-    return float(centre[0]), float(centre[1]), float((high - low).max())
-
-
-def cut_window(image: Image, window: Window, side: int) -> Image:
-    """The window of the image at side by side pixels; black beyond the edges."""
-    left, top, reach = window
-    scale = side / reach
-    matrix = np.array([[scale, 0, (0.5 - left) * scale - 0.5], [0, scale, (0.5 - top) * scale - 0.5]])
-    shrink = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_LINEAR
-    if shrink == cv2.INTER_AREA and left >= 0 and top >= 0 and left + reach <= image.shape[1] and top + reach <= image.shape[0]:
-        return np.asarray(cv2.resize(image[top : top + reach, left : left + reach], (side, side), interpolation=shrink), dtype=np.uint8)
-    return np.asarray(cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_LINEAR), dtype=np.uint8)
-
-
-def window_round(x: float, y: float, side: float, factor: float = 2.2) -> Window:
-    """The square around a face whose box has this centre and side."""
-    reach = max(16, round(side * factor))
-    return round(x - reach / 2), round(y - reach / 2), reach
-
-
-def from_window(landmarks: Landmarks, window: Window, side: int) -> Landmarks:
-    """Landmarks found in `cut(image, window, side)` in pixels of the image."""
-    moved = landmarks * (window[2] / side)
-    moved[:, 0] += window[0]
-    moved[:, 1] += window[1]
-    return np.asarray(moved, dtype=np.float64)
-
-
-def distant_faces(image: Image, most: int = 1) -> list[Window]:
-    """Windows around faces that are too small for the mesh's own detector (below about 60 px), likeliest first.
-
-    MediaPipe 0.10.21 has a full-range detector; with later releases the picture is searched tile by tile.
-    """
-    if not carries_models():
-        height, width = image.shape[:2]
-        reach = max(32, min(height, width) // 2)
-        lefts = np.linspace(0, width - reach, max(1, round(2 * width / reach) - 1)).astype(int)
-        tops = np.linspace(0, height - reach, max(1, round(2 * height / reach) - 1)).astype(int)
-        return sorted(
-            ((int(left), int(top), reach) for left in lefts for top in tops),
-            key=lambda w: abs(w[0] + reach / 2 - width / 2) + abs(w[1] + reach / 2 - height / 2),
-        )
-    height, width = image.shape[:2]
-    with SolutionGraph("face_detection", "FaceDetection", model_selection=1, min_detection_confidence=0.3) as detector:
-        found = detector.process(image).detections or []
-    windows = []
-    for face in sorted(found, key=lambda face: -face.score[0])[:most]:
-        b = face.location_data.relative_bounding_box
-        windows.append(
-            window_round((b.xmin + b.width / 2) * width, (b.ymin + b.height / 2) * height, max(b.width * width, b.height * height))
-        )
-    return windows
-
-
 class FaceTracker:
-    """Follows one face from image to image; finds it again after it was lost. Belongs to one thread at a time.
+    """Follows one face from image to image; finds it again after it was lost or hidden. Belongs to one thread at a time.
 
     Args:
         static: look at each image afresh (unrelated pictures, portraits).
@@ -209,13 +133,44 @@ class FaceTracker:
         self._window: Window | None = None
         self._misses = 0
         self._last: Landmarks | None = None
+        self._near_turn = self._restarted = False
+        self._looked_at: Window | None = None
+        self._watch: FaceWatch | None = None if static else FaceWatch()
 
     def track(self, image: Image) -> Landmarks | None:
-        """The face's landmarks in pixels of the full image; None: no face.
+        """The face's landmarks in pixels of the full image; None: no face, or one behind a hand or whatever else.
 
         Args:
             image: RGB uint8 (H, W, 3).
         """
+        if self._watch is None:
+            return self._find(image)
+        if self._watch.is_cut(image) or self._restarted:
+            self._restarted = False
+            self._start_afresh(image)
+        found = self._find(image)
+        verdict = "nobody" if found is None else self._watch.judge(image, found)
+        if found is not None and verdict == "nobody":  # the mesh goes on seeing the face where it was
+            self._start_afresh(image)
+            self._near_turn = not self._near_turn
+            found = self._find(self._watch.where_it_was(image) if self._near_turn else image)
+            verdict = "nobody" if found is None else self._watch.judge(image, found)
+        return found if verdict == "seen" else None
+
+    def restart(self) -> None:
+        """Forget the face, where it was and how it looked: the next image does not follow the last one."""
+        self._restarted = True
+        if self._watch is not None:
+            self._watch.forget()
+
+    def _start_afresh(self, image: Image) -> None:
+        """Forget where the face was: a mesh that is shown an empty image looks for faces in the next one."""
+        self._mesh.find(np.zeros_like(image))
+        if self._window is not None and self._close_up is not None:
+            self._close_up.find(np.zeros((WINDOW_SIDE_PX, WINDOW_SIDE_PX, 3), np.uint8))
+        self._window, self._last = None, None
+
+    def _find(self, image: Image) -> Landmarks | None:
         if self._window is not None:
             found = self._look(image, self._window)
             if found is not None:
@@ -251,7 +206,11 @@ class FaceTracker:
         """The face inside the window; the window follows when the face comes near its edge."""
         if self._close_up is None:
             self._close_up = open_landmark_detector(self._static)
-        faces = self._close_up.find(cut_window(image, window, WINDOW_SIDE_PX))
+        shown = cut_window(image, window, WINDOW_SIDE_PX)
+        faces = self._close_up.find(shown)
+        if faces and window != self._looked_at:  # the mesh looked where the face was in another window: now it looks where it is
+            faces = self._close_up.find(shown) or faces
+        self._looked_at = window
         if not faces:
             return None
         found = from_window(faces[0], window, WINDOW_SIDE_PX)
@@ -267,9 +226,9 @@ class FaceTracker:
 
     def close(self) -> None:
         """Free the graphs. May be called twice."""
-        for mesh in (self._mesh, self._close_up):
-            if mesh is not None:
-                mesh.close()
+        for opened in (self._mesh, self._close_up, self._watch):
+            if opened is not None:
+                opened.close()
         self._mesh, self._close_up = ClosedDetector(), None
 
 
@@ -346,28 +305,3 @@ def window_overlap(one: Window, other: Window) -> bool:
 def same_face(one: Landmarks, other: Landmarks) -> bool:
     """Whether two sets of landmarks are the same person's."""
     return bool(np.linalg.norm(one[:, :2].mean(0) - other[:, :2].mean(0)) < max(bounding_box(one)[2], bounding_box(other)[2]) / 2)
-
-
-def face_model() -> Path:
-    """The model file that MediaPipe's later releases need: LIVEPUPPET_FACE_MODEL, or the per-user cache, fetched once and checked.
-
-    Raises:
-        ModelError: saying what to do.
-    """
-    named = os.environ.get("LIVEPUPPET_FACE_MODEL")
-    if named:
-        path = Path(named)
-        if not path.is_file():
-            raise ModelError(f"LIVEPUPPET_FACE_MODEL names {path}, which is not a file: point it at face_landmarker.task or unset it")
-        return path
-    path = cache_folder() / "face_landmarker.task"
-    if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == MODEL_SHA256:
-        return path
-    log.info("fetching MediaPipe's face model once (4 MB) …")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fetch(MODEL_ADDRESS, path, MODEL_SHA256, limit=MODEL_LARGEST_BYTES, timeout=60)
-    except (RunError, OSError) as error:
-        by_hand = f"download {MODEL_ADDRESS} by hand and set LIVEPUPPET_FACE_MODEL to the file"
-        raise ModelError(f"MediaPipe's face model cannot be had ({error}): {by_hand}") from error
-    return path

@@ -15,7 +15,10 @@ import sys
 import threading
 from collections.abc import Iterator
 
-NOISE = rb"[IWE]\d{4} \d\d:\d\d:\d+\.\d|WARNING: All log messages before absl|INFO: Created TensorFlow Lite"
+NOISE = (
+    rb"[IWE]\d{4} \d\d:\d\d:\d+\.\d|WARNING: (All log messages before absl|Logging before InitGoogle)"
+    rb"|INFO: (Created TensorFlow Lite|\[\w+\.cc:\d+\])"
+)
 """How the lines begin that are left out. Fatal ones (F0000 …) are not among them."""
 
 RELAY = f"""

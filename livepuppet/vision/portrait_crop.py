@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livepuppet.types import Floats, Image, Size
-from livepuppet.vision.face_landmarks import Landmarks, bounding_box
+from livepuppet.vision.face_landmarks import Landmarks
 from livepuppet.vision.inpainting import fill_background
 from livepuppet.vision.segmentation import find_person
+from livepuppet.vision.windows import bounding_box
 
 LONG_SIDE_PX = 1280
 """The output's longer side where no size is asked for."""

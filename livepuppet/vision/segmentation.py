@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livepuppet.types import Floats, Image
-from livepuppet.vision.face_landmarks import carries_models
+from livepuppet.vision.mediapipe_models import carries_models
 from livepuppet.vision.mediapipe_solutions import SolutionGraph
 
 PersonMask: TypeAlias = NDArray[np.float32]
@@ -18,7 +18,7 @@ PersonMask: TypeAlias = NDArray[np.float32]
 
 
 class PersonSegmenter:
-    """MediaPipe's selfie segmentation, in the release that carries its model (see `face_landmarks.carries_models`)."""
+    """MediaPipe's selfie segmentation, in the release that carries its model (see `mediapipe_models.carries_models`)."""
 
     def __init__(self) -> None:
         self._graph = SolutionGraph("selfie_segmentation", "SelfieSegmentation", model_selection=0)

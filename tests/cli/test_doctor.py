@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from livepuppet.cli import doctor, main
-from livepuppet.diagnostics.checks import all_checks
+from livepuppet.diagnostics.checks import all_checks, missing_features
 from livepuppet.diagnostics.finding import Check, Finding
 from livepuppet.diagnostics.inference import PROBE
 
@@ -38,6 +38,12 @@ def test_the_report_of_this_machine_has_every_section_and_the_exit_code_fits() -
 
 def test_every_section_has_a_check() -> None:
     assert list(all_checks()) == SECTIONS
+
+
+def test_what_this_python_cannot_do_is_said_a_line_each() -> None:
+    assert not list(missing_features(True))
+    said = [finding.text for finding in missing_features(False)]
+    assert len(said) == 3 and all(word in text for word, text in zip(("still background", "transparent", "small faces"), said, strict=True))
 
 
 def given(*findings: Finding) -> dict[str, Check]:

@@ -25,7 +25,7 @@ class PatientEngine(BlobEngine):
         self.go.set()
         self.prepared: list[int] = []
 
-    def prepare(self, portrait: Image, size: Size | None = None) -> Avatar:
+    def prepare(self, portrait: Image, size: Size | None = None, face: int | None = None) -> Avatar:
         self.go.wait(5)
         self.prepared.append(int(portrait.max()))
         return super().prepare(portrait, size)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 from blob_engine import SIDE, BlobEngine, driver, frame, portrait
 
+from livepuppet.live.assembly import open_puppet
 from livepuppet.live.puppet import BLEND_S, HOLD_S, SETTLE_S, Puppet
 from livepuppet.types import Frame, Image, Tuning
+from livepuppet.video.reader import VideoReader
+from livepuppet.vision.portrait import ASSETS
 
+CASES = Path(__file__).parents[1] / "cases"
 UNSMOOTHED = Tuning(smoothing=0.0)
 
 
@@ -132,3 +138,17 @@ def test_leaving_the_with_block_frees_the_engine() -> None:
     with Puppet(engine, engine.prepare(portrait())):
         pass
     assert engine.closed == 1
+
+
+def test_a_hand_before_the_face_makes_the_portrait_hold_and_come_back_without_a_jump() -> None:
+    """The real engine, live: what the portrait does while the driver's face is covered for half a second, and when it is back."""
+    images = [frame.image for frame in VideoReader(CASES / "hand_before_face.mp4")]
+    with open_puppet(ASSETS / "avatars" / "ada.jpg", size=(128, 128), tuning=Tuning(smoothing=0.0)) as puppet:
+        shown, seen = [], []
+        for k, image in enumerate(images):
+            shown.append(puppet.animate(Frame(image, k, k / 30, k / 30)).image.astype(int))
+            seen.append(puppet.condition.face)
+    assert all(seen[:30]) and not any(seen[30:45]) and all(seen[47:])
+    steps = [float(np.abs(a - b).mean()) for a, b in pairwise(shown)]
+    assert max(steps[31:44]) == 0, "it holds"
+    assert max(steps[44:60]) <= max(steps[:29]) * 1.5, "it comes back as gently as it moved before"

@@ -19,8 +19,9 @@ from livepuppet.protection.landmarks import apply_change, mislead
 from livepuppet.protection.report import AFTER_JPEG, PROTECTED, ProtectionReport, ReportLine
 from livepuppet.protection.sheet import comparison_sheet
 from livepuppet.types import Image
-from livepuppet.vision.face_landmarks import bounding_box, cut_window, find_faces, window_round
+from livepuppet.vision.face_landmarks import find_faces
 from livepuppet.vision.portrait import load_portrait, shipped_avatars
+from livepuppet.vision.windows import bounding_box, cut_window, window_round
 
 ADA = shipped_avatars()[0]
 

@@ -117,7 +117,7 @@ def test_an_unfinished_video_is_not_written_over_while_it_drives(tmp_path: Path,
 
 
 class Faceless(BlobEngine):
-    def prepare(self, portrait: object, size: object = None) -> object:  # type: ignore[override]
+    def prepare(self, portrait: object, size: object = None, face: int | None = None) -> object:  # type: ignore[override]
         raise NoFaceError("no face found in the picture")
 
 

@@ -12,8 +12,10 @@ import pytest
 
 from livepuppet.errors import ModelError
 from livepuppet.types import Image
-from livepuppet.vision import face_landmarks as face
+from livepuppet.vision import mediapipe_models
 from livepuppet.vision.face_landmarks import FaceTracker, Landmarks, find_faces
+from livepuppet.vision.mediapipe_models import face_model
+from livepuppet.vision.windows import bounding_box
 
 
 def portrait(name: str = "ada") -> Image:
@@ -37,7 +39,7 @@ def tracker() -> Iterator[FaceTracker]:
 
 def centre(landmarks: Landmarks | None) -> tuple[float, float]:
     assert landmarks is not None, "no face"
-    x, y, _ = face.bounding_box(landmarks)
+    x, y, _ = bounding_box(landmarks)
     return x, y
 
 
@@ -96,13 +98,13 @@ def test_measuring_a_portrait_does_not_depend_on_its_resolution() -> None:
     large = portrait()
     small = np.asarray(cv2.resize(large, (384, 384), interpolation=cv2.INTER_AREA), dtype=np.uint8)
     one, other = find_faces(large)[0], find_faces(small)[0] * (1024 / 384)
-    assert np.linalg.norm(one[:, :2] - other[:, :2], axis=1).mean() < 0.01 * face.bounding_box(one)[2]
+    assert np.linalg.norm(one[:, :2] - other[:, :2], axis=1).mean() < 0.01 * bounding_box(one)[2]
 
 
 def test_a_model_file_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIVEPUPPET_FACE_MODEL", "/nowhere/face.task")
     with pytest.raises(ModelError, match=r"/nowhere/face\.task"):
-        face.face_model()
+        face_model()
 
 
 def test_a_damaged_download_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -110,7 +112,7 @@ def test_a_damaged_download_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path
     wrong.write_bytes(b"not the model")
     monkeypatch.delenv("LIVEPUPPET_FACE_MODEL", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(face, "MODEL_ADDRESS", wrong.as_uri())
+    monkeypatch.setattr(mediapipe_models, "MODEL_ADDRESS", wrong.as_uri())
     with pytest.raises(ModelError, match="damaged"):
-        face.face_model()
+        face_model()
     assert not list((tmp_path / "cache").rglob("*.task"))

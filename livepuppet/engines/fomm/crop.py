@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from livepuppet.types import Image, Size
-from livepuppet.vision.face_landmarks import Landmarks, bounding_box
+from livepuppet.vision.face_landmarks import Landmarks
+from livepuppet.vision.windows import bounding_box
 
 LIFT = 0.12
 """The square sits this share of a face higher than the face: landmarks end at the hairline, heads do not."""

@@ -15,8 +15,9 @@ from livepuppet.engines.fomm.runtime.interface import FommRuntime, PreparedSourc
 from livepuppet.engines.fomm.runtime.loading import load_runtime
 from livepuppet.errors import FrameError, ModelError, NoFaceError
 from livepuppet.types import Closing, Floats, Image, Motion, Size, Tuning
-from livepuppet.vision.face_landmarks import FaceTracker, Landmarks, find_faces
+from livepuppet.vision.face_landmarks import FaceTracker, Landmarks
 from livepuppet.vision.portrait_crop import fit_portrait
+from livepuppet.vision.portrait_face import find_portrait_face
 
 log = logging.getLogger("livepuppet.fomm")
 
@@ -61,13 +62,13 @@ class FommEngine(Closing):
     def device(self) -> str:
         return f"{self._graphs.device}, model {self._manifest.name}"
 
-    def prepare(self, portrait: Image, size: Size | None = None) -> FommAvatar:
+    def prepare(self, portrait: Image, size: Size | None = None, face: int | None = None) -> FommAvatar:
         if self._manifest.crop == "none":
             height, width = portrait.shape[:2]
             image, _ = fit_portrait(portrait, np.array([[0.0, 0.0, 0.0], [width, height, 0.0]]), size)
             crop, view = whole_crop(image), np.zeros(3)
         else:
-            image, landmarks = self._find(portrait, size)
+            image, landmarks = self._find(portrait, size, face)
             crop, view = face_crop(landmarks, self._manifest.margin), motions.view_of(landmarks)
         crop = crop.whole()
         shown = crop.cut(image, self._manifest.size)
@@ -79,13 +80,8 @@ class FommEngine(Closing):
         neutral = motions.neutral_motion(prepared.value, prepared.jacobian, view)
         return FommAvatar(image, neutral, prepared, build_paste_region(image, crop, shown, rest), motions.span(neutral.pose))
 
-    def _find(self, portrait: Image, size: Size | None) -> tuple[Image, Landmarks]:
-        faces = find_faces(portrait)
-        if not faces:
-            raise NoFaceError("no face found in the portrait: choose a picture where one face is well visible, upright and not too small")
-        if len(faces) > 1:
-            log.info("%d faces in the portrait: taking the largest", len(faces))
-        image, landmarks = fit_portrait(portrait, faces[0], size)
+    def _find(self, portrait: Image, size: Size | None, face: int | None) -> tuple[Image, Landmarks]:
+        image, landmarks = fit_portrait(*find_portrait_face(portrait, face), size)
         if np.ptp(landmarks[:, 0]) < SMALLEST_FACE_PX:
             raise NoFaceError(f"the face in the portrait is only {np.ptp(landmarks[:, 0]):.0f} pixels wide: choose a closer picture")
         return image, landmarks
@@ -108,6 +104,10 @@ class FommEngine(Closing):
             self._tracker = FaceTracker()
         landmarks = self._tracker.track(image)
         return None if landmarks is None else (self._crop.follow(landmarks, (image.shape[1], image.shape[0])), motions.view_of(landmarks))
+
+    def restart(self) -> None:
+        if self._tracker is not None:
+            self._tracker.restart()
 
     def transfer(self, avatar: FommAvatar, reference: Motion, driving: Motion, tuning: Tuning) -> Motion:
         known = self._scale

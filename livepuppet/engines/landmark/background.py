@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from livepuppet.engines.landmark.matte import person_colours, refine_matte
 from livepuppet.engines.landmark.raster import Grid
 from livepuppet.types import Floats, Image
-from livepuppet.vision.face_landmarks import carries_models
 from livepuppet.vision.inpainting import fill_background
+from livepuppet.vision.mediapipe_models import carries_models
 from livepuppet.vision.segmentation import PersonSegmenter
 
 RIM = 0.012

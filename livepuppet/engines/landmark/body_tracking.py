@@ -34,7 +34,8 @@ from livepuppet.engines.landmark.lattice import (
 from livepuppet.engines.landmark.lattice_fit import fit_lattice, lattice_support
 from livepuppet.engines.landmark.retarget import HeadPose, rotation_vector
 from livepuppet.types import Floats, Image
-from livepuppet.vision.face_landmarks import Landmarks, carries_models
+from livepuppet.vision.face_landmarks import Landmarks
+from livepuppet.vision.mediapipe_models import carries_models
 from livepuppet.vision.segmentation import PersonSegmenter, silhouette
 
 Patch = NDArray[np.uint8]

@@ -44,8 +44,9 @@ from livepuppet.engines.landmark.registration import Registration
 from livepuppet.engines.landmark.retarget import Likeness
 from livepuppet.errors import NoFaceError
 from livepuppet.types import Closing, ExpressionFrame, Floats, Image, Motion, Size, Tuning
-from livepuppet.vision.face_landmarks import FaceTracker, Landmarks, find_faces
+from livepuppet.vision.face_landmarks import FaceTracker, Landmarks
 from livepuppet.vision.portrait_crop import fit_portrait
+from livepuppet.vision.portrait_face import find_portrait_face
 
 log = logging.getLogger("livepuppet.landmark")
 
@@ -87,13 +88,8 @@ class LandmarkEngine(Closing):
     def device(self) -> str:
         return "CPU (MediaPipe, OpenCV)"
 
-    def prepare(self, portrait: Image, size: Size | None = None) -> LandmarkAvatar:
-        faces = find_faces(portrait)
-        if not faces:
-            raise NoFaceError("no face found in the portrait: choose a picture where one face is well visible, upright and not too small")
-        if len(faces) > 1:
-            log.info("%d faces in the portrait: taking the largest", len(faces))
-        image, landmarks = fit_portrait(portrait, faces[0], size)
+    def prepare(self, portrait: Image, size: Size | None = None, face: int | None = None) -> LandmarkAvatar:
+        image, landmarks = fit_portrait(*find_portrait_face(portrait, face), size)
         if np.ptp(landmarks[:, 0]) < SMALLEST_FACE_PX:
             raise NoFaceError(f"the face in the portrait is only {np.ptp(landmarks[:, 0]):.0f} pixels wide: choose a closer picture")
         return build_avatar(image, landmarks)
@@ -109,6 +105,10 @@ class LandmarkEngine(Closing):
         placed = self._registration.refine(image, landmarks, placed)
         motion = retarget.measure_motion(landmarks, placed, self._body.follow(image, landmarks, placed), width, height)
         return Motion(motion.pose, motion.expression, motion.view, motion.points, cut_mouth(image, landmarks))
+
+    def restart(self) -> None:
+        if self._tracker is not None:
+            self._tracker.restart()
 
     def transfer(self, avatar: LandmarkAvatar, reference: Motion, driving: Motion, tuning: Tuning) -> Motion:
         return retarget.retarget_motion(avatar.likeness, reference, driving, tuning)

@@ -20,8 +20,8 @@ from livepuppet.engines.landmark.background import (
 )
 from livepuppet.engines.landmark.raster import build_grid
 from livepuppet.types import Image
-from livepuppet.vision.face_landmarks import carries_models
 from livepuppet.vision.inpainting import fill_background
+from livepuppet.vision.mediapipe_models import carries_models
 
 STRIPES = np.ascontiguousarray(np.broadcast_to((np.arange(300) // 10 % 2 * 160 + 40).astype(np.uint8)[None, :, None], (240, 300, 3)))
 
