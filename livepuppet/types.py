@@ -175,11 +175,7 @@ class Engine(Protocol[A]):
         """
 
     def observe(self, image: Image) -> Motion | None:
-        """What the driver does in this frame; None: no face.
-
-        Args:
-            image: RGB uint8 (H, W, 3).
-        """
+        """What the driver does in this frame, RGB uint8 (H, W, 3); None: no face."""
 
     def transfer(self, avatar: A, reference: Motion, driving: Motion, tuning: Tuning) -> Motion:
         """The avatar's motion, for the driver's motion since `reference`. driving == reference gives `avatar.neutral`."""
@@ -386,10 +382,7 @@ class Screen(Protocol):
         """What to draw beside the frames from now on."""
 
     def keys(self) -> list[str]:
-        """Keys pressed since the last call: single characters, upper case letters, 'left', 'right', 'up', 'down', 'esc'.
-
-        'close' when the window was closed by the person.
-        """
+        """Keys pressed since the last call: single characters, upper case letters, 'left', 'right', 'up', 'down', 'esc', 'close'."""
 
 
 @runtime_checkable
@@ -397,8 +390,7 @@ class FileSink(Protocol):
     """A sink that writes a file.
 
     Attributes:
-        path: where the file will be.
-        seal: called by `close` with the whole file before it is given its name, to sign it; None for nothing.
+        path, seal: where the file will be, and what `close` calls with the whole file, to sign it, before it gives it its name.
     """
 
     path: Path

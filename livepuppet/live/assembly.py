@@ -51,7 +51,8 @@ def open_puppet(
     image = load_portrait(portrait) if isinstance(portrait, str | Path) else checked_image(portrait, "portrait")
     opened: AnyEngine = open_engine(engine, device, model) if isinstance(engine, str) else engine
     try:
-        return Puppet(opened, opened.prepare(image, size, avatar_face), tuning, hold_s=hold_s)
+        avatar = opened.prepare(image, size) if avatar_face is None else opened.prepare(image, size, avatar_face)
+        return Puppet(opened, avatar, tuning, hold_s=hold_s)
     except BaseException:
         if isinstance(engine, str):
             opened.close()

@@ -156,7 +156,8 @@ class AvatarLoader:
 
     def _prepare(self, path: Path) -> Avatar:
         try:
-            avatar: Avatar = self._engine.prepare(load_portrait(path), self._size, self._face)
+            chosen = {} if self._face is None else {"face": self._face}
+            avatar: Avatar = self._engine.prepare(load_portrait(path), self._size, **chosen)
         except NoFaceError as error:
             raise NoFaceError(f"{path.name}: {error}") from error
         if self._size is None:  # all further portraits are fitted into the first one's frame

@@ -186,7 +186,8 @@ class RenderPipeline:
         portrait = load_portrait(self.job.avatar, LARGEST_PX)
         height, width = portrait.shape[:2]
         own = (width - width % 2, height - height % 2) if max(width, height) > LIVE_LIMIT else None
-        avatar: Avatar = self.engine.prepare(portrait, self.job.size or own, self.job.avatar_face)
+        chosen = {} if self.job.avatar_face is None else {"face": self.job.avatar_face}
+        avatar: Avatar = self.engine.prepare(portrait, self.job.size or own, **chosen)
         return avatar
 
     def open_writer(

@@ -92,7 +92,7 @@ STRANGE = 3
 hand is who was behind it."""
 ELSEWHERE = 1.0
 """Sides of the face."""
-ADOPT_FRAMES, STEADY = 90, 14.0
+ADOPT_FRAMES, STEADY, ADOPT_DOUBT = 90, 14.0, 0.15
 """A face that looks otherwise for this long, within so many levels the same, has changed: it wears a mask now, or is another that stays."""
 
 
@@ -187,7 +187,7 @@ class FaceWatch:
             if not changed or (self._doubt <= SLIGHT_DOUBT and not lips_gone):
                 self._learn(texture, likeness)
         else:
-            steady = self._before is not None and texture.difference(self._before) < STEADY and self._doubt <= DOUBT
+            steady = self._before is not None and texture.difference(self._before) < STEADY and self._doubt <= ADOPT_DOUBT
             self._hidden, self._place = self._hidden + 1, None
             self._steady, self._before = (self._steady + 1, self._before) if steady else (0, texture)
         return verdict

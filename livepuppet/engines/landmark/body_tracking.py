@@ -59,6 +59,8 @@ LEAST_SEEN = 0.25
 """Below this share of the cells that the flow explains, another person or light is in the picture."""
 FARTHEST = 0.8
 """Face widths: no control point is displaced by more."""
+JUMP_ROUNDS = 4
+"""How often the body is approached in the first frame after a jump."""
 RELAX = 0.2
 """What of the way to the expected displacement is gone in each frame that says nothing."""
 
@@ -97,6 +99,7 @@ class BodyTracker:
         self._displacement = np.zeros((CONTROLS, 2))
         self._base = np.zeros((CONTROLS, 2))
         self._failures = 0
+        self._jumped = False
         self._segmenter: PersonSegmenter | None = None
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         self._flow.setFinestScale(1)
@@ -121,13 +124,12 @@ class BodyTracker:
             self._remember(image, landmarks, placed)
             return self._base
         origin = self._origin
-        patch, inside = self._rectify(image, self._places(placed, origin), origin)
+        if self._jumped:
+            self._displacement = self._expected(origin, placed)
         view = min(self._views, key=lambda v: float(np.linalg.norm(rotation_vector(v.turned @ placed.rotation.T))))
-        step, seen = self._fit(view, patch, inside, origin, placed)
-        trust = float(np.clip(seen / LEAST_SEEN - 0.5, 0, 1))
-        relax = RELAX * (self._expected(origin, placed) - self._displacement)
-        most = FARTHEST * origin.placed.scale
-        self._displacement = np.clip(self._displacement + trust * step + (1 - trust) * relax, -most - self._base, most - self._base)
+        for _ in range(JUMP_ROUNDS if self._jumped else 1):
+            seen = self._approach(image, view, origin, placed)
+        self._jumped = False
         self._failures = 0 if seen > LEAST_SEEN else self._failures + 1
         if (
             len(self._views) < VIEWS
@@ -136,6 +138,20 @@ class BodyTracker:
         ):
             self._remember(image, landmarks, placed)
         return self._base + self._displacement
+
+    def restart(self) -> None:
+        """What comes does not follow what was: the body is looked for anew, against the same first view."""
+        self._jumped = True
+
+    def _approach(self, image: Image, view: _View, origin: _Origin, placed: HeadPose) -> float:
+        """Bring the displacement nearer to what the image shows; returns the share of cells that agree."""
+        patch, inside = self._rectify(image, self._places(placed, origin), origin)
+        step, seen = self._fit(view, patch, inside, origin, placed)
+        trust = float(np.clip(seen / LEAST_SEEN - 0.5, 0, 1))
+        relax = RELAX * (self._expected(origin, placed) - self._displacement)
+        most = FARTHEST * origin.placed.scale
+        self._displacement = np.clip(self._displacement + trust * step + (1 - trust) * relax, -most - self._base, most - self._base)
+        return seen
 
     def close(self) -> None:
         """Free the model. May be called twice."""

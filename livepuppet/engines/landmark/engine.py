@@ -109,6 +109,7 @@ class LandmarkEngine(Closing):
     def restart(self) -> None:
         if self._tracker is not None:
             self._tracker.restart()
+        self._body.restart()
 
     def transfer(self, avatar: LandmarkAvatar, reference: Motion, driving: Motion, tuning: Tuning) -> Motion:
         return retarget.retarget_motion(avatar.likeness, reference, driving, tuning)
