@@ -199,12 +199,12 @@ def read_settings(folder: Path, content: bytes, rng: random.Random) -> None:
     from livepuppet.training.recipe import Recipe
 
     os.environ["LIVEPUPPET_CONFIG"] = str(folder)
-    for name in ("a.yaml", "a.mp4.unfinished", "camera.json"):
+    for name in ("a.yaml", "camera.json"):
         (folder / name).write_bytes(content)
     remembered_camera()
     refused: list[LivepuppetError] = []
     for read in (
-        lambda: read_note(folder / "a.mp4", {"size": None, "crf": 16}),
+        lambda: read_note(folder / "a.mp4", content, {"size": None, "crf": 16}),
         lambda: Recipe.read(str(folder / "a.yaml")),
         lambda: load_configuration(folder / "a.yaml"),
     ):

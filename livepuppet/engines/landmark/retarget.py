@@ -18,7 +18,7 @@ import numpy as np
 
 from livepuppet.engines.landmark.eyes import EYES_SIZE, Eyes, measure_eyes, retarget_eyes
 from livepuppet.engines.landmark.face_model import COUNT, LOWER_LIP, NOSE, OVAL, RIGID, TEMPLATE, UPPER_LIP
-from livepuppet.engines.landmark.lattice import CONTROLS, lattice_shift
+from livepuppet.engines.landmark.lattice import BODY, CONTROLS, LATTICE, lattice_shift
 from livepuppet.types import Floats, Motion, Tuning
 from livepuppet.vision.face_landmarks import Landmarks
 
@@ -135,6 +135,11 @@ SCALE_LIMIT = 0.35
 """Log scale."""
 NOISE = 0.005
 """Face widths: how far a landmark trembles; a change of this size is halved, a smaller one vanishes."""
+NECK_LIMIT = 0.5
+"""Face widths: the head never shifts farther than this from where the chest has gone: a neck does not tear."""
+CHEST = BODY * (np.abs(LATTICE[:, 0]) < 1.7) * (LATTICE[:, 1] < 2.4)
+CHEST = CHEST / CHEST.sum()
+"""(CONTROLS,): the weights of the mean over the chest."""
 BODY_LIMIT = 0.7
 """Face widths: the lattice never moves farther."""
 
@@ -187,6 +192,8 @@ def retarget_motion(likeness: Likeness, reference: Motion, driving: Motion, tuni
     left, top, right, bottom = likeness.room
     shift = np.array([soft_limit(shift[0], -left, right), soft_limit(shift[1], -top, bottom)])
     lattice = BODY_LIMIT * np.tanh(lattice / BODY_LIMIT)
+    body = CHEST @ lattice.reshape(CONTROLS, 2)
+    shift = np.array([at + soft_limit(amount - at, -NECK_LIMIT, NECK_LIMIT) for amount, at in zip(shift, body, strict=True)])
     scale = soft_limit((driving.pose[5] - reference.pose[5]) * gain, -SCALE_LIMIT, SCALE_LIMIT)
 
     change = now - with_opening_of(rest, likeness.placed.shape)
