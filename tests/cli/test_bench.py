@@ -76,7 +76,7 @@ def test_unpaced_runs_lose_nothing(tmp_path: Path) -> None:
 
 def test_a_film_as_output_is_measured_and_written(tmp_path: Path) -> None:
     film = tmp_path / "out.mp4"
-    assert run("--size", "128x128", "--seconds", "0.6", "--warm-up", "0", "--output", str(film)) == 0
+    assert run("--size", "128x128", "--seconds", "2", "--warm-up", "0", "--output", str(film)) == 0
     with av.open(str(film)) as container:
         assert sum(1 for _ in container.decode(video=0)) > 2
 
