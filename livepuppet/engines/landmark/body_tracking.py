@@ -32,7 +32,7 @@ from livepuppet.engines.landmark.lattice import (
     rim_measure,
 )
 from livepuppet.engines.landmark.lattice_fit import fit_lattice, lattice_support
-from livepuppet.engines.landmark.retarget import HeadPose, rotation_vector
+from livepuppet.engines.landmark.retarget import HeadPose, angle_between
 from livepuppet.types import Floats, Image
 from livepuppet.vision.face_landmarks import Landmarks
 from livepuppet.vision.mediapipe_models import carries_models
@@ -107,7 +107,7 @@ class BodyTracker:
         self._flow.setGradientDescentIterations(10)
 
     def follow(self, image: Image, landmarks: Landmarks, placed: HeadPose) -> Floats:
-        """The lattice's displacement (CONTROLS, 2) beyond the head's share since tracking began, in pixels of the first view.
+        """The lattice's displacement (CONTROLS, 2) beyond the head's share since tracking began, in pixels.
 
         Args:
             placed: the head's pose in this image.
@@ -126,16 +126,12 @@ class BodyTracker:
         origin = self._origin
         if self._jumped:
             self._displacement = self._expected(origin, placed)
-        view = min(self._views, key=lambda v: float(np.linalg.norm(rotation_vector(v.turned @ placed.rotation.T))))
+        view = min(self._views, key=lambda v: angle_between(v.turned, placed.rotation))
         for _ in range(JUMP_ROUNDS if self._jumped else 1):
             seen = self._approach(image, view, origin, placed)
         self._jumped = False
         self._failures = 0 if seen > LEAST_SEEN else self._failures + 1
-        if (
-            len(self._views) < VIEWS
-            and seen > 2 * LEAST_SEEN
-            and float(np.linalg.norm(rotation_vector(view.turned @ placed.rotation.T))) > NEW_VIEW
-        ):
+        if len(self._views) < VIEWS and seen > 2 * LEAST_SEEN and angle_between(view.turned, placed.rotation) > NEW_VIEW:
             self._remember(image, landmarks, placed)
         return self._base + self._displacement
 

@@ -16,10 +16,11 @@ from livepuppet.engines.landmark.face_model import COUNT, OVAL
 from livepuppet.engines.landmark.hidden_side import (
     HiddenSide,
     RimTexture,
+    facing_camera,
     fill_hidden_side,
     find_hidden_side,
     find_rim_texture,
-    inset_rim,
+    rim_inset,
 )
 from livepuppet.engines.landmark.idle import idle_vectors
 from livepuppet.engines.landmark.lattice import CONTROLS
@@ -178,12 +179,15 @@ def warp(avatar: LandmarkAvatar, posed: PosedMesh, motion: Motion) -> Image:
     """The portrait as the posed net has it: skin, lids, gaze and everything around; the mouth's own pixels where it is open."""
     net, grid = avatar.net, avatar.grid
     ids = triangle_ids(posed.points, net.triangles, avatar.upright, hidden_eyes(net, posed), grid)
+    face = posed.points[:COUNT]
+    facing = facing_camera(face)
+    inset = rim_inset(avatar.rim, facing)
     sources = lid_sources(net.points, posed.closing)
-    inset_rim(sources, avatar.rim, posed.points[:COUNT])
+    sources[:COUNT, :2] += inset
     table = affines(posed.points, sources, net.triangles)
     collar = slice(net.collar.start, net.collar.stop)
     outside = outline_sources(net)
-    inset_rim(outside, avatar.rim, posed.points[:COUNT])
+    outside[:COUNT, :2] += inset
     table[collar] = affines(posed.points, outside, net.triangles[collar])[:-1]
     set_eyeballs(table, net, avatar.likeness.placed, posed, motion)
     x, y = sample_affines(ids, table, grid)
@@ -198,6 +202,6 @@ def warp(avatar: LandmarkAvatar, posed: PosedMesh, motion: Motion) -> Image:
         share = cv2.remap(behind.share, across, down + np.float32(behind.above), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         picture = compose_map(behind.person, behind.matte, x, y, np.asarray(share, dtype=np.float32), behind.plate, grid)
     if avatar.hidden_side is not None:
-        fill_hidden_side(picture, avatar.image, avatar.hidden_side, posed.points[:COUNT], ids, grid)
+        fill_hidden_side(picture, avatar.image, avatar.hidden_side, face, facing, ids, grid)
     draw_lash_lines(picture, avatar.lashes, posed)
     return picture

@@ -104,14 +104,14 @@ def find_rim_texture(matte: NDArray[np.uint8], landmarks: Floats) -> RimTexture:
     return RimTexture(facing, inwards * distance[:, None])
 
 
-def inset_rim(sources: Floats, texture: RimTexture, posed: Floats) -> None:
-    """Move where skin near the rim takes its pixels from inwards, where it has turned into view (in place).
+def rim_inset(texture: RimTexture, facing: Floats) -> Floats:
+    """How far inwards each of the face's points takes its pixels from (478, 2), in pixels: 0 where it has not turned into view.
 
     Args:
-        sources: (V, 3), pixels of the portrait. posed: the face's points in the picture (478, 3).
+        facing: cosine of the angle to the camera now (478,), see `facing_camera`.
     """
-    amount = smooth(np.clip((facing_camera(posed) - texture.facing - INSET[0]) / (INSET[1] - INSET[0]), 0, 1))
-    sources[:COUNT, :2] += amount[:, None] * texture.inwards
+    amount = smooth(np.clip((facing - texture.facing - INSET[0]) / (INSET[1] - INSET[0]), 0, 1))
+    return np.asarray(amount[:, None] * texture.inwards)
 
 
 def facing_camera(points: Floats) -> Floats:
@@ -134,13 +134,14 @@ def _outwards() -> NDArray[np.int32]:
 OUTWARDS = _outwards()
 
 
-def fill_hidden_side(out: Image, image: Image, side: HiddenSide, posed: Floats, ids: NDArray[np.int32], grid: Grid) -> None:
+def fill_hidden_side(out: Image, image: Image, side: HiddenSide, posed: Floats, facing: Floats, ids: NDArray[np.int32], grid: Grid) -> None:
     """Paint what has come into view into `out` (in place).
 
     Args:
-        image: the portrait. posed: the face's points in `out` (478, 3). ids: which triangle shows at each place of the grid.
+        image: the portrait. posed, facing: the face's points in `out` (478, 3), and their cosines to the camera (478,).
+        ids: which triangle shows at each place of the grid.
     """
-    turned = smooth(np.clip((facing_camera(posed) - side.facing - TURNED[0]) / (TURNED[1] - TURNED[0]), 0, 1))
+    turned = smooth(np.clip((facing - side.facing - TURNED[0]) / (TURNED[1] - TURNED[0]), 0, 1))
     each = (side.hidden * turned)[TRIANGLES].mean(1)
     if each.max() < 0.02:
         return

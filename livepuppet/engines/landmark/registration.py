@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livepuppet.engines.landmark.face_model import FOREHEAD, LEFT_EDGE, OVAL, RIGHT_EDGE
-from livepuppet.engines.landmark.retarget import HeadPose, rotation_matrix, rotation_vector
+from livepuppet.engines.landmark.retarget import HeadPose, angle_between, rotation_matrix
 from livepuppet.types import Floats, Image
 from livepuppet.vision.face_landmarks import Landmarks
 
@@ -83,7 +83,7 @@ class Registration:
 
 def unlike(one: HeadPose, other: HeadPose) -> float:
     """How different two views of the head are; above 1 they need keyframes of their own."""
-    turned = float(np.linalg.norm(rotation_vector(one.rotation @ other.rotation.T)))
+    turned = angle_between(one.rotation, other.rotation)
     return float(max(turned / NEW_VIEW[0], abs(np.log(one.scale / other.scale)) / NEW_VIEW[1]))
 
 

@@ -79,6 +79,11 @@ def rotation_matrix(vector: Floats) -> Floats:
     return np.asarray(cv2.Rodrigues(np.asarray(vector, np.float64))[0], np.float64)
 
 
+def angle_between(one: Floats, other: Floats) -> float:
+    """The angle of the turn from one rotation (3, 3) to the other, radians."""
+    return float(np.linalg.norm(rotation_vector(one @ other.T)))
+
+
 def view_angles(rotation: Floats) -> Floats:
     """Yaw (to the picture's right), pitch (down) and roll (clockwise), radians."""
     nose, right = -rotation[:, 2], rotation[:, 0]

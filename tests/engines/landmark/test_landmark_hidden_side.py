@@ -8,7 +8,7 @@ import pytest
 
 from livepuppet.engines.landmark.engine import build_avatar, warp
 from livepuppet.engines.landmark.face_model import OVAL, TEMPLATE
-from livepuppet.engines.landmark.hidden_side import MIRROR, facing_camera, find_hidden_side, find_rim_texture, inset_rim
+from livepuppet.engines.landmark.hidden_side import MIRROR, facing_camera, find_hidden_side, find_rim_texture, rim_inset
 from livepuppet.engines.landmark.mesh import pose_warp_mesh
 from livepuppet.engines.landmark.retarget import MODEL, rotation_matrix
 from livepuppet.types import Floats, Image, Motion
@@ -67,9 +67,9 @@ def test_a_jaw_that_turns_into_view_takes_its_skin_from_inside_the_outline() -> 
     cv2.fillConvexPoly(matte, cv2.convexHull(np.round(inner).astype(np.int32)), (255,))
     texture = find_rim_texture(matte, landmarks)
     still, turned = landmarks.copy(), landmarks.copy()
-    inset_rim(still, texture, landmarks)
+    still[:, :2] += rim_inset(texture, facing_camera(landmarks))
     assert np.array_equal(still, landmarks), "at rest everything comes from where it is"
-    inset_rim(turned, texture, turned_face(30)[1])
+    turned[:, :2] += rim_inset(texture, facing_camera(turned_face(30)[1]))
     side = OVAL[np.flatnonzero(landmarks[OVAL, 0] < 256 - 60)]  # the near side of a face that looks to the right
     at = np.round(turned[side, :2]).astype(int)
     assert (matte[at[:, 1], at[:, 0]] == 255).mean() > 0.9
